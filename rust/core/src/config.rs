@@ -1,0 +1,63 @@
+//! What a node is told at its start. Plain data: the host language has validated it (design: Python owns configuration).
+
+use std::time::Duration;
+
+use crate::gate::GateConfig;
+
+/// Which security protocols TCP offers. The host language always offers both; tests offer one to prove each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpSecurity {
+    NoiseAndTls,
+    NoiseOnly,
+    TlsOnly,
+}
+
+/// Where the node listens and what it announces.
+#[derive(Clone, Debug)]
+pub struct ListenConfig {
+    pub hosts: Vec<std::net::IpAddr>,
+    /// `None`: no QUIC at all, neither listening nor dialling. 0: any free port.
+    pub quic_port: Option<u16>,
+    /// `None`: no TCP at all. 0: any free port.
+    pub tcp_port: Option<u16>,
+    pub tcp_security: TcpSecurity,
+    /// Announced in place of the detected addresses, as multiaddrs.
+    pub announce: Vec<String>,
+}
+
+/// How a node finds its first peers again (wire.md section 7, design rule 20).
+#[derive(Clone, Debug)]
+pub struct BootstrapConfig {
+    pub connect_timeout: Duration,
+    pub retry_interval: Duration,
+    pub loss_delay: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig {
+    pub low: usize,
+    pub high: usize,
+    pub grace: Duration,
+    pub max_per_ip: usize,
+    pub max_pending_per_ip: usize,
+    pub dial_concurrency: u8,
+    pub handshake_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct PubSubConfig {
+    /// The largest envelope this node publishes and accepts, in bytes; never above what the wire carries.
+    pub max_message_size: usize,
+    pub flood_publish: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    pub listen: ListenConfig,
+    pub gate: GateConfig,
+    pub bootstrap: BootstrapConfig,
+    pub connections: ConnectionConfig,
+    pub pubsub: PubSubConfig,
+    /// The identify agent, `depinmesh/<version>`: how our nodes know each other.
+    pub agent: String,
+}

@@ -1,0 +1,75 @@
+//! What happens on a node, as the host language hears of it.
+
+use std::time::Duration;
+
+use libp2p::PeerId;
+
+use crate::{
+    error::Error,
+    identity::Wallet,
+    node::PeerInfo,
+};
+
+/// Why a connection to a peer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DisconnectReason {
+    Closed,
+    Timeout,
+    Revoked,
+    Trimmed,
+    Reset,
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Inbound,
+    Outbound,
+}
+
+/// One node event. `database` is the name of a database, `None` means the whole node.
+#[derive(Clone, Debug)]
+pub enum NodeEvent {
+    PeerConnected { peer: PeerInfo },
+    PeerDisconnected { peer: PeerId, wallet: Wallet, reason: DisconnectReason },
+    /// `reason` is the gate's own word (`gate::Refusal::as_str`), `"refused-by-peer"` when the other side's gate closed on us.
+    PeerRefused { peer: PeerId, wallet: Option<Wallet>, direction: Direction, reason: &'static str, count: u64 },
+    Ready { database: Option<String> },
+    NotReady { database: Option<String> },
+    WalletRevoked { wallet: Wallet },
+    WalletsChanged { database: String, added: usize, removed: usize, total: usize },
+    RegistryFailed { database: String, error: String, failures: u32, retry_in: Duration },
+    RegistryStale { database: String, age: Duration },
+    MessageDropped { topic: String, author: Option<PeerId>, reason: &'static str, count: u64 },
+    QueueOverflow { topic: String, count: u64 },
+    ListenAddress { address: String },
+}
+
+/// What a finished operation gives back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    None,
+    Int(u64),
+    Text(String),
+}
+
+/// What the core wants to know from the host language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// The wallets of this database's registry.
+    Wallets { database: u32 },
+    /// The bootstrap nodes.
+    Bootstrap,
+}
+
+/// Everything on the control lane of a node's mailbox.
+#[derive(Clone, Debug)]
+pub enum Control {
+    Done { op: u64, result: Result<Value, Error> },
+    Request { id: u64, question: Question },
+    /// The answer to this request is no longer wanted.
+    Cancel { id: u64 },
+    Event(NodeEvent),
+    /// The core has ended: `None` after `close`, else the failure. Always the last item.
+    Stopped(Option<Error>),
+}
