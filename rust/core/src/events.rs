@@ -32,8 +32,9 @@ pub enum Direction {
 pub enum NodeEvent {
     PeerConnected { peer: PeerInfo },
     PeerDisconnected { peer: PeerId, wallet: Wallet, reason: DisconnectReason },
-    /// `reason` is the gate's own word (`gate::Refusal::as_str`), `"refused-by-peer"` when the other side's gate closed on us.
-    PeerRefused { peer: PeerId, wallet: Option<Wallet>, direction: Direction, reason: &'static str, count: u64 },
+    /// `reason` is the gate's own word (`gate::Refusal::as_str`), `"too-many-from-address"` before any identity is known,
+    /// or `"refused-by-peer"` when the other side closed before it said who it is, as a gate does.
+    PeerRefused { peer: Option<PeerId>, wallet: Option<Wallet>, direction: Direction, reason: &'static str, count: u64 },
     Ready { database: Option<String> },
     NotReady { database: Option<String> },
     WalletRevoked { wallet: Wallet },

@@ -1,0 +1,3 @@
+//! How a node finds others.
+
+pub(crate) mod bootstrap;

@@ -1,0 +1,130 @@
+//! Counters of one node: written by the network without locks on the hot path, read whole by the host language.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    Counter,
+    Gauge,
+}
+
+/// One sample. `name` has no prefix; labels are few and bounded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: MetricKind,
+    pub value: f64,
+    pub labels: Vec<(&'static str, String)>,
+}
+
+impl Metric {
+    #[expect(clippy::cast_precision_loss, reason = "a float sample is what metrics are; exact up to 2^53")]
+    pub(crate) fn counter(name: &'static str, value: u64) -> Self {
+        Self { name, kind: MetricKind::Counter, value: value as f64, labels: Vec::new() }
+    }
+
+    pub(crate) const fn gauge(name: &'static str, value: f64) -> Self {
+        Self { name, kind: MetricKind::Gauge, value, labels: Vec::new() }
+    }
+
+    pub(crate) fn labelled(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.labels.push((name, value.into()));
+        self
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A counter by reason. Reasons are `&'static str`, so their number is bounded by the code.
+#[derive(Default)]
+pub(crate) struct ByReason(Mutex<BTreeMap<&'static str, u64>>);
+
+impl ByReason {
+    pub(crate) fn add(&self, reason: &'static str, n: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += n;
+    }
+
+    fn samples(&self, name: &'static str) -> Vec<Metric> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled("reason", *reason)).collect()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// Events handed to GossipSub for at least one peer.
+    pub published: Counter,
+    /// Events that no known peer subscribed to: sent to nobody.
+    pub published_unheard: Counter,
+    /// Bytes of the envelopes of `published`.
+    pub published_bytes: Counter,
+    /// Messages that gossip handed up, before our own checks.
+    pub received: Counter,
+    /// Bytes of the envelopes of `received`.
+    pub received_bytes: Counter,
+    /// Messages that passed every check and went to at least one subscription.
+    pub accepted: Counter,
+    /// Messages that a check refused, by check.
+    pub dropped: ByReason,
+    /// Events that a full queue of a subscription dropped.
+    pub overflowed: Counter,
+    /// Copies that gossip could not send to a slow peer.
+    pub unsent: Counter,
+    /// Connections that were established, both directions.
+    pub connections: Counter,
+    /// Dials that ended without a connection.
+    pub dial_failures: Counter,
+    /// Connections and dials that were refused, by reason; ours and the other side's.
+    pub refused: ByReason,
+}
+
+impl Counters {
+    pub(crate) fn samples(&self) -> Vec<Metric> {
+        let Self {
+            published,
+            published_unheard,
+            published_bytes,
+            received,
+            received_bytes,
+            accepted,
+            dropped,
+            overflowed,
+            unsent,
+            connections,
+            dial_failures,
+            refused,
+        } = self;
+        let mut samples = vec![
+            Metric::counter("published_total", published.get()),
+            Metric::counter("published_unheard_total", published_unheard.get()),
+            Metric::counter("published_bytes_total", published_bytes.get()),
+            Metric::counter("received_total", received.get()),
+            Metric::counter("received_bytes_total", received_bytes.get()),
+            Metric::counter("accepted_total", accepted.get()),
+            Metric::counter("queue_overflow_total", overflowed.get()),
+            Metric::counter("unsent_total", unsent.get()),
+            Metric::counter("connections_total", connections.get()),
+            Metric::counter("dial_failures_total", dial_failures.get()),
+        ];
+        samples.extend(dropped.samples("dropped_total"));
+        samples.extend(refused.samples("refused_total"));
+        samples
+    }
+}

@@ -1,0 +1,372 @@
+//! The handle of a node: what the host language holds. Every call here is short and never waits for the network.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use depinmesh_mailbox::{Limits, Mailbox, Wake};
+use futures::FutureExt;
+use libp2p::PeerId;
+use tokio::sync::mpsc;
+
+use crate::{
+    bridge::requests::Answer,
+    config::NodeConfig,
+    error::{Error, ErrorKind, Field},
+    events::{Control, Direction, Value},
+    gate::{DatabaseId, Entry, Gate, WalletSource},
+    identity::{SecretKey, Wallet},
+    logs,
+    metrics::Metric,
+    pubsub::{
+        Author, Delivered, envelope,
+        outbox::Outgoing,
+        topics::Subscription,
+        wire,
+    },
+    runtime,
+    shared::{BootstrapSource, Shared},
+    swarm::{
+        commands::{Command, DialTarget, parse_node},
+        task,
+    },
+};
+
+/// Node events that wait for the host; older ones are dropped and counted.
+const EVENT_LIMIT: usize = 4_096;
+/// Operations under way; more is a fault of the caller's, and it is told.
+const COMMAND_LIMIT: usize = 16_384;
+
+/// A peer that is connected: it has passed the gate and said who it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerInfo {
+    pub peer: PeerId,
+    pub wallet: Wallet,
+    pub addresses: Vec<String>,
+    pub direction: Direction,
+    pub transport: &'static str,
+    pub connected_at: SystemTime,
+    pub agent: String,
+    pub rtt: Option<Duration>,
+}
+
+pub struct Node {
+    key: SecretKey,
+    author: Arc<Author>,
+    config: NodeConfig,
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    idle: Mutex<Option<mpsc::Receiver<Command>>>,
+    runtime: Mutex<Option<runtime::Share>>,
+    next_database: AtomicU32,
+}
+
+impl Node {
+    pub fn new(key: SecretKey, config: NodeConfig, waker: Arc<dyn Wake>) -> Arc<Self> {
+        let (commands, receiver) = mpsc::channel(COMMAND_LIMIT);
+        Arc::new(Self {
+            author: Arc::new(Author::new(key.peer_id(), key.wallet())),
+            key,
+            config,
+            shared: Shared::new(Mailbox::new(waker, EVENT_LIMIT)),
+            commands,
+            idle: Mutex::new(Some(receiver)),
+            runtime: Mutex::new(None),
+            next_database: AtomicU32::new(1),
+        })
+    }
+
+    pub fn mailbox(&self) -> &Arc<Mailbox<Control>> {
+        &self.shared.mailbox
+    }
+
+    /// Starts the network. `op` ends when every listener is up, or with what kept one down; then nothing runs.
+    pub fn start(&self, op: u64) -> Result<(), Error> {
+        let receiver = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let commands = receiver.ok_or_else(|| Error::new(ErrorKind::Core, "a node is started once"))?;
+        logs::install();
+        let runtime = runtime::Share::get()?;
+        let handle = runtime.handle();
+        *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
+        let shared = Arc::clone(&self.shared);
+        let network = task::run(self.key.clone(), self.config.clone(), Arc::clone(&shared), commands, op);
+        handle.spawn(async move {
+            // Whatever ends the task, the host hears of it: a waiting caller must never wait for nothing.
+            let stopped = match AssertUnwindSafe(network).catch_unwind().await {
+                Ok(result) => result.err(),
+                Err(panic) => Some(Error::new(ErrorKind::Core, format!("the core failed: {}", panic_text(&*panic)))),
+            };
+            if let Some(error) = &stopped {
+                tracing::error!(%error, "the network has stopped");
+            }
+            shared.begin_close();
+            shared.topics.close();
+            if let Some(gate) = shared.gate.get() {
+                gate.shutdown();
+            }
+            shared.mailbox.post(Control::Stopped(stopped));
+            shared.mailbox.close();
+        });
+        Ok(())
+    }
+
+    /// Sends what is queued, then ends. `op` always ends; the last item of the mailbox follows it.
+    pub fn close(&self, op: u64, timeout: Duration) {
+        self.shared.begin_close();
+        if self.idle.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            // Never started: there is no task that could end.
+            self.shared.done(op, Value::None);
+            self.shared.mailbox.post(Control::Stopped(None));
+            self.shared.mailbox.close();
+        } else if self.commands.try_send(Command::Close { op, until: Instant::now() + timeout }).is_err() {
+            self.shared.abort.notify_one();
+            self.shared.done(op, Value::None);
+        }
+    }
+
+    /// Ends without waiting for anything or anybody.
+    pub fn abort(&self) {
+        self.shared.begin_close();
+        self.shared.abort.notify_one();
+        self.shared.mailbox.close();
+    }
+
+    pub fn cancel(&self, op: u64) {
+        self.shared.outbox.cancel(op);
+        // A full queue is no loss: an operation that ends later finds nobody who waits for it.
+        let _ = self.commands.try_send(Command::Cancel { op });
+    }
+
+    pub fn answer_wallets(&self, request: u64, wallets: Vec<Entry>) -> bool {
+        self.shared.requests.answer(request, Answer::Wallets(wallets))
+    }
+
+    /// `Err` names the first entry that is none; the request is then answered as failed.
+    pub fn answer_bootstrap(&self, request: u64, nodes: Vec<Vec<String>>) -> Result<bool, Error> {
+        if let Err(error) = nodes.iter().try_for_each(|node| parse_node(node).map(|_| ())) {
+            self.answer_failed(request, error.message.clone());
+            return Err(error);
+        }
+        Ok(self.shared.requests.answer(request, Answer::Bootstrap(nodes)))
+    }
+
+    pub fn answer_failed(&self, request: u64, message: String) -> bool {
+        self.shared.requests.answer(request, Answer::Failed(message))
+    }
+
+    /// Opens a database: its wallets join the union that the gate admits.
+    pub fn attach(&self, name: &str, source: WalletSource) -> Result<DatabaseId, Error> {
+        let gate = self.running()?;
+        let database = self.next_database.fetch_add(1, Ordering::Relaxed);
+        self.shared.topics.attach(database, name)?;
+        if let Err(error) = gate.attach(database, name, source) {
+            self.shared.topics.detach(database);
+            return Err(error);
+        }
+        Ok(database)
+    }
+
+    pub fn detach(&self, database: DatabaseId) {
+        self.shared.topics.detach(database);
+        if let Some(gate) = self.shared.gate.get() {
+            gate.detach(database);
+        }
+    }
+
+    /// `None`: ask for the list at every attempt.
+    pub fn set_bootstrap(&self, nodes: Option<Vec<Vec<String>>>) -> Result<(), Error> {
+        let source = match nodes {
+            None => BootstrapSource::Asked,
+            Some(nodes) => {
+                nodes.iter().try_for_each(|node| parse_node(node).map(|_| ()))?;
+                BootstrapSource::List(nodes)
+            }
+        };
+        *self.shared.bootstrap.lock().unwrap_or_else(PoisonError::into_inner) = source;
+        Ok(())
+    }
+
+    pub fn wait_first_round(&self, op: u64, timeout: Duration) {
+        self.send(op, Command::WaitFirstRound { op, until: Instant::now() + timeout });
+    }
+
+    pub fn wait_ready(&self, op: u64, database: Option<DatabaseId>) {
+        self.send(op, Command::WaitReady { op, database });
+    }
+
+    /// Puts one event into the queue to the network. `message_json` is valid JSON.
+    pub fn publish(&self, database: DatabaseId, topic: &str, message_json: &[u8]) -> Result<Arc<Delivered>, Error> {
+        if self.shared.is_closed() {
+            return Err(Error::closed());
+        }
+        let full_topic = self.shared.topics.full_name(database, topic)?;
+        let received_at = SystemTime::now();
+        let since = received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let timestamp = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let id = envelope::new_id();
+        let data = envelope::encode(&id, &self.author.peer_text, message_json, timestamp);
+        wire::check_size(data.len(), &full_topic, self.config.pubsub.max_message_size)?;
+        self.shared.outbox.push(Outgoing { full_topic, envelope: data.clone() })?;
+        // The message stands before `,"timestamp":<digits>}`.
+        let end = data.len() - (",\"timestamp\":}".len() + decimal_digits(timestamp));
+        Ok(Arc::new(Delivered {
+            id,
+            topic: Arc::from(topic),
+            author: Arc::clone(&self.author),
+            message: end - message_json.len()..end,
+            data,
+            timestamp,
+            received_at,
+        }))
+    }
+
+    /// Ends when the queue to the network has room again.
+    pub fn wait_writable(&self, op: u64) {
+        if self.shared.outbox.wait(op) {
+            self.shared.done(op, Value::None);
+        }
+    }
+
+    pub fn subscribe(&self, database: DatabaseId, topic: &str, limits: Limits) -> Result<Arc<Subscription>, Error> {
+        if self.shared.is_closed() {
+            return Err(Error::closed());
+        }
+        let full = self.shared.topics.full_name(database, topic)?;
+        let (id, ring) = self.shared.topics.subscribe(database, topic, limits)?;
+        let topics = Arc::clone(&self.shared.topics);
+        let on_close = move || topics.unsubscribe(&full, id);
+        Ok(Arc::new(Subscription { id, ring, on_close: Box::new(on_close) }))
+    }
+
+    /// The listed peers that are known to be subscribed to the topic.
+    pub fn topic_peers(&self, database: DatabaseId, topic: &str) -> Result<Vec<PeerId>, Error> {
+        let full = self.shared.topics.full_name(database, topic)?;
+        let subscribed = self.shared.topics.peers(&full);
+        Ok(self.peers(Some(database)).iter().map(|info| info.peer).filter(|peer| subscribed.contains(peer)).collect())
+    }
+
+    pub fn wait_for_peers(&self, op: u64, database: DatabaseId, topic: &str, n: usize) -> Result<(), Error> {
+        let full_topic = self.shared.topics.full_name(database, topic)?;
+        self.send(op, Command::WaitForPeers { op, database, full_topic, n });
+        Ok(())
+    }
+
+    pub fn dial(&self, op: u64, address: &str, timeout: Duration) -> Result<(), Error> {
+        let target = DialTarget::parse(address)?;
+        if matches!(target, DialTarget::Peer(peer, _) if peer == self.author.peer) {
+            return Err(Error::new(ErrorKind::Dial, "this is the address of the node itself").with("address", address));
+        }
+        self.send(op, Command::Dial { op, target, timeout });
+        Ok(())
+    }
+
+    pub fn hang_up(&self, op: u64, peer: PeerId) {
+        self.send(op, Command::HangUp { op, peer });
+    }
+
+    pub fn retry_bootstrap(&self) {
+        let _ = self.commands.try_send(Command::RetryBootstrap);
+    }
+
+    pub fn peers(&self, database: Option<DatabaseId>) -> Vec<PeerInfo> {
+        let mut peers = self.shared.views().peers.clone();
+        if let (Some(database), Some(gate)) = (database, self.shared.gate.get()) {
+            peers.retain(|info| gate.listed_in(database, &info.wallet));
+        }
+        peers
+    }
+
+    pub fn addresses(&self) -> Vec<String> {
+        self.shared.views().addresses.clone()
+    }
+
+    pub fn is_ready(&self, database: Option<DatabaseId>) -> bool {
+        let views = self.shared.views();
+        match database {
+            None => views.ready,
+            Some(database) => views.ready_databases.get(&database).copied().unwrap_or(false),
+        }
+    }
+
+    /// `None` before the start.
+    pub fn gate(&self) -> Option<Gate> {
+        self.shared.gate.get().cloned()
+    }
+
+    /// Reads the registry now.
+    pub fn refresh_gate(&self, op: u64) {
+        let (Ok(gate), Some(runtime)) =
+            (self.running(), &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner))
+        else {
+            return self.shared.failed(op, Error::closed());
+        };
+        let shared = Arc::clone(&self.shared);
+        runtime.handle().spawn(async move {
+            match gate.refresh().await {
+                Ok(()) => shared.done(op, Value::None),
+                Err(error) => shared.failed(op, error),
+            }
+        });
+    }
+
+    pub fn status(&self) -> Vec<(&'static str, Field)> {
+        self.shared.status()
+    }
+
+    pub fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = self.shared.counters.samples();
+        let views = self.shared.views();
+        metrics.extend(crate::swarm::views::gauges(&views));
+        drop(views);
+        if let Some(gate) = self.shared.gate.get() {
+            metrics.extend(gate.counters().samples());
+        }
+        metrics
+    }
+
+    fn running(&self) -> Result<Gate, Error> {
+        if self.shared.is_closed() {
+            return Err(Error::closed());
+        }
+        self.gate().ok_or_else(|| Error::new(ErrorKind::Core, "the node is not started"))
+    }
+
+    fn send(&self, op: u64, command: Command) {
+        let error = match self.commands.try_send(command) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Closed(_)) => Error::closed(),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Error::new(ErrorKind::Backpressure, "too many operations are under way on this node")
+            }
+        };
+        self.shared.failed(op, error);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+const fn decimal_digits(mut number: i64) -> usize {
+    let mut digits = 1;
+    while number >= 10 {
+        number /= 10;
+        digits += 1;
+    }
+    digits
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}

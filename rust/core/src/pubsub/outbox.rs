@@ -1,0 +1,109 @@
+//! Events that wait for the swarm: bounded in number and bytes, so that a publisher without bounds is told, not served.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, ErrorKind};
+
+const MAX_EVENTS: usize = 1_024;
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// One envelope on its way to gossip.
+pub(crate) struct Outgoing {
+    pub full_topic: String,
+    pub envelope: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Outgoing>,
+    bytes: usize,
+    closed: bool,
+    /// Operations that wait for room.
+    waiting: Vec<u64>,
+}
+
+#[derive(Default)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    filled: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn push(&self, event: Outgoing) -> Result<(), Error> {
+        {
+            let mut state = self.state();
+            if state.closed {
+                return Err(Error::closed());
+            }
+            let size = event.envelope.len();
+            // One event always fits, however large the configured limit.
+            if state.queue.len() >= MAX_EVENTS || (state.bytes + size > MAX_BYTES && !state.queue.is_empty()) {
+                return Err(Error::new(
+                    ErrorKind::Backpressure,
+                    "the queue of events to send is full; publish slower, or await publish(), which waits for room",
+                )
+                .with("queued", state.queue.len()));
+            }
+            state.bytes += size;
+            state.queue.push_back(event);
+        }
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// `true`: there is room now. Else the operation is among those that [`Outbox::take`] hands back.
+    pub(crate) fn wait(&self, op: u64) -> bool {
+        let mut state = self.state();
+        if state.closed || state.queue.len() < MAX_EVENTS / 2 && state.bytes < MAX_BYTES / 2 {
+            return true;
+        }
+        state.waiting.push(op);
+        false
+    }
+
+    pub(crate) fn cancel(&self, op: u64) {
+        self.state().waiting.retain(|other| *other != op);
+    }
+
+    /// Up to `limit` events, and the operations that may go on because half of the room is free again.
+    pub(crate) fn take(&self, limit: usize) -> (Vec<Outgoing>, Vec<u64>) {
+        let mut state = self.state();
+        let n = limit.min(state.queue.len());
+        let events: Vec<_> = state.queue.drain(..n).collect();
+        state.bytes -= events.iter().map(|event| event.envelope.len()).sum::<usize>();
+        let room = state.queue.len() < MAX_EVENTS / 2 && state.bytes < MAX_BYTES / 2;
+        let ready = if room { std::mem::take(&mut state.waiting) } else { Vec::new() };
+        (events, ready)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state().queue.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Resolves when an event is there.
+    pub(crate) async fn filled(&self) {
+        while self.is_empty() {
+            self.filled.notified().await;
+        }
+    }
+
+    /// No more events; those in the queue stay to be sent. Returns the operations that waited for room.
+    pub(crate) fn close(&self) -> Vec<u64> {
+        let mut state = self.state();
+        state.closed = true;
+        std::mem::take(&mut state.waiting)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,267 @@
+//! Which topics this node is subscribed to, for whom, and which peers are known on them.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use depinmesh_mailbox::{Limits, Mailbox, Ring, RingStats, Taken, ring};
+use libp2p::PeerId;
+use tokio::sync::Notify;
+
+use crate::{
+    error::{Error, ErrorKind},
+    events::Control,
+    gate::DatabaseId,
+    pubsub::{Delivered, wire},
+};
+
+pub(crate) type EventRing = Ring<Control, Arc<Delivered>>;
+
+/// One local topic: its subscriptions share one gossip subscription.
+struct Topic {
+    database: DatabaseId,
+    bare: Arc<str>,
+    rings: Vec<(u64, Arc<EventRing>)>,
+}
+
+#[derive(Default)]
+struct State {
+    databases: HashMap<DatabaseId, String>,
+    topics: HashMap<String, Topic>,
+    /// Sum of what the subscriptions add to the first message to a new peer.
+    hello: usize,
+    /// Peers known on a topic of an attached database, by full name.
+    peers: HashMap<String, BTreeSet<PeerId>>,
+    /// Topics that gossip has to be told about.
+    dirty: HashSet<String>,
+    databases_changed: bool,
+}
+
+pub(crate) struct Topics {
+    mailbox: Arc<Mailbox<Control>>,
+    state: Mutex<State>,
+    changed: Notify,
+    next_id: AtomicU64,
+}
+
+/// A received event's way: the database it belongs to and the rings that want it.
+pub(crate) struct Route {
+    pub database: DatabaseId,
+    pub bare: Arc<str>,
+    pub rings: Vec<Arc<EventRing>>,
+}
+
+/// What gossip has to be told. A topic that was left and taken again in between is not among it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub subscribe: Vec<String>,
+    pub unsubscribe: Vec<String>,
+    /// Databases came or went: the index of peers has to be made anew.
+    pub databases: bool,
+}
+
+impl Topics {
+    pub(crate) fn new(mailbox: Arc<Mailbox<Control>>) -> Arc<Self> {
+        Arc::new(Self { mailbox, state: Mutex::default(), changed: Notify::new(), next_id: AtomicU64::new(1) })
+    }
+
+    pub(crate) fn attach(&self, database: DatabaseId, name: &str) -> Result<(), Error> {
+        wire::check_database(name)?;
+        let mut state = self.state();
+        if state.databases.values().any(|other| other == name) {
+            let text = format!("the database '{name}' is open on this node already; use the open one");
+            return Err(Error::new(ErrorKind::Config, text).with("database", name));
+        }
+        state.databases.insert(database, name.to_owned());
+        state.databases_changed = true;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Ends every subscription of the database.
+    pub(crate) fn detach(&self, database: DatabaseId) {
+        let mut state = self.state();
+        state.databases.remove(&database);
+        let gone: Vec<String> =
+            state.topics.iter().filter(|(_, topic)| topic.database == database).map(|(full, _)| full.clone()).collect();
+        for full in &gone {
+            state.hello -= wire::hello_bytes(full);
+            for (_, ring) in state.topics.remove(full).into_iter().flat_map(|topic| topic.rings) {
+                ring.close();
+            }
+        }
+        let State { databases, peers, dirty, databases_changed, .. } = &mut *state;
+        peers.retain(|full, _| belongs(databases, full));
+        dirty.extend(gone);
+        *databases_changed = true;
+        self.changed.notify_one();
+    }
+
+    /// Resolves after a change; then [`Topics::take_changes`] says which.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(crate) fn take_changes(&self) -> Changes {
+        let mut state = self.state();
+        let (subscribe, unsubscribe) =
+            std::mem::take(&mut state.dirty).into_iter().partition(|full| state.topics.contains_key(full));
+        Changes { subscribe, unsubscribe, databases: std::mem::take(&mut state.databases_changed) }
+    }
+
+    pub(crate) fn name(&self, database: DatabaseId) -> Result<String, Error> {
+        let name = self.state().databases.get(&database).cloned();
+        name.ok_or_else(|| Error::new(ErrorKind::Closed, "the database is closed"))
+    }
+
+    /// All attached databases.
+    pub(crate) fn databases(&self) -> Vec<(DatabaseId, String)> {
+        self.state().databases.iter().map(|(id, name)| (*id, name.clone())).collect()
+    }
+
+    pub(crate) fn full_name(&self, database: DatabaseId, topic: &str) -> Result<String, Error> {
+        wire::full_topic(&self.name(database)?, topic)
+    }
+
+    pub(crate) fn subscribe(
+        &self,
+        database: DatabaseId,
+        topic: &str,
+        limits: Limits,
+    ) -> Result<(u64, Arc<EventRing>), Error> {
+        let full = self.full_name(database, topic)?;
+        let mut state = self.state();
+        match state.topics.get(&full) {
+            Some(other) if other.database != database => {
+                let text = format!(
+                    "'{full}' is on the wire the name of a topic of another database of this node too; rename one of them"
+                );
+                return Err(Error::new(ErrorKind::Topic, text).with("topic", topic));
+            }
+            Some(_) => {}
+            None => {
+                wire::check_hello(state.hello, &full)?;
+                state.hello += wire::hello_bytes(&full);
+                let entry = Topic { database, bare: Arc::from(topic), rings: Vec::new() };
+                state.topics.insert(full.clone(), entry);
+                state.dirty.insert(full.clone());
+                self.changed.notify_one();
+            }
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let ring = ring(&self.mailbox, id, limits);
+        if let Some(entry) = state.topics.get_mut(&full) {
+            entry.rings.push((id, Arc::clone(&ring)));
+        }
+        Ok((id, ring))
+    }
+
+    pub(crate) fn unsubscribe(&self, full: &str, id: u64) {
+        let mut state = self.state();
+        let Some(topic) = state.topics.get_mut(full) else { return };
+        topic.rings.retain(|(other, _)| *other != id);
+        if topic.rings.is_empty() {
+            state.topics.remove(full);
+            state.hello -= wire::hello_bytes(full);
+            state.dirty.insert(full.to_owned());
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ends all subscriptions: the node closes.
+    pub(crate) fn close(&self) {
+        for topic in std::mem::take(&mut self.state().topics).into_values() {
+            for (_, ring) in topic.rings {
+                ring.close();
+            }
+        }
+    }
+
+    pub(crate) fn route(&self, full: &str) -> Option<Route> {
+        let state = self.state();
+        let topic = state.topics.get(full)?;
+        Some(Route {
+            database: topic.database,
+            bare: Arc::clone(&topic.bare),
+            rings: topic.rings.iter().map(|(_, ring)| Arc::clone(ring)).collect(),
+        })
+    }
+
+    pub(crate) fn subscribed(&self) -> usize {
+        self.state().topics.len()
+    }
+
+    pub(crate) fn peer_joined(&self, full: &str, peer: PeerId) {
+        let mut state = self.state();
+        if belongs(&state.databases, full) {
+            state.peers.entry(full.to_owned()).or_default().insert(peer);
+        }
+    }
+
+    pub(crate) fn peer_left(&self, full: &str, peer: &PeerId) {
+        let mut state = self.state();
+        if let Some(peers) = state.peers.get_mut(full) {
+            peers.remove(peer);
+            if peers.is_empty() {
+                state.peers.remove(full);
+            }
+        }
+    }
+
+    pub(crate) fn peer_gone(&self, peer: &PeerId) {
+        self.state().peers.retain(|_, peers| {
+            peers.remove(peer);
+            !peers.is_empty()
+        });
+    }
+
+    pub(crate) fn peers(&self, full: &str) -> Vec<PeerId> {
+        self.state().peers.get(full).map(|peers| peers.iter().copied().collect()).unwrap_or_default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn belongs(databases: &HashMap<DatabaseId, String>, full: &str) -> bool {
+    databases.values().any(|name| full.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_')))
+}
+
+/// One subscription, as the host language holds it.
+pub struct Subscription {
+    pub(crate) id: u64,
+    pub(crate) ring: Arc<EventRing>,
+    pub(crate) on_close: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Subscription {
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Moves up to `limit` events into `out`. Nothing there: the next event posts the subscription's id.
+    pub fn take(&self, limit: usize, out: &mut Vec<Arc<Delivered>>) -> Taken {
+        self.ring.take(limit, out)
+    }
+
+    pub fn stats(&self) -> RingStats {
+        self.ring.stats()
+    }
+
+    /// Ends the subscription; what nobody took is dropped and counted. Idempotent.
+    pub fn close(&self) {
+        self.ring.close();
+        (self.on_close)();
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,81 @@
+//! The numbers of wire.md section 4: what fits on the wire, and what a name may be.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+
+/// A GossipSub RPC of a Go node must stay below this.
+pub(crate) const MAX_RPC: usize = 1_048_576;
+
+/// Room above it for the codec, whose check is on the whole read buffer and not on the frame.
+pub(crate) const READ_AHEAD: usize = 65_536;
+
+/// Envelope and full topic together: what always fits into one RPC beside author, signature and framing.
+pub const MAX_PAYLOAD: usize = 1_048_000;
+
+/// All subscriptions go to a new peer in one RPC, each with this much around its name.
+const HELLO_OVERHEAD: usize = 8;
+const MAX_HELLO: usize = 1_000_000;
+
+pub(crate) const MAX_TOPICS_OF_PEER: usize = 20_000;
+
+/// How long a message id, and an author's event id, is remembered.
+pub(crate) const SEEN_TIME: Duration = Duration::from_secs(120);
+
+const MAX_TOPIC: usize = 512;
+const MAX_DATABASE: usize = 128;
+
+/// `<database>_<topic>`, raw, as Go writes it.
+pub(crate) fn full_topic(database: &str, topic: &str) -> Result<String, Error> {
+    let problem = if topic.is_empty() {
+        "is empty"
+    } else if topic.len() > MAX_TOPIC {
+        "is longer than 512 bytes in UTF-8"
+    } else if topic.chars().any(char::is_control) {
+        "contains a control character"
+    } else {
+        return Ok(format!("{database}_{topic}"));
+    };
+    let shown: String = topic.chars().take(64).flat_map(char::escape_default).collect();
+    Err(Error::new(ErrorKind::Topic, format!("the topic '{shown}' {problem}; use 1 to 512 bytes of printable text"))
+        .with("topic", topic))
+}
+
+pub(crate) fn check_database(name: &str) -> Result<(), Error> {
+    if (1..=MAX_DATABASE).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "a database name is 1 to 128 bytes of printable text").with("database", name))
+}
+
+/// What one subscription adds to the first message that a new peer gets.
+pub(crate) const fn hello_bytes(full_topic: &str) -> usize {
+    full_topic.len() + HELLO_OVERHEAD
+}
+
+/// Refuses the subscription that would make that message too large to be read (design rule 19).
+pub(crate) fn check_hello(subscribed: usize, full_topic: &str) -> Result<(), Error> {
+    if subscribed + hello_bytes(full_topic) < MAX_HELLO {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Topic,
+        "this node is subscribed to as many topic names as one message to a new peer can carry (1,000,000 bytes); \
+         unsubscribe some, or use shorter names",
+    )
+    .with("topic", full_topic))
+}
+
+/// Refuses what would damage the link (design rule 19): a message above the limit ends gossip with a Go peer.
+pub(crate) fn check_size(envelope: usize, full_topic: &str, configured: usize) -> Result<(), Error> {
+    let limit = configured.min(MAX_PAYLOAD.saturating_sub(full_topic.len()));
+    if envelope <= limit {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::MessageTooLarge,
+        format!("the event has {envelope} bytes, and {limit} is the most that this topic carries; send it in parts"),
+    )
+    .with("size", envelope)
+    .with("limit", limit))
+}

@@ -1,0 +1,114 @@
+//! What the handle of a node and its network task both see: queues towards the network, views out of it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use depinmesh_mailbox::Mailbox;
+use tokio::sync::Notify;
+
+use crate::{
+    bridge::requests::Requests,
+    error::{Error, Field},
+    events::{Control, Value},
+    gate::{DatabaseId, Gate},
+    metrics::Counters,
+    node::PeerInfo,
+    pubsub::{outbox::Outbox, topics::Topics},
+};
+
+/// Snapshots of the network, replaced by its task, read by anybody.
+#[derive(Default)]
+pub(crate) struct Views {
+    pub peers: Vec<PeerInfo>,
+    pub addresses: Vec<String>,
+    pub ready: bool,
+    pub ready_databases: BTreeMap<DatabaseId, bool>,
+    pub bootstrap_attempts: u64,
+    pub ready_since: Option<Instant>,
+}
+
+pub(crate) struct Shared {
+    pub mailbox: Arc<Mailbox<Control>>,
+    pub requests: Arc<Requests>,
+    pub topics: Arc<Topics>,
+    pub outbox: Outbox,
+    pub counters: Arc<Counters>,
+    pub gate: OnceLock<Gate>,
+    pub bootstrap: Mutex<BootstrapSource>,
+    views: Mutex<Views>,
+    /// Set by `close` and by the end of the task: no call begins any more.
+    closed: AtomicBool,
+    pub abort: Notify,
+}
+
+/// Where the list of bootstrap nodes comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum BootstrapSource {
+    List(Vec<Vec<String>>),
+    Asked,
+}
+
+impl Shared {
+    pub(crate) fn new(mailbox: Arc<Mailbox<Control>>) -> Arc<Self> {
+        Arc::new(Self {
+            requests: Requests::new(Arc::clone(&mailbox)),
+            topics: Topics::new(Arc::clone(&mailbox)),
+            mailbox,
+            outbox: Outbox::default(),
+            counters: Arc::default(),
+            gate: OnceLock::new(),
+            bootstrap: Mutex::new(BootstrapSource::List(Vec::new())),
+            views: Mutex::default(),
+            closed: AtomicBool::new(false),
+            abort: Notify::new(),
+        })
+    }
+
+    pub(crate) fn done(&self, op: u64, value: Value) {
+        self.mailbox.post(Control::Done { op, result: Ok(value) });
+    }
+
+    pub(crate) fn failed(&self, op: u64, error: Error) {
+        self.mailbox.post(Control::Done { op, result: Err(error) });
+    }
+
+    pub(crate) fn views(&self) -> MutexGuard<'_, Views> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn bootstrap_source(&self) -> BootstrapSource {
+        self.bootstrap.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// `true` for the first caller.
+    pub(crate) fn begin_close(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        for op in self.outbox.close() {
+            self.failed(op, Error::closed());
+        }
+        first
+    }
+
+    pub(crate) fn status(&self) -> Vec<(&'static str, Field)> {
+        let views = self.views();
+        vec![
+            ("ready", Field::Bool(views.ready)),
+            ("peers", views.peers.len().into()),
+            ("topics", self.topics.subscribed().into()),
+            ("databases", self.topics.databases().into_iter().map(|(_, name)| name).collect::<Vec<_>>().into()),
+            ("bootstrap_attempts", views.bootstrap_attempts.into()),
+            ("outbox", self.outbox.len().into()),
+            ("events_lost", self.mailbox.dropped().into()),
+        ]
+    }
+}

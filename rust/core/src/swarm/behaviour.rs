@@ -1,0 +1,90 @@
+//! What a connection carries, in the order that security asks for: the guard first (see `swarm/guard.rs`).
+
+use std::time::Duration;
+
+use libp2p::{
+    gossipsub::{
+        AllowAllSubscriptionFilter, Behaviour as Gossipsub, ConfigBuilder, IdentityTransform, MaxCountSubscriptionFilter,
+        Message, MessageAuthenticity, MessageId, ValidationMode,
+    },
+    identify, identity::Keypair, ping,
+    swarm::NetworkBehaviour,
+};
+
+use crate::{config::PubSubConfig, pubsub::wire, swarm::guard::Guard};
+
+/// Design rule 20: a ping every 2 s. The library's own failure report comes later than our limit, so `swarm/peers.rs`
+/// closes connections by the time of the last success.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+pub(crate) const PING_LIMIT: Duration = Duration::from_secs(8);
+
+pub(crate) type Gossip = Gossipsub<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub guard: Guard,
+    pub identify: identify::Behaviour,
+    pub ping: ping::Behaviour,
+    pub gossip: Gossip,
+}
+
+impl Behaviour {
+    /// `announces`: the operator named the addresses; those that are detected stay ours.
+    pub(crate) fn new(
+        guard: Guard,
+        key: &Keypair,
+        agent: &str,
+        announces: bool,
+        pubsub: &PubSubConfig,
+    ) -> Result<Self, &'static str> {
+        Ok(Self {
+            guard,
+            identify: identify::Behaviour::new(
+                identify::Config::new("ipfs/0.1.0".to_owned(), key.public())
+                    .with_agent_version(agent.to_owned())
+                    .with_push_listen_addr_updates(true)
+                    .with_hide_listen_addrs(announces)
+                    // Our own address book decides what is dialled: identify's cache offers a peer's loopback addresses.
+                    .with_cache_size(0),
+            ),
+            ping: ping::Behaviour::new(
+                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_LIMIT),
+            ),
+            gossip: gossip(key, pubsub)?,
+        })
+    }
+}
+
+/// GossipSub as a Go node runs it; wire.md section 4 has the table and what breaks otherwise.
+fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
+    let PubSubConfig { max_message_size: _, flood_publish } = pubsub;
+    let config = ConfigBuilder::default()
+        .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
+        .max_control_message_size(wire::MAX_RPC)
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .duplicate_cache_time(wire::SEEN_TIME)
+        .flood_publish(*flood_publish)
+        .validation_mode(ValidationMode::Strict)
+        .validate_messages()
+        .support_floodsub()
+        .connection_handler_queue_len(5_000)
+        .message_id_fn(message_id)
+        .build()
+        .map_err(|_| "the GossipSub settings contradict each other")?;
+    Gossip::new_with_subscription_filter(
+        MessageAuthenticity::Signed(key.clone()),
+        config,
+        MaxCountSubscriptionFilter {
+            filter: AllowAllSubscriptionFilter {},
+            max_subscribed_topics: wire::MAX_TOPICS_OF_PEER,
+            max_subscriptions_per_request: wire::MAX_TOPICS_OF_PEER,
+        },
+    )
+}
+
+/// Author and sequence number, raw: the id that Go computes. Another one would end gossip repair without an error.
+fn message_id(message: &Message) -> MessageId {
+    let mut id = message.source.map_or_else(Vec::new, |author| author.to_bytes());
+    id.extend_from_slice(&message.sequence_number.unwrap_or_default().to_be_bytes());
+    MessageId::from(id)
+}

@@ -1,0 +1,66 @@
+//! What the handle asks of the network task.
+
+use std::time::{Duration, Instant};
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+
+use crate::{
+    error::{Error, ErrorKind},
+    gate::DatabaseId,
+    identity,
+};
+
+pub(crate) enum Command {
+    Dial { op: u64, target: DialTarget, timeout: Duration },
+    HangUp { op: u64, peer: PeerId },
+    RetryBootstrap,
+    WaitReady { op: u64, database: Option<DatabaseId> },
+    WaitForPeers { op: u64, database: DatabaseId, full_topic: String, n: usize },
+    WaitFirstRound { op: u64, until: Instant },
+    Cancel { op: u64 },
+    Close { op: u64, until: Instant },
+}
+
+/// Whom to dial, as the caller named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DialTarget {
+    /// A peer, at these addresses; without any, at those that are known.
+    Peer(PeerId, Vec<Multiaddr>),
+    /// Whoever answers there; the gate judges by the identity that is shown.
+    Address(Multiaddr),
+}
+
+impl DialTarget {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        if !text.starts_with('/') {
+            return Ok(Self::Peer(identity::parse_peer_id(text)?, Vec::new()));
+        }
+        let address: Multiaddr = text.parse().map_err(|error| {
+            Error::new(ErrorKind::Dial, format!("'{text}' is not a multiaddr: {error}")).with("address", text)
+        })?;
+        match address.iter().last() {
+            Some(Protocol::P2p(peer)) => Ok(Self::Peer(peer, vec![address])),
+            _ => Ok(Self::Address(address)),
+        }
+    }
+}
+
+/// One bootstrap node: the addresses of one peer.
+pub(crate) fn parse_node(addresses: &[String]) -> Result<(PeerId, Vec<Multiaddr>), Error> {
+    let mut parsed = Vec::with_capacity(addresses.len());
+    let mut owner = None;
+    for text in addresses {
+        match DialTarget::parse(text)? {
+            DialTarget::Peer(peer, mut addresses) if !addresses.is_empty() && owner.is_none_or(|owner| owner == peer) => {
+                owner = Some(peer);
+                parsed.append(&mut addresses);
+            }
+            _ => {
+                let text = format!("'{text}' must be a multiaddr that ends in /p2p/ and the peer id of the bootstrap node");
+                return Err(Error::new(ErrorKind::Config, text));
+            }
+        }
+    }
+    let owner = owner.ok_or_else(|| Error::new(ErrorKind::Config, "a bootstrap node without an address"))?;
+    Ok((owner, parsed))
+}

@@ -1,0 +1,243 @@
+//! Dials: the gate is asked before the first packet, and each outcome goes to whoever waits for it.
+
+use std::time::Instant;
+
+use futures::FutureExt;
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::{
+        DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+
+use crate::{
+    error::{Error, ErrorKind},
+    events::{Direction, DisconnectReason, NodeEvent, Value},
+    gate::{Denied, Refusal, Verdict},
+    identity::Wallet,
+    swarm::{
+        commands::{Command, DialTarget},
+        guard::Denial,
+        task::Task,
+    },
+};
+
+/// The gate's answer about a peer that is to be dialled.
+pub(crate) struct Checked {
+    peer: PeerId,
+    addresses: Vec<Multiaddr>,
+    op: Option<u64>,
+    result: Result<Wallet, Denied>,
+}
+
+impl Task {
+    pub(super) fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Dial { op, target, timeout } => {
+                match target {
+                    DialTarget::Peer(peer, addresses) => {
+                        self.ops.dial(op, Some(peer), timeout, now);
+                        self.dial_for(op, peer, addresses);
+                    }
+                    DialTarget::Address(address) => {
+                        self.ops.dial(op, None, timeout, now);
+                        self.dial_address(op, address);
+                    }
+                }
+                self.hurry(now);
+            }
+            Command::HangUp { op, peer } => {
+                self.dialer.forget(&peer);
+                self.peers.closing(&peer, DisconnectReason::Closed);
+                match self.swarm.disconnect_peer_id(peer) {
+                    Ok(()) => self.ops.wait_gone(op, peer),
+                    // It was not connected.
+                    Err(()) => self.shared.done(op, Value::None),
+                }
+            }
+            Command::RetryBootstrap => {
+                if self.bootstrap.start() {
+                    self.ask_bootstrap();
+                }
+                self.dialer.hurry(now);
+                self.hurry(now);
+            }
+            Command::WaitReady { op, database } => {
+                self.ops.wait_ready(op, database);
+                self.update_views();
+            }
+            Command::WaitForPeers { op, database, full_topic, n } => {
+                self.ops.wait_for_peers(op, database, full_topic, n);
+                self.check_topic_waiters();
+            }
+            Command::WaitFirstRound { op, until } => {
+                self.ops.wait_first_round(op, until);
+                self.hurry(now);
+            }
+            Command::Cancel { op } => self.ops.cancel(op),
+            // The loop takes it before it comes here.
+            Command::Close { op, .. } => self.shared.done(op, Value::None),
+        }
+    }
+
+    /// Bootstrap nodes and former peers whose time has come.
+    pub(super) fn dial_due(&mut self, now: Instant) {
+        for (peer, addresses) in self.dialer.due(now) {
+            match self.gate.check_now(&peer) {
+                Verdict::Admit(_) => self.dial_peer(peer, addresses),
+                Verdict::Refuse(refusal) => {
+                    self.dialer.refused(peer, now);
+                    self.refused(peer, refusal.as_str());
+                }
+                Verdict::Unknown => self.check(peer, addresses, None),
+            }
+        }
+    }
+
+    fn dial_for(&mut self, op: u64, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if self.peers.is_identified(&peer) {
+            return self.ops.identified(peer, &self.shared);
+        }
+        let addresses = if addresses.is_empty() { self.dialer.addresses(&peer).unwrap_or_default() } else { addresses };
+        if addresses.is_empty() {
+            let text = format!("no address of {peer} is known; dial a multiaddr that ends in /p2p/{peer}");
+            let error = Error::new(ErrorKind::Dial, text).with("peer", peer.to_base58());
+            return self.ops.fail(op, error, &self.shared);
+        }
+        self.check(peer, addresses, Some(op));
+    }
+
+    fn check(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, op: Option<u64>) {
+        let gate = self.gate.clone();
+        let checked = async move {
+            let result = gate.check(&peer, Direction::Outbound).await;
+            Checked { peer, addresses, op, result }
+        };
+        self.checks.push(checked.boxed());
+    }
+
+    pub(super) fn on_checked(&mut self, checked: Checked) {
+        let Checked { peer, addresses, op, result } = checked;
+        match result {
+            // The caller has gone meanwhile: nobody wants this connection any more.
+            Ok(_) if op.is_some_and(|op| !self.ops.is_dialling(op)) => {}
+            Ok(_) => self.dial_peer(peer, addresses),
+            Err(denied) => {
+                self.dialer.refused(peer, Instant::now());
+                if let Some(op) = op {
+                    self.ops.fail(op, not_authorized(peer, denied.reason), &self.shared);
+                }
+            }
+        }
+    }
+
+    /// By peer id, and only when there is no connection and no dial (wire.md section 6): else there would be two.
+    fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let options = DialOpts::peer_id(peer)
+            .addresses(addresses)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .build();
+        match self.swarm.dial(options) {
+            // Somebody else's dial is under way, or the peer came to us: its outcome is ours.
+            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+            Err(error) => self.dial_failed(Some(peer), None, &error),
+        }
+    }
+
+    fn dial_address(&mut self, op: u64, address: Multiaddr) {
+        let options = DialOpts::unknown_peer_id().address(address).build();
+        let connection = options.connection_id();
+        self.ops.dial_is(op, connection);
+        if let Err(error) = self.swarm.dial(options) {
+            self.dial_failed(None, Some(connection), &error);
+        }
+    }
+
+    pub(super) fn dial_failed(
+        &mut self,
+        peer: Option<PeerId>,
+        connection: Option<libp2p::swarm::ConnectionId>,
+        error: &DialError,
+    ) {
+        let now = Instant::now();
+        self.shared.counters.dial_failures.add(1);
+        let denial = match error {
+            DialError::Denied { cause } => cause.downcast_ref::<Denial>().copied(),
+            _ => None,
+        };
+        if let Some(peer) = peer {
+            if let Some(denial) = denial {
+                self.dialer.refused(peer, now);
+                self.refused(peer, denial.as_str());
+            } else {
+                self.dialer.failed(peer, now, self.peers.is_empty());
+            }
+        }
+        let told = match (denial, peer) {
+            (Some(Denial::Gate(reason)), Some(peer)) => not_authorized(peer, reason),
+            _ => describe(error),
+        };
+        tracing::debug!(peer = peer.map(|peer| peer.to_base58()), error = %told, "a dial failed");
+        self.ops.dial_failed(peer, connection, &told, &self.shared);
+        self.hurry(now);
+    }
+
+    /// A dial that never left, or a connection that the other side closed before it said who it is.
+    pub(super) fn refused(&mut self, peer: PeerId, reason: &'static str) {
+        self.shared.counters.refused.add(reason, 1);
+        self.emit(NodeEvent::PeerRefused {
+            peer: Some(peer),
+            wallet: Wallet::from_peer_id(&peer).ok(),
+            direction: Direction::Outbound,
+            reason,
+            count: 1,
+        });
+    }
+}
+
+fn not_authorized(peer: PeerId, reason: Refusal) -> Error {
+    let text = format!("{peer} was not dialled: {}", reason.sentence());
+    Error::new(ErrorKind::NotAuthorized, text).with("peer", peer.to_base58()).with("reason", reason.as_str())
+}
+
+fn describe(error: &DialError) -> Error {
+    match error {
+        DialError::WrongPeerId { obtained, address } => {
+            let text = format!("another peer answered at {address}: {obtained}; check the wallet of this address");
+            Error::new(ErrorKind::Dial, text).with("causes", vec![error.to_string()])
+        }
+        DialError::LocalPeerId { address } => {
+            let text = format!("{address} is the node itself");
+            Error::new(ErrorKind::Dial, text).with("causes", Vec::new())
+        }
+        DialError::Transport(causes) => {
+            if let Some(denied) = causes.iter().find_map(|(_, cause)| denied_in(cause)) {
+                return not_authorized(denied.peer, denied.reason);
+            }
+            let causes: Vec<String> =
+                causes.iter().map(|(address, cause)| format!("{address}: {}", innermost(cause))).collect();
+            let text = format!("the peer could not be reached: {}", causes.join("; "));
+            Error::new(ErrorKind::Dial, text).with("causes", causes)
+        }
+        other => Error::new(ErrorKind::Dial, format!("the dial failed: {other}")).with("causes", vec![other.to_string()]),
+    }
+}
+
+/// The gate's refusal of whoever answered, below the wrappers of the transport.
+fn denied_in(error: &(dyn std::error::Error + 'static)) -> Option<Denied> {
+    chain(error).find_map(|error| error.downcast_ref::<Denied>().cloned())
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        // `io::Error::other` keeps what it wraps out of `source`.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+    })
+}

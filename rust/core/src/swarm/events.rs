@@ -1,0 +1,204 @@
+//! What the swarm reports, and what the node makes of it.
+
+use std::time::Instant;
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::ConnectedPoint,
+    gossipsub,
+    identify, multiaddr::Protocol, ping,
+    swarm::{ConnectionError, ConnectionId, ListenError, SwarmEvent},
+};
+
+use crate::{
+    error::{Error, ErrorKind},
+    events::{Direction, DisconnectReason, NodeEvent, Value},
+    identity::Wallet,
+    swarm::{
+        behaviour::BehaviourEvent,
+        guard::Denial,
+        listen::is_loopback,
+        peers::{Connection, Gone},
+        task::Task,
+    },
+};
+
+/// Addresses that one peer may tell us of itself.
+const MAX_TOLD: usize = 16;
+
+impl Task {
+    pub(super) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result })) => {
+                if let Ok(rtt) = result {
+                    self.peers.answered(&peer, connection, rtt, Instant::now());
+                }
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_established(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                self.on_closed(peer_id, connection_id, cause.as_ref());
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
+                self.dial_failed(peer_id, Some(connection_id), &error);
+            }
+            SwarmEvent::IncomingConnectionError { error, send_back_addr, peer_id, .. } => {
+                self.on_incoming_error(&error, &send_back_addr, peer_id);
+            }
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                self.opening.remove(&listener_id);
+                self.on_listening(address);
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                let text = self.with_identity(address).to_string();
+                self.shared.views().addresses.retain(|other| *other != text);
+            }
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                if self.opening.contains(&listener_id) {
+                    let text = format!("a listener closed before it was open: {reason:?}");
+                    self.failure = Some(Error::new(ErrorKind::Listen, text));
+                } else {
+                    tracing::error!(addresses = shown.join(", "), ?reason, "a listener has closed");
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener reported an error"),
+            _ => {}
+        }
+    }
+
+    fn on_listening(&mut self, address: Multiaddr) {
+        let text = self.with_identity(address).to_string();
+        tracing::info!(address = text, "listening");
+        self.shared.views().addresses.push(text.clone());
+        self.emit(NodeEvent::ListenAddress { address: text });
+        if self.opening.is_empty()
+            && let Some(op) = self.start.take()
+        {
+            self.shared.done(op, Value::None);
+        }
+    }
+
+    fn with_identity(&self, address: Multiaddr) -> Multiaddr {
+        address.with(Protocol::P2p(*self.swarm.local_peer_id()))
+    }
+
+    fn on_established(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        let now = Instant::now();
+        self.shared.counters.connections.add(1);
+        // The guard has admitted it, so it is a wallet.
+        if let Ok(wallet) = Wallet::from_peer_id(&peer) {
+            self.peers.established(peer, wallet, Connection::new(id, endpoint, now));
+        }
+        self.dialer.connected(peer, now);
+        self.ops.established(peer, id);
+    }
+
+    fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received { connection_id, peer_id, info } = event else { return };
+        let now = Instant::now();
+        let loopback = self.config.listen.hosts.iter().all(std::net::IpAddr::is_loopback);
+        let told = info.listen_addrs.into_iter().filter(|address| loopback || !is_loopback(address)).take(MAX_TOLD);
+        self.dialer.identified(peer_id, told.collect(), now);
+        let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else { return };
+        tracing::info!(
+            peer = %peer_id, wallet = %peer.wallet, transport = peer.transport, direction = ?peer.direction, agent = peer.agent,
+            "a peer is connected",
+        );
+        self.receiver.fresh_connection(&peer.wallet);
+        self.emit(NodeEvent::PeerConnected { peer });
+        self.update_views();
+        self.ops.identified(peer_id, &self.shared);
+    }
+
+    fn on_closed(&mut self, peer: PeerId, id: ConnectionId, cause: Option<&ConnectionError>) {
+        let now = Instant::now();
+        match self.peers.closed(&peer, id) {
+            Gone::Not => return,
+            Gone::Lost { wallet, reason } => {
+                let reason = reason.unwrap_or(match cause {
+                    Some(ConnectionError::KeepAliveTimeout) => DisconnectReason::Timeout,
+                    Some(ConnectionError::IO(error)) if is_timeout(error) => DisconnectReason::Timeout,
+                    _ => DisconnectReason::Closed,
+                });
+                tracing::info!(%peer, %wallet, ?reason, "a peer is gone");
+                self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
+                self.dialer.lost(peer, now);
+                self.shared.topics.peer_gone(&peer);
+                self.update_views();
+            }
+            Gone::BeforeIdentify { direction: Direction::Outbound, reason: None, .. } => {
+                let text = format!(
+                    "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's"
+                );
+                tracing::info!(%peer, "a peer refused this node: its list probably lacks our wallet");
+                self.refused(peer, "refused-by-peer");
+                self.dialer.refused(peer, now);
+                let error = Error::new(ErrorKind::Dial, text).with("causes", vec!["refused by the peer".to_owned()]);
+                self.ops.dial_failed(Some(peer), None, &error, &self.shared);
+            }
+            Gone::BeforeIdentify { .. } => self.dialer.failed(peer, now, self.peers.is_empty()),
+        }
+        self.ops.gone(&peer, &self.shared);
+        self.hurry(now);
+    }
+
+    fn on_incoming_error(&mut self, error: &ListenError, from: &Multiaddr, peer: Option<PeerId>) {
+        if let ListenError::Denied { cause } = error
+            && let Some(denial) = cause.downcast_ref::<Denial>()
+        {
+            self.shared.counters.refused.add(denial.as_str(), 1);
+            let wallet = peer.and_then(|peer| Wallet::from_peer_id(&peer).ok());
+            self.emit(NodeEvent::PeerRefused {
+                peer,
+                wallet,
+                direction: Direction::Inbound,
+                reason: denial.as_str(),
+                count: 1,
+            });
+        }
+        tracing::debug!(%from, %error, "an incoming connection failed");
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let outcome = self.receiver.receive(message, Instant::now());
+                self.swarm.behaviour_mut().gossip.report_message_validation_result(
+                    &message_id,
+                    &propagation_source,
+                    outcome.acceptance,
+                );
+                if let Some((topic, author, reason)) = outcome.dropped {
+                    self.emit(NodeEvent::MessageDropped { topic, author, reason, count: 1 });
+                }
+                if let Some((topic, count)) = outcome.overflowed {
+                    self.emit(NodeEvent::QueueOverflow { topic, count });
+                }
+            }
+            gossipsub::Event::Subscribed { peer_id, topic } => {
+                self.shared.topics.peer_joined(topic.as_str(), peer_id);
+                self.check_topic_waiters();
+            }
+            gossipsub::Event::Unsubscribed { peer_id, topic } => {
+                self.shared.topics.peer_left(topic.as_str(), &peer_id);
+            }
+            gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
+                let copies = (failed_messages.priority + failed_messages.non_priority) as u64;
+                self.shared.counters.unsent.add(copies);
+                tracing::warn!(peer = %peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
+            }
+            gossipsub::Event::GossipsubNotSupported { peer_id } => {
+                tracing::debug!(peer = %peer_id, "a peer does not speak gossip");
+            }
+        }
+    }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    // quinn's time-out comes wrapped, with a kind only in its text.
+    error.kind() == std::io::ErrorKind::TimedOut || error.to_string().contains("timed out")
+}

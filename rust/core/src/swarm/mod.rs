@@ -1,0 +1,17 @@
+//! The network: how connections are made, who may hold one, and the one task that drives all of it.
+
+pub(crate) mod behaviour;
+pub(crate) mod commands;
+pub(crate) mod dial;
+mod dialling;
+mod events;
+pub(crate) mod guard;
+pub(crate) mod jitter;
+mod listen;
+mod merge;
+mod ops;
+mod peers;
+mod security;
+pub(crate) mod task;
+mod transport;
+pub(crate) mod views;

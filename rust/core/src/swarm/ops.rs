@@ -1,0 +1,157 @@
+//! Operations of the host that wait for the network: each ends once, with a value or an error.
+
+use std::time::{Duration, Instant};
+
+use libp2p::{PeerId, swarm::ConnectionId};
+
+use crate::{
+    error::{Error, ErrorKind},
+    events::Value,
+    gate::DatabaseId,
+    shared::Shared,
+};
+
+struct Dial {
+    op: u64,
+    /// Unknown until the other side has shown its identity.
+    peer: Option<PeerId>,
+    connection: Option<ConnectionId>,
+    timeout: Duration,
+    until: Instant,
+}
+
+#[derive(Default)]
+pub(crate) struct Ops {
+    ready: Vec<(u64, Option<DatabaseId>)>,
+    topic_peers: Vec<(u64, DatabaseId, String, usize)>,
+    first_round: Vec<(u64, Instant)>,
+    hang_ups: Vec<(u64, PeerId)>,
+    dials: Vec<Dial>,
+}
+
+impl Ops {
+    pub(crate) fn wait_ready(&mut self, op: u64, database: Option<DatabaseId>) {
+        self.ready.push((op, database));
+    }
+
+    pub(crate) fn wait_for_peers(&mut self, op: u64, database: DatabaseId, full_topic: String, n: usize) {
+        self.topic_peers.push((op, database, full_topic, n));
+    }
+
+    pub(crate) fn wait_first_round(&mut self, op: u64, until: Instant) {
+        self.first_round.push((op, until));
+    }
+
+    pub(crate) fn wait_gone(&mut self, op: u64, peer: PeerId) {
+        self.hang_ups.push((op, peer));
+    }
+
+    pub(crate) fn dial(&mut self, op: u64, peer: Option<PeerId>, timeout: Duration, now: Instant) {
+        self.dials.push(Dial { op, peer, connection: None, timeout, until: now + timeout });
+    }
+
+    /// The dial of an address without a peer id is known by its connection.
+    pub(crate) fn dial_is(&mut self, op: u64, connection: ConnectionId) {
+        for dial in self.dials.iter_mut().filter(|dial| dial.op == op) {
+            dial.connection = Some(connection);
+        }
+    }
+
+    pub(crate) fn is_dialling(&self, op: u64) -> bool {
+        self.dials.iter().any(|dial| dial.op == op)
+    }
+
+    pub(crate) fn established(&mut self, peer: PeerId, connection: ConnectionId) {
+        for dial in self.dials.iter_mut().filter(|dial| dial.connection == Some(connection)) {
+            dial.peer = Some(peer);
+        }
+    }
+
+    pub(crate) fn identified(&mut self, peer: PeerId, shared: &Shared) {
+        self.dials.retain(|dial| {
+            let ended = dial.peer == Some(peer);
+            if ended {
+                shared.done(dial.op, Value::Text(peer.to_base58()));
+            }
+            !ended
+        });
+    }
+
+    pub(crate) fn dial_failed(&mut self, peer: Option<PeerId>, id: Option<ConnectionId>, error: &Error, shared: &Shared) {
+        self.dials.retain(|dial| {
+            let ended = (peer.is_some() && dial.peer == peer) || (id.is_some() && dial.connection == id);
+            if ended {
+                shared.failed(dial.op, error.clone());
+            }
+            !ended
+        });
+    }
+
+    pub(crate) fn fail(&mut self, op: u64, error: Error, shared: &Shared) {
+        if self.is_dialling(op) {
+            self.cancel(op);
+            shared.failed(op, error);
+        }
+    }
+
+    pub(crate) fn gone(&mut self, peer: &PeerId, shared: &Shared) {
+        self.hang_ups.retain(|(op, other)| {
+            if other == peer {
+                shared.done(*op, Value::None);
+            }
+            other != peer
+        });
+    }
+
+    pub(crate) fn check_ready(&mut self, is_ready: impl Fn(Option<DatabaseId>) -> bool, shared: &Shared) {
+        self.ready.retain(|(op, database)| {
+            let ready = is_ready(*database);
+            if ready {
+                shared.done(*op, Value::None);
+            }
+            !ready
+        });
+    }
+
+    pub(crate) fn check_topics(&mut self, count: impl Fn(DatabaseId, &str) -> usize, shared: &Shared) {
+        self.topic_peers.retain(|(op, database, full, n)| {
+            let enough = count(*database, full) >= *n;
+            if enough {
+                shared.done(*op, Value::None);
+            }
+            !enough
+        });
+    }
+
+    pub(crate) fn check_first_round(&mut self, over: bool, now: Instant, shared: &Shared) {
+        self.first_round.retain(|(op, until)| {
+            let ended = over || *until <= now;
+            if ended {
+                shared.done(*op, Value::None);
+            }
+            !ended
+        });
+    }
+
+    pub(crate) fn check_deadlines(&mut self, now: Instant, shared: &Shared) {
+        self.dials.retain(|dial| {
+            if dial.until <= now {
+                let text = format!("the peer did not answer within {} s", dial.timeout.as_secs_f64());
+                shared.failed(dial.op, Error::new(ErrorKind::Timeout, text));
+            }
+            dial.until > now
+        });
+    }
+
+    pub(crate) fn cancel(&mut self, op: u64) {
+        self.ready.retain(|(other, _)| *other != op);
+        self.topic_peers.retain(|(other, ..)| *other != op);
+        self.first_round.retain(|(other, _)| *other != op);
+        self.hang_ups.retain(|(other, _)| *other != op);
+        self.dials.retain(|dial| dial.op != op);
+    }
+
+    pub(crate) fn has_deadlines(&self) -> bool {
+        !self.dials.is_empty() || !self.first_round.is_empty()
+    }
+}

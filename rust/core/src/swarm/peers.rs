@@ -1,0 +1,182 @@
+//! The connections of the node, by peer: who has said who it is, who still answers, and why one is being closed.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant, SystemTime},
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::ConnectedPoint,
+    multiaddr::Protocol,
+    swarm::ConnectionId,
+};
+
+use crate::{
+    events::{Direction, DisconnectReason},
+    identity::Wallet,
+    node::PeerInfo,
+    swarm::behaviour::PING_LIMIT,
+};
+
+pub(crate) struct Connection {
+    id: ConnectionId,
+    address: Multiaddr,
+    direction: Direction,
+    since: Instant,
+    opened_at: SystemTime,
+    identified: bool,
+    last_answer: Instant,
+    rtt: Option<Duration>,
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, endpoint: &ConnectedPoint, now: Instant) -> Self {
+        let (address, direction) = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => (address.clone(), Direction::Outbound),
+            ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), Direction::Inbound),
+        };
+        Self {
+            id,
+            address,
+            direction,
+            since: now,
+            opened_at: SystemTime::now(),
+            identified: false,
+            last_answer: now,
+            rtt: None,
+        }
+    }
+
+    fn transport(&self) -> &'static str {
+        if self.address.iter().any(|part| part == Protocol::QuicV1) { "quic" } else { "tcp" }
+    }
+}
+
+struct Entry {
+    wallet: Wallet,
+    agent: String,
+    connections: Vec<Connection>,
+    /// Set when we close: the reason that the peer's disconnection is given.
+    closing: Option<DisconnectReason>,
+}
+
+impl Entry {
+    fn identified(&self) -> bool {
+        self.connections.iter().any(|connection| connection.identified)
+    }
+
+    fn info(&self, peer: PeerId) -> Option<PeerInfo> {
+        let first = self.connections.iter().find(|connection| connection.identified)?;
+        Some(PeerInfo {
+            peer,
+            wallet: self.wallet,
+            addresses: self.connections.iter().map(|connection| connection.address.to_string()).collect(),
+            direction: first.direction,
+            transport: first.transport(),
+            connected_at: first.opened_at,
+            agent: self.agent.clone(),
+            rtt: self.connections.iter().filter_map(|connection| connection.rtt).min(),
+        })
+    }
+}
+
+/// What the end of a connection means for its peer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// Another connection to the peer remains.
+    Not,
+    /// It was a peer; now it is none.
+    Lost { wallet: Wallet, reason: Option<DisconnectReason> },
+    /// Closed before it said who it is: the other side's gate, or ours in the meantime.
+    BeforeIdentify { wallet: Wallet, direction: Direction, reason: Option<DisconnectReason> },
+}
+
+#[derive(Default)]
+pub(crate) struct Peers(HashMap<PeerId, Entry>);
+
+impl Peers {
+    pub(crate) fn established(&mut self, peer: PeerId, wallet: Wallet, connection: Connection) {
+        let entry = self.0.entry(peer).or_insert_with(|| Entry {
+            wallet,
+            agent: String::new(),
+            connections: Vec::new(),
+            closing: None,
+        });
+        entry.connections.push(connection);
+    }
+
+    /// The connection has answered identify. `Some`: by this the peer is connected.
+    pub(crate) fn identified(&mut self, peer: &PeerId, id: ConnectionId, agent: String) -> Option<PeerInfo> {
+        let entry = self.0.get_mut(peer)?;
+        let before = entry.identified();
+        entry.agent = agent;
+        entry.connections.iter_mut().find(|connection| connection.id == id)?.identified = true;
+        if before { None } else { entry.info(*peer) }
+    }
+
+    pub(crate) fn closed(&mut self, peer: &PeerId, id: ConnectionId) -> Gone {
+        let Some(entry) = self.0.get_mut(peer) else { return Gone::Not };
+        let before = entry.identified();
+        let direction = entry.connections.iter().find(|connection| connection.id == id).map(|c| c.direction);
+        entry.connections.retain(|connection| connection.id != id);
+        let (wallet, reason, after) = (entry.wallet, entry.closing, entry.identified());
+        if entry.connections.is_empty() {
+            self.0.remove(peer);
+        } else if after || !before {
+            return Gone::Not;
+        }
+        match direction {
+            _ if before => Gone::Lost { wallet, reason },
+            Some(direction) => Gone::BeforeIdentify { wallet, direction, reason },
+            None => Gone::Not,
+        }
+    }
+
+    pub(crate) fn answered(&mut self, peer: &PeerId, id: ConnectionId, rtt: Duration, now: Instant) {
+        let connections = self.0.get_mut(peer).into_iter().flat_map(|entry| &mut entry.connections);
+        for connection in connections.filter(|connection| connection.id == id) {
+            connection.last_answer = now;
+            connection.rtt = Some(rtt);
+        }
+    }
+
+    /// Connections that have been silent for too long, or that never said who is there.
+    pub(crate) fn overdue(&mut self, now: Instant, identify_limit: Duration) -> Vec<ConnectionId> {
+        let mut overdue = Vec::new();
+        for entry in self.0.values_mut() {
+            for connection in &entry.connections {
+                let silent = now.duration_since(connection.last_answer) >= PING_LIMIT;
+                let nameless = !connection.identified && now.duration_since(connection.since) >= identify_limit;
+                if silent || nameless {
+                    overdue.push(connection.id);
+                    entry.closing.get_or_insert(DisconnectReason::Timeout);
+                }
+            }
+        }
+        overdue
+    }
+
+    pub(crate) fn closing(&mut self, peer: &PeerId, reason: DisconnectReason) {
+        if let Some(entry) = self.0.get_mut(peer) {
+            entry.closing = Some(reason);
+        }
+    }
+
+    pub(crate) fn is_identified(&self, peer: &PeerId) -> bool {
+        self.0.get(peer).is_some_and(Entry::identified)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn all(&self) -> Vec<PeerId> {
+        self.0.keys().copied().collect()
+    }
+
+    /// The peers that count as connected (design rule 17).
+    pub(crate) fn infos(&self) -> Vec<PeerInfo> {
+        self.0.iter().filter_map(|(peer, entry)| entry.info(*peer)).collect()
+    }
+}

@@ -1,0 +1,78 @@
+//! How bytes travel: QUIC and TCP, names resolved, time-limited, and the gate around all of it.
+//!
+//! The order is `gate(timeout(dns(quic | tcp)))`: the handshake has its own limit inside, the gate its own
+//! (`gate.timeout`) outside, and nothing is around both, or a slow registry would eat the time of a handshake.
+
+use std::{io, time::Duration};
+
+use libp2p::{
+    PeerId, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, OptionalTransport, timeout::TransportTimeout},
+        upgrade::Version,
+    },
+    dns,
+    identity::Keypair,
+    quic, tcp, yamux,
+};
+
+use crate::{
+    config::{ConnectionConfig, ListenConfig},
+    gate::{Gate, upgrade::gated},
+    swarm::security::Security,
+};
+
+/// A stranger has this long to prove an identity (design: a connection that shows none within 3 s is cut).
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// QUIC notices a dead path by itself: design rule 20.
+const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(2);
+const QUIC_IDLE_MS: u32 = 6_000;
+
+pub(crate) fn build(
+    key: &Keypair,
+    listen: &ListenConfig,
+    connections: &ConnectionConfig,
+    gate: Gate,
+) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
+    let quic = match listen.quic_port {
+        None => OptionalTransport::none(),
+        Some(_) => {
+            let mut config = quic::Config::new(key);
+            config.handshake_timeout = inbound;
+            config.keep_alive_interval = QUIC_KEEP_ALIVE;
+            config.max_idle_timeout = QUIC_IDLE_MS;
+            OptionalTransport::some(
+                quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
+            )
+        }
+    };
+    let tcp = match listen.tcp_port {
+        None => OptionalTransport::none(),
+        Some(_) => OptionalTransport::some(
+            tcp::tokio::Transport::new(tcp::Config::new())
+                .upgrade(Version::V1Lazy)
+                .authenticate(Security::new(key, listen.tcp_security)?)
+                .multiplex(yamux::Config::default())
+                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
+        ),
+    };
+    let base = quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed();
+    // Outgoing connections may cross a slow network; incoming ones may come from anybody.
+    let base = TransportTimeout::with_ingoing_timeout(base, inbound);
+    let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
+    Ok(gated(resolving(base)?, gate))
+}
+
+/// Adds `/dns` names. A machine without a readable resolver configuration still runs; only names fail there.
+fn resolving(base: Boxed<(PeerId, StreamMuxerBox)>) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    // `system` keeps what it is given even when it fails, so it is tried on nothing first.
+    if let Err(error) = dns::tokio::Transport::system(()) {
+        tracing::warn!(%error, "the resolver configuration cannot be read: DNS names will not resolve");
+        let (config, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
+        return Ok(dns::tokio::Transport::custom(base, config, options).boxed());
+    }
+    Ok(dns::tokio::Transport::system(base)?.boxed())
+}
