@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use crate::gate::GateCounters;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     Counter,
@@ -61,9 +63,8 @@ impl ByReason {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += n;
     }
 
-    fn samples(&self, name: &'static str) -> Vec<Metric> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled("reason", *reason)).collect()
+    fn read(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -91,12 +92,14 @@ pub(crate) struct Counters {
     pub connections: Counter,
     /// Dials that ended without a connection.
     pub dial_failures: Counter,
-    /// Connections and dials that were refused, by reason; ours and the other side's.
+    /// Connections and dials that were refused elsewhere than in the gate: by its second look, by an address limit, by
+    /// the other side.
     pub refused: ByReason,
 }
 
 impl Counters {
-    pub(crate) fn samples(&self) -> Vec<Metric> {
+    /// All of them, and those of the gate once there is one.
+    pub(crate) fn samples(&self, gate: Option<&GateCounters>) -> Vec<Metric> {
         let Self {
             published,
             published_unheard,
@@ -123,8 +126,21 @@ impl Counters {
             Metric::counter("connections_total", connections.get()),
             Metric::counter("dial_failures_total", dial_failures.get()),
         ];
-        samples.extend(dropped.samples("dropped_total"));
-        samples.extend(refused.samples("refused_total"));
+        let mut refused = refused.read();
+        if let Some(GateCounters { registry_calls, registry_failures, admitted, refused: by_gate, unreported }) = gate {
+            samples.extend([
+                Metric::counter("registry_calls_total", *registry_calls),
+                Metric::counter("registry_failures_total", *registry_failures),
+                Metric::counter("admitted_total", *admitted),
+                Metric::counter("refusals_unreported_total", *unreported),
+            ]);
+            for (reason, n) in by_gate {
+                *refused.entry(reason.as_str()).or_default() += n;
+            }
+        }
+        for (name, counts) in [("dropped_total", dropped.read()), ("refused_total", refused)] {
+            samples.extend(counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled("reason", *reason)));
+        }
         samples
     }
 }

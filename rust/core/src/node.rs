@@ -319,13 +319,9 @@ impl Node {
     }
 
     pub fn metrics(&self) -> Vec<Metric> {
-        let mut metrics = self.shared.counters.samples();
-        let views = self.shared.views();
-        metrics.extend(crate::swarm::views::gauges(&views));
-        drop(views);
-        if let Some(gate) = self.shared.gate.get() {
-            metrics.extend(gate.counters().samples());
-        }
+        let gate = self.shared.gate.get().map(Gate::counters);
+        let mut metrics = self.shared.counters.samples(gate.as_ref());
+        metrics.extend(crate::swarm::views::gauges(&self.shared.views()));
         metrics
     }
 

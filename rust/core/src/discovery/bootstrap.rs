@@ -6,7 +6,7 @@
 //! ```
 //! Redialling nodes that are known already is `swarm/dial.rs`; this decides when the list itself is asked for again.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::{config::BootstrapConfig, swarm::jitter::Jitter};
 
@@ -115,6 +115,8 @@ impl Bootstrap {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn machine() -> (Bootstrap, Instant) {

@@ -2,6 +2,7 @@
 
 pub mod duplicates;
 pub mod envelope;
+mod json;
 pub(crate) mod outbox;
 pub(crate) mod receive;
 pub mod replay;

@@ -23,7 +23,7 @@ use crate::{
         Author, Delivered,
         duplicates::Duplicates,
         envelope::{self, Defect},
-        replay::{Replay, ReplayWindow},
+        replay::{ReplayWindow, Verdict},
         topics::{Route, Topics},
         wire,
     },
@@ -114,10 +114,10 @@ impl Receiver {
         }
         let number = message.sequence_number.ok_or(Drop::rejected("no-sequence-number"))?;
         let received_at = SystemTime::now();
-        match self.replay.check(&author.wallet, number, now, unix_ns(received_at)) {
-            Replay::Fresh | Replay::Untracked => {}
-            Replay::Repeated => return Err(Drop::ignored("replay")),
-            Replay::Behind { by } => {
+        match self.replay.check(&author.wallet, number, unix_ns(received_at), now) {
+            Verdict::Fresh | Verdict::Untracked => {}
+            Verdict::Replayed => return Err(Drop::ignored("replay")),
+            Verdict::Behind { by } => {
                 tracing::warn!(
                     author = %author.wallet, behind_s = by.as_secs(),
                     "an event was dropped as a replay: if its author has just started, the author's clock was set back",
@@ -130,7 +130,7 @@ impl Receiver {
             topic: Arc::clone(&route.bare),
             author,
             data: message.data,
-            message: envelope.message,
+            message: envelope.message.unwrap_or_default(),
             timestamp: envelope.timestamp,
             received_at,
         })

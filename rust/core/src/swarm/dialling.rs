@@ -198,8 +198,21 @@ impl Task {
 }
 
 fn not_authorized(peer: PeerId, reason: Refusal) -> Error {
-    let text = format!("{peer} was not dialled: {}", reason.sentence());
+    let text = format!("{peer} was not dialled: {}", sentence(reason));
     Error::new(ErrorKind::NotAuthorized, text).with("peer", peer.to_base58()).with("reason", reason.as_str())
+}
+
+const fn sentence(reason: Refusal) -> &'static str {
+    match reason {
+        Refusal::NotListed => "its wallet is not on the list of any open database",
+        Refusal::NotEd25519 => "its identity is not an Ed25519 key, so it is nobody's wallet",
+        Refusal::WeakKey => "its key is weak: anybody could speak for it",
+        Refusal::NoList => "there is no list of wallets yet; open a database, or wait for the registry's first answer",
+        Refusal::Stale => "the list of wallets is too old; look at the registry",
+        Refusal::RegistryFailed => "its wallet is not on the last list, and the registry could not be read",
+        Refusal::TimedOut => "the registry did not answer in time",
+        Refusal::Closed => "the node is closing",
+    }
 }
 
 fn describe(error: &DialError) -> Error {

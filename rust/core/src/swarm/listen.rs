@@ -1,6 +1,6 @@
 //! Opening the ports: what is taken is an error with its number, a missing IPv6 stack is a warning.
 
-use std::{collections::HashSet, error::Error as _, io, net::IpAddr};
+use std::{collections::HashSet, io, net::IpAddr};
 
 use libp2p::{
     Multiaddr, TransportError,

@@ -28,8 +28,8 @@ use crate::{
     discovery::bootstrap::Bootstrap,
     error::{Error, ErrorKind},
     events::{Control, DisconnectReason, NodeEvent, Question, Value},
-    gate::{Gate, GateEvent},
-    identity::SecretKey,
+    gate::{DatabaseId, Gate, GateEvent, Revocation, Verdict},
+    identity::{SecretKey, Wallet},
     logs,
     pubsub::receive::Receiver,
     shared::{BootstrapSource, Shared},
@@ -391,7 +391,7 @@ impl Task {
                 Vec::new()
             }
         };
-        for (peer, _) in nodes.iter().filter(|(peer, _)| matches!(self.gate.check_now(peer), crate::gate::Verdict::Refuse(_))) {
+        for (peer, _) in nodes.iter().filter(|(peer, _)| matches!(self.gate.check_now(peer), Verdict::Refuse(_))) {
             tracing::warn!(%peer, "a bootstrap node is not on the list of wallets: it will not be dialled until it is");
         }
         let dialling = self.dialer.bootstrap(&nodes, now);
@@ -402,7 +402,6 @@ impl Task {
     fn on_gate(&mut self, event: GateEvent) {
         match event {
             GateEvent::Refused { peer, wallet, direction, reason } => {
-                self.shared.counters.refused.add(reason.as_str(), 1);
                 self.emit(NodeEvent::PeerRefused { peer: Some(peer), wallet, direction, reason: reason.as_str(), count: 1 });
             }
             GateEvent::Revoked(wallets) => self.on_revoked(&wallets),
@@ -414,19 +413,23 @@ impl Task {
                 self.update_views();
             }
             GateEvent::Changed { database, added, removed, total } => {
+                let database = self.name(database);
                 tracing::info!(database, added, removed, total, "the list of wallets has changed");
                 self.emit(NodeEvent::WalletsChanged { database, added, removed, total });
                 self.update_views();
             }
             GateEvent::Failed { database, error, failures, retry_in } => {
+                let database = self.name(database);
                 tracing::warn!(database, error, failures, retry_in_s = retry_in.as_secs_f64(), "the registry could not be read");
                 self.emit(NodeEvent::RegistryFailed { database, error, failures, retry_in });
             }
             GateEvent::Stale { database, age } => {
+                let database = self.name(database);
                 tracing::error!(database, age_s = age.as_secs(), "the list of wallets is too old: nobody new is admitted");
                 self.emit(NodeEvent::RegistryStale { database, age });
             }
             GateEvent::NotListed { database } => {
+                let database = self.name(database);
                 tracing::warn!(
                     database,
                     "this node's own wallet is not on the list: other nodes will refuse it; register the wallet, or use the key of one that is",
@@ -435,8 +438,13 @@ impl Task {
         }
     }
 
-    fn on_revoked(&mut self, wallets: &[crate::identity::Wallet]) {
-        let close = matches!(self.config.gate.revocation, crate::gate::Revocation::Close);
+    /// For people; empty when the database has just been closed.
+    fn name(&self, database: DatabaseId) -> String {
+        self.shared.topics.name(database).unwrap_or_default()
+    }
+
+    fn on_revoked(&mut self, wallets: &[Wallet]) {
+        let close = matches!(self.config.gate.revocation, Revocation::Close);
         for wallet in wallets {
             let peer = wallet.peer_id();
             self.dialer.forget(&peer);
@@ -489,7 +497,7 @@ impl Task {
 }
 
 /// A subscriber counts when it has said who it is and its wallet is on the database's own list.
-fn counts(gate: &Gate, peers: &Peers, database: crate::gate::DatabaseId, peer: &PeerId) -> bool {
+fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bool {
     peers.is_identified(peer)
-        && crate::identity::Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
+        && Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
 }

@@ -19,7 +19,7 @@ use libp2p::{
 
 use crate::{
     config::{ConnectionConfig, ListenConfig},
-    gate::{Gate, upgrade::gated},
+    gate::{Gate, gated},
     swarm::security::Security,
 };
 
