@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from depinmesh.bootstrap import BootstrapNode
     from depinmesh.build import build_info
     from depinmesh.config import Config
+    from depinmesh.connecting import connect
     from depinmesh.database import Database
     from depinmesh.errors import (
         AlreadySubscribedError,
@@ -51,9 +52,9 @@ if TYPE_CHECKING:
     )
     from depinmesh.gate import GateView
     from depinmesh.identity import Keypair, PeerId, Wallet
-    from depinmesh.node import Node, NodeState, connect
+    from depinmesh.node import Node
     from depinmesh.options import Bootstrap, Connections, Gate, Listen, PubSub
-    from depinmesh.status import Metric, Status
+    from depinmesh.status import Metric, NodeState, Status
     from depinmesh.subscription import Subscription, SubscriptionStats
 
     __version__: str
@@ -120,6 +121,7 @@ _MODULES = {
     "bootstrap": ("BootstrapNode",),
     "build": ("build_info",),
     "config": ("Config",),
+    "connecting": ("connect",),
     "database": ("Database",),
     "errors": (
         "AlreadySubscribedError",
@@ -161,9 +163,9 @@ _MODULES = {
     ),
     "gate": ("GateView",),
     "identity": ("Keypair", "PeerId", "Wallet"),
-    "node": ("Node", "NodeState", "connect"),
+    "node": ("Node",),
     "options": ("Bootstrap", "Connections", "Gate", "Listen", "PubSub"),
-    "status": ("Metric", "Status"),
+    "status": ("Metric", "NodeState", "Status"),
     "subscription": ("Subscription", "SubscriptionStats"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

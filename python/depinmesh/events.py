@@ -3,6 +3,7 @@
 # ruff: noqa: SLF001  # _trusted skips what the core has checked
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -213,7 +214,8 @@ class EventStream(Generic[E_co]):
 
     An async iterator, and a context manager that closes it. At most 1,024 events wait; then the oldest is dropped and
     counted in `dropped`. `PeerRefused`, `MessageDropped` and `QueueOverflow` give way first. The iteration ends when
-    the node has closed and everything was taken, and at once after `close`. Cancelling a wait loses no event.
+    the node has closed and everything was taken, and at once after `close`; after a failure of the node it raises that.
+    Cancelling a wait loses no event.
 
         async with asyncio.timeout(10):
             async for event in node.events(PeerConnected):
@@ -231,6 +233,7 @@ class EventStream(Generic[E_co]):
         self._number = 0
         self._dropped = 0
         self._ended = False
+        self._failure: BaseException | None = None
         self._wake = asyncio.Event()
 
     @property
@@ -262,9 +265,10 @@ class EventStream(Generic[E_co]):
         queue.append((self._number, event))  # type: ignore[arg-type]  # it is of these kinds
         self._wake.set()
 
-    def _end(self) -> None:
-        """Let the iteration end when everything was taken: the node has closed."""
+    def _end(self, failure: BaseException | None = None) -> None:
+        """Let the iteration end when everything was taken: the node has closed, or has failed with this."""
         self._ended = True
+        self._failure = failure
         self._wake.set()
 
     def __aiter__(self) -> Self:
@@ -274,6 +278,8 @@ class EventStream(Generic[E_co]):
     async def __anext__(self) -> E_co:
         """Wait for the next event."""
         while not (self._events or self._noise):
+            if self._failure is not None:
+                raise copy.copy(self._failure)  # each reader its own, as raising adds the traceback
             if self._ended:
                 raise StopAsyncIteration
             self._wake.clear()
