@@ -27,6 +27,13 @@ def raw_bytes(value: object) -> bytes | None:
     return None
 
 
+def _ascii(text: str, what: str) -> str:
+    # What UTF-8 cannot carry would fail on the way to the core, with an error that has the text, perhaps a secret.
+    if not text.isascii():
+        raise IdentityError(f"the {what} is not Base58: it has characters other than ASCII")
+    return text
+
+
 class Wallet(str):
     """The Base58 text of a public key, made of text, 32 bytes, or an object with 32 `bytes()` (a solders `Pubkey`).
 
@@ -40,7 +47,7 @@ class Wallet(str):
         if isinstance(value, cls):
             return value
         if isinstance(value, str):
-            _core.wallet_bytes(value)
+            _core.wallet_bytes(_ascii(value, "wallet"))
             return cls._trusted(value)
         raw = raw_bytes(value)
         if raw is None:
@@ -77,7 +84,7 @@ class PeerId(str):
             return value
         if not isinstance(value, str):
             raise IdentityError(f"a peer id is Base58 text, not {type(value).__name__}")
-        _core.wallet_of(value)
+        _core.wallet_of(_ascii(value, "peer id"))
         return cls._trusted(value)
 
     @classmethod
@@ -119,7 +126,7 @@ class Keypair:
         if isinstance(secret, Keypair):
             self._secret = secret._secret
         elif isinstance(secret, str):
-            self._secret = _core.SecretKey.from_base58(secret)
+            self._secret = _core.SecretKey.from_base58(_ascii(secret, "secret key"))
         else:
             raw = raw_bytes(secret)
             if raw is None:
@@ -142,7 +149,7 @@ class Keypair:
         """Read the Base58 text of the 64 bytes of a Solana secret."""
         if not isinstance(text, str):
             raise IdentityError(f"a secret key in Base58 is text, not {type(text).__name__}")
-        return cls._of(_core.SecretKey.from_base58(text))
+        return cls(text)
 
     @classmethod
     def from_seed(cls, seed: bytes) -> Self:

@@ -14,7 +14,7 @@ LARGEST_MESSAGE = 1_048_000
 
 _YEAR = 365 * 86_400
 
-# Strict: in code a number is a number.
+# Strict: in code a number is a number. `default=` is spelt out below, as type checkers overlook a positional one.
 Seconds: TypeAlias = Annotated[float, Field(strict=True, gt=0, le=_YEAR, allow_inf_nan=False)]
 SecondsOrZero: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=_YEAR, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -41,17 +41,18 @@ class Listen(Options, frozen=True):
     """Where the node listens and what it tells others about it."""
 
     quic_port: Port | None = Field(
-        4001, description="UDP port of QUIC; 0 takes any free port, None turns QUIC off, for dialling too"
+        default=4001, description="UDP port of QUIC; 0 takes any free port, None turns QUIC off, for dialling too"
     )
     tcp_port: Port | None = Field(
-        4002, description="TCP port; 0 takes any free port, None turns TCP off, for dialling too"
+        default=4002, description="TCP port; 0 takes any free port, None turns TCP off, for dialling too"
     )
     hosts: tuple[Annotated[str, AfterValidator(_check_address)], ...] = Field(
-        ("0.0.0.0", "::"),  # noqa: S104  # a node of a public fleet; the gate decides who may enter
+        default=("0.0.0.0", "::"),  # noqa: S104  # a node of a public fleet; the gate decides who may enter
         description="IP addresses of this machine to listen on; only loopback ones keep the node on this machine",
     )
     announce: tuple[Annotated[str, AfterValidator(_check_announced)], ...] = Field(
-        (), description="multiaddrs to announce in place of the detected addresses, for a node behind a port mapping"
+        default=(),
+        description="multiaddrs to announce in place of the detected addresses, for a node behind a port mapping",
     )
 
     @field_validator("hosts")
@@ -72,22 +73,23 @@ class Listen(Options, frozen=True):
 class Gate(Options, frozen=True):
     """Who may enter: how the registry is read, and how long its answers hold."""
 
-    refresh_interval: Seconds = Field(30.0, description="seconds between two reads of the registry")
+    refresh_interval: Seconds = Field(default=30.0, description="seconds between two reads of the registry")
     timeout: Seconds = Field(
-        10.0, description="seconds that one read of the registry may take before it counts as failed"
+        default=10.0, description="seconds that one read of the registry may take before it counts as failed"
     )
     min_interval: Seconds = Field(
-        1.0,
+        default=1.0,
         description="seconds at least between two reads that unknown wallets cause: dials cannot flood the registry",
     )
     negative_ttl: SecondsOrZero = Field(
-        10.0, description="seconds that a refusal is remembered; a refresh that lists the wallet ends it at once"
+        default=10.0,
+        description="seconds that a refusal is remembered; a refresh that lists the wallet ends it at once",
     )
     max_stale: Seconds = Field(
-        900.0, description="seconds without a good read after which nobody new is admitted; those inside stay"
+        default=900.0, description="seconds without a good read after which nobody new is admitted; those inside stay"
     )
     revocation: Literal["close", "keep"] = Field(
-        "close",
+        default="close",
         description="what becomes of the connections of a wallet that is removed: 'close' them at once, or 'keep' them",
     )
 
@@ -103,44 +105,50 @@ class Bootstrap(Options, frozen=True):
     """How the node finds its first peers, and finds them again."""
 
     wait: Literal["first-round", "ready", "none"] = Field(
-        "first-round",
+        default="first-round",
         description="what connect() waits for: 'first-round' of dials, 'ready' (a peer, or an error), or 'none'",
     )
-    connect_timeout: Seconds = Field(30.0, description="seconds that this wait may take")
+    connect_timeout: Seconds = Field(default=30.0, description="seconds that this wait may take")
     retry_interval: Seconds = Field(
-        5.0, description="seconds between two readings of the bootstrap nodes while not ready"
+        default=5.0, description="seconds between two readings of the bootstrap nodes while not ready"
     )
     loss_delay: SecondsOrZero = Field(
-        2.0, description="seconds from the loss of the last peer to asking the bootstrap nodes again"
+        default=2.0, description="seconds from the loss of the last peer to asking the bootstrap nodes again"
     )
 
 
 class Connections(Options, frozen=True):
     """Limits of connections."""
 
-    max_per_ip: Count = Field(64, description="connections from one IP address at the same time; more are refused")
-    max_pending_per_ip: Count = Field(16, description="unfinished handshakes from one IP address; more are refused")
-    dial_concurrency: Annotated[int, Field(strict=True, ge=1, le=255)] = Field(
-        8, description="addresses of one peer that are dialled at the same time"
+    max_per_ip: Count = Field(
+        default=64, description="connections from one IP address at the same time; more are refused"
     )
-    handshake_timeout: Seconds = Field(10.0, description="seconds that a new connection may take to prove who it is")
+    max_pending_per_ip: Count = Field(
+        default=16, description="unfinished handshakes from one IP address; more are refused"
+    )
+    dial_concurrency: Annotated[int, Field(strict=True, ge=1, le=255)] = Field(
+        default=8, description="addresses of one peer that are dialled at the same time"
+    )
+    handshake_timeout: Seconds = Field(
+        default=10.0, description="seconds that a new connection may take to prove who it is"
+    )
 
 
 class PubSub(Options, frozen=True):
     """Sizes and policies of messages."""
 
     max_message_size: Annotated[int, Field(strict=True, ge=1024, le=LARGEST_MESSAGE)] = Field(
-        LARGEST_MESSAGE,
+        default=LARGEST_MESSAGE,
         description="bytes of the largest event, sent or received; the wire takes off the length of its topic",
     )
     queue_size: Count = Field(
-        1024, description="events that wait for one subscription before its overflow policy applies"
+        default=1024, description="events that wait for one subscription before its overflow policy applies"
     )
     queue_bytes: Annotated[int, Field(strict=True, ge=1024, le=2**31 - 1)] = Field(
-        8 * 1024 * 1024, description="bytes that wait for one subscription before its overflow policy applies"
+        default=8 * 1024 * 1024, description="bytes that wait for one subscription before its overflow policy applies"
     )
     overflow: Literal["drop_oldest", "drop_newest"] = Field(
-        "drop_oldest", description="which events a full subscription loses; they are counted either way"
+        default="drop_oldest", description="which events a full subscription loses; they are counted either way"
     )
     flood_publish: Flag = Field(
         default=False,

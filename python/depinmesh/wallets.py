@@ -54,7 +54,9 @@ def _checked(entries: Iterable[WalletLike]) -> Iterable[WalletLike]:
 
 def _normalised(entry: object) -> str | bytes:
     if isinstance(entry, str):
-        return entry if len(entry) <= _LONGEST_TEXT else f"<text of {len(entry)} characters>"
+        if len(entry) > _LONGEST_TEXT:
+            return f"<text of {len(entry)} characters>"
+        return entry if entry.isascii() else shown(entry)  # which escapes what UTF-8 cannot carry
     try:
         raw = raw_bytes(entry)
     except Exception as error:  # noqa: BLE001  # of a foreign object's __bytes__

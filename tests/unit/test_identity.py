@@ -121,6 +121,7 @@ def test_other_objects_are_no_wallets(value: object) -> None:
         WALLET,
         PEER[:-1],
         PEER + "1",
+        PEER + "\udc80",
         "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",  # an RSA key
         "16Uiu2HAmSgqkVZBHTEVH6n4hq9CLXjGfMfgWqbD2CHbZTTmsYkPB",  # a secp256k1 key
         5,
@@ -165,6 +166,7 @@ BAD_SECRETS: list[object] = [
     SEED,
     SECRET_BYTES[:32] + bytes(Wallet(VECTORS[0][0])),  # the public half of another key
     SECRET_BYTES[:32] + bytes(32),
+    SECRET + "\udc80",
     64,
     None,
     list(SECRET_BYTES),

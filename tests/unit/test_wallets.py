@@ -64,6 +64,12 @@ def test_other_entries_become_short_text(normalise: Normalise) -> None:
 
 
 @both
+def test_text_that_is_not_ascii_is_escaped(normalise: Normalise) -> None:
+    """Text that cannot be encoded reaches the core in quotes, and does not fail the whole list."""
+    assert normalise(["\udc80", "\u00e9", WALLET]) == ["'\\udc80'", "'\u00e9'", WALLET]
+
+
+@both
 def test_secrets_are_not_handed_on(normalise: Normalise) -> None:
     """A secret key on a list, as object, bytes or text, is not handed on, as warnings would show it."""
     assert normalise([KEY, bytes(KEY), str(KEY), "x" * 10_000]) == [
