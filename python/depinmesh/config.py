@@ -1,0 +1,161 @@
+"""The configuration of a node: one frozen model with groups."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack, cast
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
+
+from depinmesh._validation import Options, group
+from depinmesh.bootstrap import NodeSource, check_node_source
+from depinmesh.build import version
+from depinmesh.errors import ConfigProblem, IdentityError
+from depinmesh.identity import Keypair, SecretLike
+from depinmesh.options import Bootstrap, Connections, Gate, Listen, PubSub
+from depinmesh.wallets import WalletSource, check_wallet_source
+
+if TYPE_CHECKING:
+    from depinmesh._core import NodeOptions
+
+_KEY_FIELDS = ("private_key", "key_file")
+_LONGEST_NAME = 128  # bytes of a database name
+_LOW, _HIGH, _GRACE = 100, 400, 60.0  # watermarks of connections, and seconds before a new one counts
+
+
+class ConfigFields(TypedDict, total=False):
+    """What `Config`, `connect` and `Node` take as keywords. A group is its class, or a mapping of its fields."""
+
+    private_key: SecretLike | None
+    key_file: str | os.PathLike[str] | None
+    database: str
+    authorized_wallets: WalletSource
+    bootstrap_nodes: NodeSource
+    logger: object | None
+    listen: Listen | Mapping[str, object]
+    gate: Gate | Mapping[str, object]
+    bootstrap: Bootstrap | Mapping[str, object]
+    connections: Connections | Mapping[str, object]
+    pubsub: PubSub | Mapping[str, object]
+
+
+def _check_name(name: str) -> str:
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        raise ValueError("has characters that cannot be encoded as UTF-8") from None
+    if not 1 <= length <= _LONGEST_NAME:
+        raise ValueError(f"has {length} bytes as UTF-8, not 1 to {_LONGEST_NAME}")
+    return name
+
+
+class Config(Options, frozen=True):
+    """All options of a node. `ConfigError` names every wrong field at once.
+
+    Durations are seconds, sizes are bytes. Exactly one of `private_key` and `key_file` is needed; the file is read
+    here, once, and `private_key` is then the key in it.
+    """
+
+    private_key: Annotated[Keypair, PlainValidator(Keypair), PlainSerializer(repr, when_used="json")] = Field(
+        default=cast("Keypair", None),  # __init__ makes sure of one
+        repr=False,
+        description="identity of the node: Base58 or 64 bytes of a Solana secret, or a Keypair of depinmesh or solders",
+    )
+    key_file: Path | None = Field(
+        default=None, description="file with the identity: JSON array of the Solana CLI, or Base58 text; mode 0600"
+    )
+    database: Annotated[str, Field(strict=True), AfterValidator(_check_name)] = Field(
+        default="depin-network", description="name of the database to open, 1 to 128 bytes: a label, not access control"
+    )
+    authorized_wallets: Annotated[WalletSource, PlainValidator(check_wallet_source)] = Field(
+        repr=False,
+        description="who belongs to the fleet: a list of wallets, a function giving one, or an object with wallets()",
+    )
+    bootstrap_nodes: Annotated[NodeSource, PlainValidator(check_node_source)] = Field(
+        default=(),
+        description="nodes to ask first: a list, a function giving one, or an object with bootstrap_nodes()",
+    )
+    logger: Any = Field(
+        default=None, repr=False, description="where log records go: None is the standard logger 'depinmesh'"
+    )
+    listen: Annotated[Listen, group(Listen)] = Field(default_factory=Listen, description="where the node listens")
+    gate: Annotated[Gate, group(Gate)] = Field(default_factory=Gate, description="who may enter")
+    bootstrap: Annotated[Bootstrap, group(Bootstrap)] = Field(
+        default_factory=Bootstrap, description="how first peers are found"
+    )
+    connections: Annotated[Connections, group(Connections)] = Field(
+        default_factory=Connections, description="limits of connections"
+    )
+    pubsub: Annotated[PubSub, group(PubSub)] = Field(
+        default_factory=PubSub, description="sizes and policies of messages"
+    )
+
+    def __init__(self, **fields: Unpack[ConfigFields]) -> None:
+        given: dict[str, object] = {
+            name: value for name, value in fields.items() if value is not None or name not in _KEY_FIELDS
+        }
+        problems = _read_key(given)
+        self._fill(given, problems)
+
+    def core_options(self) -> "NodeOptions":
+        """Return what the core is told at its start."""
+        return {
+            "hosts": list(self.listen.hosts),
+            "quic_port": self.listen.quic_port,
+            "tcp_port": self.listen.tcp_port,
+            "announce": list(self.listen.announce),
+            "refresh_interval": self.gate.refresh_interval,
+            "gate_timeout": self.gate.timeout,
+            "min_interval": self.gate.min_interval,
+            "negative_ttl": self.gate.negative_ttl,
+            "max_stale": self.gate.max_stale,
+            "revocation": self.gate.revocation,
+            "connect_timeout": self.bootstrap.connect_timeout,
+            "retry_interval": self.bootstrap.retry_interval,
+            "loss_delay": self.bootstrap.loss_delay,
+            "low": _LOW,
+            "high": _HIGH,
+            "grace": _GRACE,
+            "max_per_ip": self.connections.max_per_ip,
+            "max_pending_per_ip": self.connections.max_pending_per_ip,
+            "dial_concurrency": self.connections.dial_concurrency,
+            "handshake_timeout": self.connections.handshake_timeout,
+            "max_message_size": self.pubsub.max_message_size,
+            "flood_publish": self.pubsub.flood_publish,
+            "agent": f"depinmesh/{version()}",
+            "waker": "auto",
+        }
+
+
+def _read_key(given: dict[str, object]) -> list[ConfigProblem]:
+    """Put the key of a key file in its place; return what is wrong with the choice or the file."""
+    if ("private_key" in given) == ("key_file" in given):
+        reason = "is given beside key_file" if "key_file" in given else "is missing, and so is key_file"
+        return [ConfigProblem("private_key", None, reason, "exactly one of private_key and key_file is needed")]
+    file = given.get("key_file")
+    if isinstance(file, str | os.PathLike):
+        try:
+            given["private_key"] = Keypair.from_file(file)
+        except IdentityError as error:
+            return [ConfigProblem("key_file", None, str(error), None)]
+    return []
+
+
+def merged(config: Config | None, fields: ConfigFields) -> Config:
+    """Put keywords over a configuration. A mapping changes fields of a group, an object of its class replaces it."""
+    if config is None:
+        return Config(**fields)
+    if not fields:
+        return config
+    below: dict[str, Any] = {name: getattr(config, name) for name in config.model_fields_set}
+    if config.key_file is not None:
+        del below["private_key"]  # it came from the file
+    if any(fields.get(name) is not None for name in _KEY_FIELDS):
+        below = {name: value for name, value in below.items() if name not in _KEY_FIELDS}
+    for name, value in fields.items():
+        under = below.get(name)
+        if isinstance(under, Options) and isinstance(value, Mapping):
+            below[name] = {**{inner: getattr(under, inner) for inner in under.model_fields_set}, **value}
+        elif value is not None or name not in _KEY_FIELDS:
+            below[name] = value
+    return Config(**below)

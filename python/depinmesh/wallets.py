@@ -1,0 +1,94 @@
+"""Which wallets belong to the fleet: the forms of a registry's answer, and what they become for the core."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from itertools import islice
+from typing import Protocol, TypeAlias
+
+from depinmesh.errors import RegistryError, shown
+from depinmesh.identity import WalletLike, raw_bytes
+
+
+class WalletProvider(Protocol):
+    """An object that knows the wallets. The method may be plain or a coroutine function."""
+
+    def wallets(self) -> Iterable[WalletLike] | Awaitable[Iterable[WalletLike]]:
+        """Return all wallets of the fleet as of now."""
+
+
+WalletFunction: TypeAlias = Callable[[], Iterable[WalletLike] | Awaitable[Iterable[WalletLike]]]
+WalletSource: TypeAlias = Iterable[WalletLike] | WalletFunction | WalletProvider
+
+_CHUNK = 2048  # entries between two turns of the loop: about a millisecond of text, a few of foreign objects
+_WALLET_BYTES = 32
+_LONGEST_TEXT = 64  # a wallet has at most 44 characters; a text much longer may be a secret, and is not handed on
+
+
+def normalise_wallets(entries: Iterable[WalletLike]) -> list[str | bytes]:
+    """Return the entries as the core takes them: text or 32 bytes.
+
+    What can be neither becomes a short text that says what it was. The core drops it with a warning, as it drops every
+    entry that is no valid wallet; one bad entry never costs the others.
+    """
+    return [_normalised(entry) for entry in _checked(entries)]
+
+
+async def normalise_wallets_async(entries: Iterable[WalletLike]) -> list[str | bytes]:
+    """Do the same without holding the event loop for long, whatever the length of the list."""
+    entries = _checked(entries)
+    # A registry may change its own collection while the loop runs between two chunks.
+    source = iter(tuple(entries) if isinstance(entries, Collection) else entries)
+    result: list[str | bytes] = []
+    while chunk := [_normalised(entry) for entry in islice(source, _CHUNK)]:
+        result += chunk
+        await asyncio.sleep(0)
+    return result
+
+
+def _checked(entries: Iterable[WalletLike]) -> Iterable[WalletLike]:
+    if isinstance(entries, str | bytes | bytearray) or not isinstance(entries, Iterable):
+        raise RegistryError(f"a registry answers with a list of wallets, not with {type(entries).__name__}")
+    return entries
+
+
+def _normalised(entry: object) -> str | bytes:
+    if isinstance(entry, str):
+        if len(entry) > _LONGEST_TEXT:
+            return f"<text of {len(entry)} characters>"
+        return entry if entry.isascii() else shown(entry)  # which escapes what UTF-8 cannot carry
+    try:
+        raw = raw_bytes(entry)
+    except Exception as error:  # noqa: BLE001  # of a foreign object's __bytes__
+        return f"<{type(entry).__name__}: {type(error).__name__}>"
+    if raw is None:
+        return shown(entry)
+    return raw if len(raw) == _WALLET_BYTES else f"<{type(entry).__name__} of {len(raw)} bytes>"
+
+
+def check_wallet_source(source: object) -> object:
+    """Check the form of a registry before it is used; a list becomes a tuple. `ValueError` says what is wrong."""
+    if isinstance(source, str | bytes | bytearray):
+        raise ValueError("is one wallet, not a list of wallets")  # noqa: TRY004  # pydantic collects these
+    return check_source(source, "wallets")
+
+
+def check_source(source: object, method: str) -> object:
+    """Check for a provider with this method, a function without parameters, or an iterable, in this order."""
+    if isinstance(source, type):
+        raise ValueError("is a class: give an object of it")  # noqa: TRY004  # pydantic collects these
+    if callable(getattr(source, method, None)):
+        return source
+    if callable(source):
+        try:
+            signature = inspect.signature(source)
+        except ValueError:  # a builtin without a signature
+            return source
+        try:
+            signature.bind()
+        except TypeError as error:
+            raise ValueError(f"is a function that cannot be called without arguments: {error}") from None
+        return source
+    if isinstance(source, Iterable):
+        return tuple(source)
+    raise ValueError(f"is neither a list, nor a function, nor an object with {method}()")
