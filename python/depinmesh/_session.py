@@ -98,11 +98,9 @@ class Session:
                 await self.pump.call(self.core.close, timeout)
                 await self.pump.ended()
         except (MeshError, TimeoutError):
-            self.core.abort()  # it has failed before, or hangs
-        except BaseException:
-            self.core.abort()
-            raise
+            pass  # it has failed before, or hangs
         finally:
+            self.core.abort()
             self.pump.stop()
             self._calls.stop()
             forwarder.remove(self._log)

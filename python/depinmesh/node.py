@@ -196,8 +196,7 @@ class Node:
             NotAuthorizedError: The gate of one side refused.
             DialError: There was no connection.
         """
-        session = self._running()
-        return await session.dial(address, timeout)
+        return await self._running().dial(address, timeout)
 
     async def hang_up(self, peer: PeerId | Wallet | str) -> None:
         """Close all connections to a peer."""
@@ -206,6 +205,7 @@ class Node:
 
     def status(self) -> Status:
         """Return what there is to say about the node."""
+        core = {} if self._session is None else self._session.core.status()
         return Status(
             state=self._state,
             peer_id=self.peer_id,
@@ -216,6 +216,9 @@ class Node:
             databases=tuple(database._status() for database in self._databases if not database._is_closed),
             registry_age=self.gate.age,
             uptime=monotonic() - self._started_at if self._state is NodeState.RUNNING else 0.0,
+            bootstrap_attempts=core.get("bootstrap_attempts", 0),
+            outbox=core.get("outbox", 0),
+            events_lost=core.get("events_lost", 0),
             counters=counters_of(self.metrics()),
         )
 
@@ -260,8 +263,9 @@ class Node:
         if self._state in (NodeState.CLOSING, NodeState.CLOSED):
             return
         self._failure = failure or CoreError("the core has ended")
+        if self._state is NodeState.RUNNING:  # what keeps a node from starting is raised there
+            self._log.log(logging.ERROR, "The node has failed", {"peer_id": self.peer_id, "error": self._failure})
         self._state = NodeState.FAILED
-        self._log.log(logging.ERROR, "The node has failed", {"peer_id": self.peer_id, "error": self._failure})
         self._end_all(self._failure)
 
     def _end_all(self, failure: MeshError | None = None) -> None:

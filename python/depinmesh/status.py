@@ -64,6 +64,12 @@ class Status:
     """Seconds since the oldest list of wallets was read; None before the first answer."""
     uptime: float
     """Seconds since the node was started."""
+    bootstrap_attempts: int
+    """How often the bootstrap nodes were dialled."""
+    outbox: int
+    """Published events that wait to be sent."""
+    events_lost: int
+    """Node events that were dropped because the event loop did not take them."""
     counters: Mapping[str, float]
     """The counters of `Node.metrics`, without their labels."""
 
