@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,9 +20,6 @@ from depinmesh import (
     connect,
 )
 from tests.support import alone, fields_of, mesh_of, nothing_left, soon, state_of
-
-if TYPE_CHECKING:
-    pass
 
 NOWHERE = f"{Keypair.from_seed(bytes(range(32))).wallet}@127.0.0.1:9:9"
 """A bootstrap node that nobody runs."""

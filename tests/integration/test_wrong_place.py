@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,9 @@ async def test_a_forked_child_is_refused() -> None:
 
 def _in_a_fork(db: Database, subscription: Any) -> str:
     read, write = os.pipe()
-    if (child := os.fork()) == 0:
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # newer Pythons advise against it
+        child = os.fork()
+    if child == 0:
         # Nothing of the parent's may run here: no handlers at exit, no finalisers.
         with contextlib.suppress(BaseException):
             os.write(write, _outcomes(db, subscription).encode())
