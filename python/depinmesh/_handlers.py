@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # the call belongs to, and must not wait for it.
 _own_call: contextvars.ContextVar[asyncio.Task[None] | None] = contextvars.ContextVar("depinmesh_handler", default=None)
 
+_AFTER_CANCEL = 0.1
+
 
 def own_calls() -> set[asyncio.Task[None]]:
     """Return the handler call that this code belongs to, if it belongs to one."""
@@ -145,9 +147,9 @@ class HandlerRunner:
         self.calls.discard(task)
         self._all_calls.discard(task)
         if task.cancelled():
-            # Not by us, as long as it is not stopped. Whoever cancels tasks of others is about to end the loop.
+            # Not by us, as long as it is not stopped. Whoever cancels tasks of others is about to end the loop, and a
+            # new one must not be in the way. Should the loop go on, so do the events.
             if not self._is_stopped:
-                self._subscription._stop()
+                self._loop.call_later(_AFTER_CANCEL, self.start)
         elif report_interruption(task):
-            # Should the loop go on, so do the events.
             self.start()

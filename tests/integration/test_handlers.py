@@ -136,6 +136,20 @@ async def test_an_async_handler_that_raises_does_not_end_the_subscription(pair: 
     await eventually(lambda: handler_errors(pair[1]) == 5)
 
 
+async def test_a_handler_that_cancels_itself_does_not_end_the_subscription(pair: Pair) -> None:
+    seen: list[Any] = []
+
+    async def handler(event: Event) -> None:
+        seen.append(event.message)
+        if event.message == 1 and (task := asyncio.current_task()) is not None:
+            task.cancel()
+            await asyncio.sleep(60)
+
+    await pair[1].subscribe("t", handler)
+    await send(*pair, "t", 0, 1, 2)
+    await eventually(lambda: seen == [0, 1, 2])
+
+
 async def test_a_logger_that_raises_does_not_matter(pair: Pair) -> None:
     class Broken(logging.Handler):
         def emit(self, _: logging.LogRecord) -> None:
