@@ -1,0 +1,38 @@
+"""What the addresses of a node are to other nodes."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from depinmesh.bootstrap import BootstrapNode
+from depinmesh.errors import ConfigError
+from depinmesh.multiaddr import parse_multiaddr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from depinmesh.identity import Wallet
+
+
+def bootstrap_entries(wallet: Wallet, addresses: Iterable[str]) -> list[str]:
+    """Return one entry for each host, `wallet@host:quic:tcp`; loopback only when there is nothing else."""
+    hosts: dict[str, dict[str, int | None]] = {}
+    for text in addresses:
+        try:
+            address = parse_multiaddr(text)
+        except ConfigError:
+            continue  # an unspecified address, or one through a relay
+        if address.protocol != "dnsaddr":
+            ports = hosts.setdefault(address.host, {"quic_port": None, "tcp_port": None})
+            ports["quic_port"] = ports["quic_port"] or address.quic_port
+            ports["tcp_port"] = ports["tcp_port"] or address.tcp_port
+    public = [host for host in hosts if not _is_loopback(host)]
+    return [str(BootstrapNode(wallet, host, **hosts[host])) for host in public or hosts]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

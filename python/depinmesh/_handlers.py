@@ -1,0 +1,155 @@
+"""Calling the user's handlers: in order, or several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from depinmesh._tasks import report_interruption
+from depinmesh.status import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from depinmesh.event import Event
+    from depinmesh.logs import StdlibLogger
+    from depinmesh.subscription import Handler, Subscription
+
+# The handler call that the present code belongs to. Tasks that a handler starts inherit it: they, too, may close what
+# the call belongs to, and must not wait for it.
+_own_call: contextvars.ContextVar[asyncio.Task[None] | None] = contextvars.ContextVar("depinmesh_handler", default=None)
+
+_AFTER_CANCEL = 0.1
+
+
+def own_calls() -> set[asyncio.Task[None]]:
+    """Return the handler call that this code belongs to, if it belongs to one."""
+    call = _own_call.get()
+    return set() if call is None else {call}
+
+
+class HandlerErrors:
+    """What handlers raised: logged, and counted by database and topic."""
+
+    def __init__(self, log: StdlibLogger) -> None:
+        self._log = log
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def report(self, database: str, event: Event, error: BaseException) -> None:
+        """Take what a handler raised for the event."""
+        key = (database, event.topic)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        fields = {"database": database, "topic": event.topic, "event_id": event.id, "peer_id": event.from_peer}
+        self._log.log(logging.ERROR, "A handler raised", fields, error)
+
+    def metrics(self) -> list[Metric]:
+        """Return the counters."""
+        return [
+            Metric("handler_errors_total", "counter", count, {"database": database, "topic": topic})
+            for (database, topic), count in self._counts.items()
+        ]
+
+
+class HandlerRunner:
+    """Calls a handler for the events of a subscription, at most `concurrency` calls at once.
+
+    There are tasks only while there are events: an idle subscription costs none, and a node that nobody refers to any
+    more leaves none behind.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        handler: Handler,
+        concurrency: int,
+        all_calls: set[asyncio.Task[None]],
+        on_error: Callable[[Event, BaseException], None],
+    ) -> None:
+        self._subscription = subscription
+        self._handler = handler
+        self._all_calls = all_calls
+        self._on_error = on_error
+        self._slots = asyncio.Semaphore(concurrency) if concurrency > 1 else None
+        self._loop = asyncio.get_running_loop()
+        # Calls in sequence share it: what a handler sets, it finds again at the next event.
+        self._context = contextvars.copy_context()
+        self._worker: asyncio.Task[None] | None = None
+        self._is_stopped = False
+        self.calls: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Take what is there, unless that is being done."""
+        if self._is_stopped or (self._worker is not None and not self._worker.done()):
+            return
+        if self._slots is None:
+            self._worker = self._call_task(self._in_sequence(), self._context)
+        else:
+            self._worker = self._task(self._at_once(self._slots), self._context)
+
+    def stop(self) -> None:
+        """Begin no further call."""
+        self._is_stopped = True
+        if self._slots is not None and self._worker is not None:
+            # It only hands out events; the calls are tasks of their own.
+            self._worker.cancel()
+
+    def _task(self, coroutine: Coroutine[Any, Any, None], context: contextvars.Context) -> asyncio.Task[None]:
+        task = self._loop.create_task(coroutine, context=context)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _call_task(self, coroutine: Coroutine[Any, Any, None], context: contextvars.Context) -> asyncio.Task[None]:
+        task = self._task(coroutine, context)
+        self.calls.add(task)
+        self._all_calls.add(task)
+        return task
+
+    async def _in_sequence(self) -> None:
+        _own_call.set(asyncio.current_task())
+        batch = self._subscription._batch
+        while await self._more():
+            await self._call(batch.popleft())
+
+    async def _at_once(self, slots: asyncio.Semaphore) -> None:
+        batch = self._subscription._batch
+        while await self._more():
+            await slots.acquire()
+            call = self._call_task(self._one(batch.popleft()), self._context.copy())
+            call.add_done_callback(lambda _: slots.release())
+
+    async def _one(self, event: Event) -> None:
+        _own_call.set(asyncio.current_task())
+        await self._call(event)
+
+    async def _more(self) -> bool:
+        if self._is_stopped:
+            return False
+        return bool(self._subscription._batch) or await self._subscription._fill(wait=False)
+
+    async def _call(self, event: Event) -> None:
+        try:
+            result = self._handler(event)
+            if result is not None and inspect.isawaitable(result):
+                await result
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Not this call was cancelled, but something that the handler waited for.
+            self._on_error(event, error)
+        except Exception as error:  # noqa: BLE001  # the next event comes whatever the handler raised
+            self._on_error(event, error)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.calls.discard(task)
+        self._all_calls.discard(task)
+        if task.cancelled():
+            # Not by us, as long as it is not stopped. Whoever cancels tasks of others is about to end the loop, and a
+            # new one must not be in the way. Should the loop go on, so do the events.
+            if not self._is_stopped:
+                self._loop.call_later(_AFTER_CANCEL, self.start)
+        elif report_interruption(task):
+            self.start()

@@ -1,0 +1,49 @@
+"""Small helpers for tasks: time limits, waiting to the end, and what must not be lost in them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from depinmesh.errors import MeshTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@asynccontextmanager
+async def limit(seconds: float | None, what: str) -> AsyncIterator[None]:
+    """Raise `MeshTimeoutError` when the block, which does `what`, takes longer than this. None: no limit."""
+    try:
+        async with asyncio.timeout(seconds) as scope:
+            yield
+    except TimeoutError:
+        # A TimeoutError of the block's own passes as it is.
+        if not scope.expired():
+            raise
+        raise MeshTimeoutError(f"{what} took longer than {seconds:g} s", timeout=seconds) from None
+
+
+async def to_the_end(task: asyncio.Future[Any]) -> None:
+    """Wait until the task is done, also when the waiting one is cancelled; that cancellation is raised then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+def report_interruption(task: asyncio.Task[Any]) -> bool:
+    """Show what ended a task that lets no `Exception` through; False: nothing did.
+
+    KeyboardInterrupt and SystemExit have gone to the loop's caller already. Nothing else tells of other ones.
+    """
+    error = task.exception()
+    if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        message = "a function given to depinmesh raised"
+        task.get_loop().call_exception_handler({"message": message, "exception": error, "task": task})
+    return error is not None

@@ -1,0 +1,5 @@
+"""What was published on a topic."""
+
+from depinmesh._core import Event
+
+__all__ = ["Event"]

@@ -1,0 +1,144 @@
+"""Handlers and the end of what they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import eventually, heard, mesh_of, other_tasks, soon
+
+if TYPE_CHECKING:
+    from depinmesh import Database, Event
+
+Pair = tuple["Database", "Database"]
+
+
+async def send(sender: Database, receiver: Database, topic: str, *messages: Any) -> None:
+    """Publish when the receiver is known to listen."""
+    await heard(sender, receiver, topic)
+    for message in messages:
+        await sender.publish(topic, message)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_in_a_handler_reaches_the_caller_of_the_loop(error: type[BaseException]) -> None:
+    def handler(_: Event) -> None:
+        raise error
+
+    async def main() -> None:
+        async with mesh_of(2) as (one, two):
+            await two.subscribe("t", handler)
+            await one.publish("t", 1, min_peers=1, timeout=15)
+            await asyncio.sleep(15)
+
+    with pytest.raises(error):
+        asyncio.run(main())
+
+
+async def test_unsubscribe_waits_for_the_running_handler(pair: Pair) -> None:
+    one, two = pair
+    started, finish, seen = asyncio.Event(), asyncio.Event(), []
+
+    async def handler(event: Event) -> None:
+        started.set()
+        await finish.wait()
+        seen.append(event.message)
+
+    await two.subscribe("t", handler)
+    await send(one, two, "t", 1, 2)
+    await soon(started.wait())
+    unsubscribing = asyncio.create_task(two.unsubscribe("t"))
+    await eventually(lambda: two.topics() == [])
+    assert not unsubscribing.done()
+    finish.set()
+    await soon(unsubscribing)
+    assert seen == [1]  # and no further call
+    await asyncio.sleep(0)
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("way", ["subscription", "topic", "database", "node", "task"])
+async def test_a_handler_may_end_what_it_belongs_to(way: str) -> None:
+    async with mesh_of(2) as (one, two):
+        done = asyncio.Event()
+
+        async def handler(_: Event) -> None:
+            if way == "subscription":
+                await subscription.close()
+            elif way == "topic":
+                await two.unsubscribe("t")
+            elif way == "database":
+                await two.close()
+            elif way == "node":
+                await two.node.close()
+            else:
+                # In a task of its own, as `asyncio.wait_for` and task groups do it.
+                await asyncio.create_task(two.close())
+            done.set()
+
+        subscription = await two.subscribe("t", handler)
+        await one.publish("t", 1, min_peers=1, timeout=15)
+        async with asyncio.timeout(5):  # far below the time limit of a close
+            await done.wait()
+
+
+async def test_two_handlers_that_both_close_do_not_wait_for_each_other() -> None:
+    async with mesh_of(2) as (one, two):
+        both, done = asyncio.Barrier(2), []
+
+        async def handler(event: Event) -> None:
+            await both.wait()
+            await two.close()
+            done.append(event.topic)
+
+        await two.subscribe("a", handler)
+        await two.subscribe("b", handler)
+        await send(one, two, "a", 1)
+        await send(one, two, "b", 1)
+        await eventually(lambda: sorted(done) == ["a", "b"], within=5)
+
+
+async def test_close_lets_running_handlers_finish() -> None:
+    async with mesh_of(2) as (one, two):
+        started, finish, ends = asyncio.Event(), asyncio.Event(), []
+
+        async def handler(_: Event) -> None:
+            started.set()
+            try:
+                await finish.wait()
+                ends.append("finished")
+            except asyncio.CancelledError:
+                ends.append("cancelled")
+                raise
+
+        await two.subscribe("t", handler)
+        await one.publish("t", 1, min_peers=1, timeout=15)
+        await soon(started.wait())
+        closing = asyncio.create_task(two.close())
+        await asyncio.sleep(0)
+        finish.set()
+        await soon(closing)
+        assert ends == ["finished"]
+
+
+async def test_close_cancels_handlers_when_its_time_is_over() -> None:
+    async with mesh_of(2) as (one, two):
+        ends: list[str] = []
+
+        async def handler(event: Event) -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                ends.append(event.topic)
+                raise
+
+        await two.subscribe("a", handler)
+        await two.subscribe("b", handler, concurrency=2)
+        await send(one, two, "a", 1)
+        await send(one, two, "b", 1, 2)
+        await eventually(lambda: len(other_tasks()) >= 3)
+        async with asyncio.timeout(5):
+            await two.close(timeout=0.2)
+        assert sorted(ends) == ["a", "b", "b"]

@@ -1,0 +1,247 @@
+"""Starting, closing, failing, and use from the wrong place, with real nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from depinmesh import (
+    ClosedError,
+    ConfigError,
+    CoreError,
+    Keypair,
+    ListenError,
+    MeshTimeoutError,
+    Node,
+    NodeState,
+    PeerConnected,
+    connect,
+)
+from tests.support import alone, fields_of, mesh_of, nothing_left, soon, state_of
+
+NOWHERE = f"{Keypair.from_seed(bytes(range(32))).wallet}@127.0.0.1:9:9"
+"""A bootstrap node that nobody runs."""
+
+
+async def test_connect_gives_a_running_node_and_closing_the_database_closes_it() -> None:
+    async with nothing_left():
+        async with connect(**alone(database="rooms")) as db:
+            node = db.node
+            assert db.name == "rooms"
+            assert state_of(node) is NodeState.RUNNING
+            assert node.addresses
+            assert all("127.0.0.1" in address for address in node.addresses)
+        assert state_of(node) is NodeState.CLOSED
+        del db, node
+
+
+async def test_connect_can_be_awaited() -> None:
+    db = await connect(**alone())
+    assert state_of(db.node) is NodeState.RUNNING
+    await db.close()
+    assert state_of(db.node) is NodeState.CLOSED
+
+
+async def test_connect_checks_its_configuration_at_the_call() -> None:
+    with pytest.raises(ConfigError):
+        _ = connect(authorized_wallets=[])
+    with pytest.raises(ConfigError):
+        _ = connect(**alone(logger=object()))
+
+
+async def test_a_connect_that_is_never_awaited_warns() -> None:
+    opening = connect(**alone())
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        del opening
+
+
+async def test_a_node_says_who_it_is_before_its_start() -> None:
+    key = Keypair.generate()
+    node = Node(**fields_of(key, [key.wallet]))
+    assert (node.peer_id, node.wallet, node.state) == (key.peer_id, key.wallet, NodeState.NEW)
+    assert (node.addresses, node.peers(), node.is_ready, node.bootstrap_entries()) == ([], [], False, [])
+    assert node.status().state is NodeState.NEW
+    assert node.gate.wallets == []
+    with pytest.raises(ClosedError):
+        await node.wait_ready()
+    with pytest.raises(ClosedError):
+        await node.database()
+    await node.close()
+    assert state_of(node) is NodeState.CLOSED
+    with pytest.raises(ClosedError):
+        await node.start()
+
+
+async def test_a_node_starts_once() -> None:
+    async with Node(**alone()) as node:
+        with pytest.raises(ClosedError):
+            await node.start()
+        assert state_of(node) is NodeState.RUNNING
+    with pytest.raises(ClosedError):
+        await node.start()
+
+
+async def test_a_port_in_use_is_a_listen_error_and_leaves_nothing() -> None:
+    async with nothing_left():
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            listen = {"hosts": ["127.0.0.1"], "quic_port": 0, "tcp_port": taken.getsockname()[1]}
+            with pytest.raises(ListenError):
+                await connect(**alone(listen=listen))
+
+
+async def test_waiting_for_ready_ends_in_a_timeout_and_leaves_nothing() -> None:
+    async with nothing_left():
+        with pytest.raises(MeshTimeoutError):
+            await connect(**alone(bootstrap_nodes=[NOWHERE], bootstrap={"wait": "ready", "connect_timeout": 0.3}))
+
+
+async def test_a_failed_first_round_is_no_error() -> None:
+    async with asyncio.timeout(15):
+        async with connect(**alone(bootstrap_nodes=[NOWHERE], bootstrap={"connect_timeout": 5.0})) as db:
+            assert not db.is_ready
+
+
+async def test_connect_need_not_wait() -> None:
+    began = asyncio.Event()
+
+    async def bootstrap_nodes() -> list[str]:
+        began.set()
+        await asyncio.sleep(60)
+        return []
+
+    async with connect(**alone(bootstrap_nodes=bootstrap_nodes, bootstrap={"wait": "none"})):
+        await soon(began.wait())
+
+
+async def test_the_first_round_has_a_time_limit() -> None:
+    async def bootstrap_nodes() -> list[str]:
+        await asyncio.sleep(60)
+        return []
+
+    async with asyncio.timeout(10):
+        async with connect(**alone(bootstrap_nodes=bootstrap_nodes, bootstrap={"connect_timeout": 0.3})):
+            pass
+
+
+@pytest.mark.parametrize("delay", [0, 0.001, 0.01, 0.05, 0.2])
+async def test_a_cancelled_connect_leaves_nothing(delay: float) -> None:
+    async def bootstrap_nodes() -> list[str]:
+        await asyncio.sleep(60)
+        return []
+
+    async with nothing_left():
+        task = asyncio.ensure_future(connect(**alone(bootstrap_nodes=bootstrap_nodes)))
+        await asyncio.sleep(delay)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await soon(task)
+        del task
+
+
+async def test_close_is_idempotent_and_shared() -> None:
+    db = await connect(**alone())
+    await soon(asyncio.gather(db.close(), db.node.close(), db.close(timeout=1)))
+    assert state_of(db.node) is NodeState.CLOSED
+    await db.close()
+    await db.node.close()
+
+
+async def test_a_cancelled_close_goes_on() -> None:
+    db = await connect(**alone())
+    closing = asyncio.create_task(db.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await soon(db.close())
+    assert state_of(db.node) is NodeState.CLOSED
+
+
+async def test_publish_then_close_arrives() -> None:
+    async with mesh_of(2) as (one, two), two.subscribe("t") as events:
+        await one.wait_for_peers("t", 1, 15)
+        for number in range(200):
+            await one.publish("t", number)
+        await one.close()
+        assert [(await events.get(15)).message for _ in range(200)] == list(range(200))
+
+
+async def test_after_close_every_call_raises_closed_error() -> None:
+    db = await connect(**alone())
+    subscription = await db.subscribe("t")
+    stream = db.node.events()
+    await db.close()
+    node = db.node
+    for call in (
+        lambda: db.publish("t", 1),
+        lambda: db.unsubscribe("t"),
+        lambda: db.wait_for_peers("t"),
+        db.wait_ready,
+        subscription.get,
+        node.wait_ready,
+        lambda: node.dial("/ip4/127.0.0.1/tcp/1"),
+        lambda: node.hang_up(Keypair.generate().peer_id),
+        node.gate.refresh,
+        lambda: node.database("other"),
+    ):
+        with pytest.raises(ClosedError):
+            await soon(call())
+    for plain_call in (
+        lambda: db.publish_nowait("t", 1),
+        lambda: db.subscribe("t"),
+        lambda: db.topic_peers("t"),
+        db.peers,
+        node.events,
+        node.retry_bootstrap,
+    ):
+        with pytest.raises(ClosedError):
+            plain_call()
+    assert [event async for event in subscription] == []
+    async with asyncio.timeout(5):
+        async for _ in stream:
+            pass
+    assert node.status().state is NodeState.CLOSED
+    assert db.topics() == []
+    await subscription.close()
+
+
+async def test_close_ends_what_is_awaited() -> None:
+    db = await connect(**alone())
+    waits = [
+        asyncio.create_task(wait)
+        for wait in (db.wait_ready(), db.wait_for_peers("t"), db.publish("t", 1, min_peers=1), db.node.wait_ready())
+    ]
+    await asyncio.sleep(0.01)
+    await db.close()
+    for wait in waits:
+        with pytest.raises(ClosedError):
+            await soon(wait)
+
+
+async def test_a_failure_of_the_core_is_told_to_all_who_wait() -> None:
+    db = await connect(**alone())
+    subscription, stream = await db.subscribe("t"), db.node.events(PeerConnected)
+    waits = [
+        asyncio.create_task(wait)
+        for wait in (db.wait_ready(), db.wait_for_peers("t"), anext(subscription), subscription.get(), anext(stream))
+    ]
+    await asyncio.sleep(0.01)
+    db.node._session.core.abort()  # type: ignore[union-attr]  # it ends without a word, as after a panic
+    for wait in waits:
+        with pytest.raises(CoreError):
+            await soon(wait)
+    assert state_of(db.node) is NodeState.FAILED
+    with pytest.raises(CoreError):
+        await db.publish("t", 1)
+    with pytest.raises(CoreError):
+        db.publish_nowait("t", 1)
+    with pytest.raises(CoreError):
+        await subscription.get()
+    await soon(db.close())
+    assert state_of(db.node) is NodeState.CLOSED
+    async with connect(**alone()):  # the process can go on
+        pass

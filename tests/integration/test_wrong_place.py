@@ -1,0 +1,198 @@
+"""Nodes in the wrong loop, the wrong process, in nobody's hands, and on unusual loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from depinmesh import ForkedProcessError, MeshError, WrongLoopError, connect
+from tests.support import alone, eventually, mesh_of, nothing_left, threads_of_ours
+
+if TYPE_CHECKING:
+    from depinmesh import Database, Event, Node, Wallet
+
+
+def test_another_loop_is_refused() -> None:
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        db = first.run(_connected())
+        subscription = first.run(_subscribed(db))
+        for call in (
+            lambda: db.publish("t", 1),
+            lambda: db.wait_for_peers("t", 1, 1),
+            lambda: subscription.get(1),
+            subscription.close,
+            lambda: db.node.wait_ready(1),
+            lambda: db.node.dial("/ip4/127.0.0.1/tcp/1"),
+            db.close,
+            lambda: _subscribed(db),
+        ):
+            with pytest.raises(WrongLoopError):
+                second.run(call())
+        with pytest.raises(WrongLoopError):
+            _ = db.subscribe("u")
+        first.run(db.close())
+
+
+async def _connected() -> Database:
+    return await connect(**alone())
+
+
+async def _subscribed(db: Database) -> Any:
+    return await db.subscribe("t")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+async def test_a_forked_child_is_refused() -> None:
+    async with mesh_of(2) as (one, two), two.subscribe("t") as events:
+        await one.publish("t", 1, min_peers=1, timeout=15)
+        await events.get(15)
+        outcome = await asyncio.to_thread(_in_a_fork, one, events)
+        assert outcome == "ForkedProcessError\n" * 7
+        await one.publish("t", 2)
+        assert (await events.get(15)).message == 2
+
+
+def _in_a_fork(db: Database, subscription: Any) -> str:
+    read, write = os.pipe()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # newer Pythons advise against it
+        child = os.fork()
+    if child == 0:
+        # Nothing of the parent's may run here: no handlers at exit, no finalisers.
+        with contextlib.suppress(BaseException):
+            os.write(write, _outcomes(db, subscription).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as lines:
+        outcome = lines.read()
+    os.waitpid(child, 0)
+    return outcome
+
+
+def _outcomes(db: Database, subscription: Any) -> str:
+    lines = ""
+    calls = (
+        lambda: db.publish_nowait("t", 1),
+        db.peers,
+        lambda: db.subscribe("t"),
+        lambda: asyncio.run(db.publish("t", 1)),
+        lambda: asyncio.run(subscription.get(1)),
+        lambda: asyncio.run(db.wait_ready(1)),
+        lambda: asyncio.run(db.close()),
+    )
+    for call in calls:
+        try:
+            call()
+        except MeshError as error:
+            lines += f"{type(error).__name__}\n"
+        else:
+            lines += "nothing raised\n"
+    assert issubclass(ForkedProcessError, RuntimeError)
+    return lines
+
+
+async def test_a_node_that_nobody_refers_to_is_collected_with_a_warning() -> None:
+    async with nothing_left():
+        node = await _in_a_cycle()
+        with pytest.warns(ResourceWarning, match="unclosed node"):
+            await eventually(lambda: gc.collect() >= 0 and node() is None)
+
+
+async def _in_a_cycle() -> weakref.ref[Node]:
+    """Return a node that is held by nothing but a cycle through the functions of its user."""
+    db = await connect(**alone(authorized_wallets=_no_wallets))
+    await db.subscribe("t", lambda _: db)
+    return weakref.ref(db.node)
+
+
+def _no_wallets() -> list[Wallet]:
+    return []
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "pass",
+        "raise SystemExit(0)",
+        "import threading; threading.Thread(target=time.sleep, args=(1,), daemon=True).start()",
+    ],
+)
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_process_ends_whatever_state_its_nodes_are_in(way: str, *, closed: bool) -> None:
+    program = f"""
+        import asyncio, time
+        from tests.support import nothing_left, state_of, alone, connect
+
+        async def main():
+            global db
+            db = await connect(**alone())
+            await db.subscribe("t", print)
+            waiting = asyncio.ensure_future(db.wait_ready())
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            if {closed}:
+                await db.close()
+
+        asyncio.run(main())
+        {way}
+    """
+    run = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-W", "always::ResourceWarning", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert run.returncode == 0, run.stderr
+    assert ("unclosed node" in run.stderr) is not closed
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+
+
+class LoopWithoutReader(asyncio.SelectorEventLoop):
+    """Stands for the loop of Windows, which cannot watch descriptors."""
+
+    add_reader = asyncio.AbstractEventLoop.add_reader
+
+
+def test_a_loop_that_cannot_watch_descriptors_is_woken_by_a_thread() -> None:
+    async def main() -> list[Any]:
+        messages: list[Any] = []
+        async with mesh_of(2) as (one, two):
+            assert "depinmesh-waker" in threads_of_ours()
+
+            async def handler(event: Event) -> None:
+                messages.append(event.message)
+
+            await two.subscribe("t", handler)
+            await one.wait_for_peers("t", 1, 15)
+            for number in range(100):
+                await one.publish("t", number)
+            await eventually(lambda: len(messages) == 100)
+        await eventually(lambda: threads_of_ours() == [])
+        return messages
+
+    with asyncio.Runner(loop_factory=LoopWithoutReader) as runner:
+        assert runner.run(main()) == list(range(100))
+
+
+def test_uvloop_works_too() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main() -> None:
+        async with mesh_of(2) as (one, two), two.subscribe("t") as events:
+            await one.publish("t", "hello", min_peers=1, timeout=15)
+            assert (await events.get(15)).message == "hello"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

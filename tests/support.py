@@ -1,0 +1,123 @@
+"""Real nodes on loopback, and waiting for what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import threading
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from depinmesh import Keypair, connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from depinmesh import Database, Node, NodeState, Wallet
+
+T = TypeVar("T")
+
+LISTEN = {"hosts": ["127.0.0.1"], "quic_port": 0, "tcp_port": 0}
+"""Any free ports, reachable from this machine alone."""
+
+WAIT = 15.0
+"""Seconds that anything may take before a test fails: much more than it takes on a busy machine."""
+
+
+def fields_of(key: Keypair, wallets: list[Wallet], **more: Any) -> dict[str, Any]:
+    """Return what `connect` and `Node` need for a node on loopback; `more` comes on top."""
+    return {"private_key": key, "authorized_wallets": wallets, "listen": LISTEN, **more}
+
+
+def alone(**more: Any) -> dict[str, Any]:
+    """Return the fields of a node that nobody else knows."""
+    key = Keypair.generate()
+    return fields_of(key, [key.wallet], **more)
+
+
+@asynccontextmanager
+async def mesh_of(n: int, **more: Any) -> AsyncIterator[list[Database]]:
+    """Connect n nodes, each with each, on one static list."""
+    keys = [Keypair.generate() for _ in range(n)]
+    wallets = [key.wallet for key in keys]
+    entries: list[str] = []
+    async with AsyncExitStack() as stack:
+        databases = []
+        for key in keys:
+            fields = fields_of(key, wallets, **{"bootstrap_nodes": list(entries), **more})
+            database = await stack.enter_async_context(connect(**fields))
+            databases.append(database)
+            entries += database.node.bootstrap_entries()
+        await eventually(lambda: all(len(database.peers()) == n - 1 for database in databases))
+        yield databases
+
+
+async def eventually(condition: Callable[[], object], within: float = WAIT) -> None:
+    """Wait until the condition holds, and fail with its source when it does not in time."""
+    try:
+        async with asyncio.timeout(within):
+            while not condition():  # noqa: ASYNC110  # whatever it is about tells nobody
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        source = inspect.getsource(condition).strip() if inspect.isfunction(condition) else repr(condition)
+        raise AssertionError(f"not within {within:g} s: {source}") from None
+
+
+async def soon(awaitable: Awaitable[T]) -> T:
+    """Await it, and fail instead of hanging."""
+    async with asyncio.timeout(WAIT):
+        return await awaitable
+
+
+async def heard(sender: Database, receiver: Database, topic: str) -> None:
+    """Wait until the sender knows that the receiver subscribes to the topic."""
+    await eventually(lambda: receiver.node.peer_id in sender.topic_peers(topic))
+
+
+def other_tasks() -> set[asyncio.Task[Any]]:
+    """Return the tasks of the loop beside the present one."""
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+
+def threads_of_ours() -> list[str]:
+    """Return the names of the threads of depinmesh, Python's and the core's; those of logging stay a moment longer."""
+    python = [one.name for one in threading.enumerate() if one.name.startswith("depinmesh") and "logs" not in one.name]
+    return python + [name for name in _native_threads() if name.startswith("depinmesh-net")]
+
+
+def open_sockets() -> set[str]:
+    """Return the sockets that the process has open."""
+    return {name for name in _descriptors() if name.startswith("socket:")}
+
+
+def state_of(node: Node) -> NodeState:
+    """Return the state; a property would be narrowed by the type checker."""
+    return node.state
+
+
+@asynccontextmanager
+async def nothing_left() -> AsyncIterator[None]:
+    """Check that what runs in the block leaves no task, thread or socket."""
+    sockets = open_sockets()
+    yield
+    gc.collect()
+    assert other_tasks() == set()
+    await eventually(lambda: threads_of_ours() == [])
+    await eventually(lambda: open_sockets() <= sockets)
+
+
+def _native_threads() -> Iterator[str]:
+    for comm in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # it has just ended
+            yield comm.read_text().strip()
+
+
+def _descriptors() -> list[str]:
+    names = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            names.append(str(descriptor.readlink()))
+    return names
