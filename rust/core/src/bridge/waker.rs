@@ -4,16 +4,16 @@
 //! thread of the host language waits on a condition variable. The mailbox wakes once for each arming, so neither
 //! needs to count: both only remember that somebody woke them.
 
-#[cfg(unix)]
-use std::{
-    fs::File,
-    io::{ErrorKind as IoErrorKind, Read, Write},
-    os::fd::{AsRawFd, OwnedFd},
-};
 use std::{
     fmt, io,
     sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
+};
+#[cfg(unix)]
+use std::{
+    fs::File,
+    io::{ErrorKind as IoErrorKind, Read, Write},
+    os::fd::AsRawFd,
 };
 
 use depinmesh_mailbox::Wake;
@@ -127,13 +127,12 @@ impl Descriptor {
 
     #[cfg(any(test, not(target_os = "linux")))]
     fn pair() -> io::Result<Self> {
-        let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
+        use std::os::{fd::OwnedFd, unix::net::UnixStream};
+
+        let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
-        Ok(Self {
-            reader: File::from(OwnedFd::from(reader)),
-            writer: Some(File::from(OwnedFd::from(writer))),
-        })
+        Ok(Self { reader: File::from(OwnedFd::from(reader)), writer: Some(File::from(OwnedFd::from(writer))) })
     }
 
     fn clear(&self) -> bool {
@@ -176,10 +175,8 @@ impl ThreadWaker {
     /// Waits until somebody wakes and takes the wake; `false`: nobody did within `timeout`.
     pub fn wait(&self, timeout: Duration) -> bool {
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut woken, _) = self
-            .condition
-            .wait_timeout_while(woken, timeout, |woken| !*woken)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut woken, _) =
+            self.condition.wait_timeout_while(woken, timeout, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *woken)
     }
 }
