@@ -1,0 +1,162 @@
+//! A received or published event. Everything in it becomes a Python object when it is first read.
+
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
+
+use depinmesh_core::pubsub::Delivered;
+use pyo3::{
+    prelude::*,
+    sync::PyOnceLock,
+    types::{IntoPyDict as _, PyBytes, PyDateTime, PyDelta, PyDict, PyTzInfo},
+};
+
+/// The years 1 to 9999, in seconds: `datetime` has no others, the wire has.
+const DATETIME_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+/// Characters of an id or a topic in a `repr`: others choose them.
+const SHOWN: usize = 64;
+
+#[pyclass(frozen, module = "depinmesh")]
+pub(crate) struct Event {
+    delivered: Arc<Delivered>,
+    message: PyOnceLock<Py<PyAny>>,
+    from_peer: PyOnceLock<Py<PyAny>>,
+    wallet: PyOnceLock<Py<PyAny>>,
+}
+
+impl Event {
+    pub(crate) const fn new(delivered: Arc<Delivered>) -> Self {
+        Self { delivered, message: PyOnceLock::new(), from_peer: PyOnceLock::new(), wallet: PyOnceLock::new() }
+    }
+}
+
+#[pymethods]
+impl Event {
+    #[getter]
+    fn id(&self) -> &str {
+        &self.delivered.id
+    }
+
+    #[getter]
+    fn topic(&self) -> &str {
+        &self.delivered.topic
+    }
+
+    #[getter]
+    fn from_peer(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        static TRUSTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let text = &self.delivered.author.peer_text;
+        self.from_peer.get_or_try_init(py, || trusted(py, &TRUSTED, "PeerId", text)).map(|peer| peer.clone_ref(py))
+    }
+
+    #[getter]
+    fn wallet(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        static TRUSTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let text = &self.delivered.author.wallet_text;
+        self.wallet.get_or_try_init(py, || trusted(py, &TRUSTED, "Wallet", text)).map(|wallet| wallet.clone_ref(py))
+    }
+
+    #[getter]
+    fn message(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.message
+            .get_or_try_init(py, || decode(py, self.delivered.message_json()))
+            .map(|message| message.clone_ref(py))
+    }
+
+    #[getter]
+    fn message_json<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.delivered.message_json())
+    }
+
+    #[getter]
+    fn timestamp(&self) -> i64 {
+        self.delivered.timestamp
+    }
+
+    #[getter]
+    fn time<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let seconds = self.delivered.timestamp.clamp(*DATETIME_SECONDS.start(), *DATETIME_SECONDS.end());
+        utc(py, seconds, 0)
+    }
+
+    #[getter]
+    fn received_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let since = self.delivered.received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        utc(py, i64::try_from(since.as_secs())?, since.subsec_micros())
+    }
+
+    fn __eq__(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+
+    fn __hash__(&self) -> u64 {
+        // Others choose ids, so the hash has a secret of this process, as the hash of a str has.
+        static STATE: OnceLock<RandomState> = OnceLock::new();
+        STATE.get_or_init(RandomState::new).hash_one(self.key())
+    }
+
+    fn __repr__(&self) -> String {
+        let Delivered { id, topic, author, .. } = &*self.delivered;
+        let size = self.delivered.message_json().len();
+        format!("Event(id={}, topic={}, from_peer='{}', {size} bytes)", Shown(id), Shown(topic), author.peer_text)
+    }
+}
+
+impl Event {
+    fn key(&self) -> (&[u8; 32], &str, &str) {
+        (self.delivered.author.wallet.as_bytes(), &self.delivered.id, &self.delivered.topic)
+    }
+}
+
+/// Text of others for a `repr`: quoted, escaped and short.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("'")?;
+        for character in self.0.chars().take(SHOWN) {
+            if character == '"' {
+                f.write_str("\"")?;
+            } else {
+                write!(f, "{}", character.escape_debug())?;
+            }
+        }
+        f.write_str(if self.0.chars().nth(SHOWN).is_some() { "...'" } else { "'" })
+    }
+}
+
+/// A `PeerId` or `Wallet` of text that the core has checked.
+fn trusted(py: Python<'_>, constructor: &PyOnceLock<Py<PyAny>>, class: &str, text: &str) -> PyResult<Py<PyAny>> {
+    let constructor = constructor.get_or_try_init(py, || {
+        py.import("depinmesh.identity")?.getattr(class)?.getattr("_trusted").map(Bound::unbind)
+    })?;
+    constructor.call1(py, (text,))
+}
+
+/// The core has dropped what this would refuse: too deep, too many digits, no number, lone surrogates.
+fn decode(py: Python<'_>, json: &[u8]) -> PyResult<Py<PyAny>> {
+    static FROM_JSON: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static OPTIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let from_json = FROM_JSON.import(py, "pydantic_core", "from_json")?;
+    let options = OPTIONS.get_or_try_init(py, || {
+        let options = [("allow_inf_nan", false)].into_py_dict(py)?;
+        options.set_item("cache_strings", "keys")?;
+        PyResult::Ok(options.unbind())
+    })?;
+    from_json.call((PyBytes::new(py, json),), Some(options.bind(py))).map(Bound::unbind)
+}
+
+fn utc<'py>(py: Python<'py>, seconds: i64, micros: u32) -> PyResult<Bound<'py, PyAny>> {
+    static EPOCH: PyOnceLock<Py<PyDateTime>> = PyOnceLock::new();
+    let epoch = EPOCH.get_or_try_init(py, || {
+        let utc = PyTzInfo::utc(py)?;
+        PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&utc)).map(Bound::unbind)
+    })?;
+    let days = i32::try_from(seconds.div_euclid(SECONDS_PER_DAY))?;
+    let second = i32::try_from(seconds.rem_euclid(SECONDS_PER_DAY))?;
+    epoch.bind(py).add(PyDelta::new(py, days, second, i32::try_from(micros)?, false)?)
+}
