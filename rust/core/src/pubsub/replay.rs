@@ -1,0 +1,165 @@
+//! Signed messages that somebody sends once more, long after the network has forgotten them.
+//!
+//! Every message carries a sequence number under its author's signature. An author of Go or Rust takes its clock in
+//! nanoseconds when it starts, and counts up by one for each message, over all of its topics. So the numbers of a process
+//! stand close together, those of its next run far above them, and a node hears them with gaps and a little out of order.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::identity::Wallet;
+
+/// How late a message may come. What is lower than the author was so long ago is not delivered any more.
+const REACH: Duration = Duration::from_secs(600);
+
+/// Runs of numbers without a gap that are kept for an author. One more for a moment makes 64 KiB, and no more is taken.
+const MAX_RUNS: usize = 4_095;
+
+/// 2020-01-01 in nanoseconds. Lower numbers were not read from a clock.
+const EARLIEST: u64 = 1_577_836_800_000_000_000;
+
+/// How far an author's clock may be ahead of ours.
+const AHEAD: Duration = Duration::from_secs(24 * 3600);
+
+/// A counter does not run so many numbers ahead within [`REACH`]: what lies so far behind was read from another clock.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
+/// What is to be done with a message, by its sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// New: deliver it. The number counts as seen now.
+    Fresh,
+    /// The number does not read as a clock, as with authors that draw random numbers: nothing is known. Deliver it.
+    Untracked,
+    /// Seen before, or so late that it cannot be told from that: drop it.
+    Replayed,
+    /// Drop it: by this time behind where the author was [`REACH`] ago. An old message that we never heard; or an author
+    /// that was started anew after its clock had been set back, or on a second host. Such an author is not heard until
+    /// its clock has caught up, or until [`ReplayWindow::reset`], so somebody should look at it.
+    Behind { by: Duration },
+}
+
+/// The sequence numbers seen, for each author. Does not know which authors are listed: see [`ReplayWindow::forget`].
+#[derive(Default)]
+pub struct ReplayWindow {
+    authors: HashMap<Wallet, Author>,
+}
+
+impl ReplayWindow {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Judges a message whose signature was found good. `unix_ns` is our own clock now.
+    pub fn check(&mut self, author: &Wallet, number: u64, unix_ns: u64, now: Instant) -> Verdict {
+        let latest = unix_ns.saturating_add(nanoseconds(AHEAD));
+        if !(EARLIEST..=latest).contains(&number) {
+            return Verdict::Untracked;
+        }
+        self.authors.entry(*author).or_default().check(number, now)
+    }
+
+    /// The author has made a fresh connection to us, so it may have been started anew with another clock: numbers below
+    /// the ones it had reached are believed again. Those that were seen stay seen.
+    pub fn reset(&mut self, author: &Wallet) {
+        if let Some(author) = self.authors.get_mut(author) {
+            author.progress = None;
+        }
+    }
+
+    /// Forgets an author that is not listed any more.
+    pub fn forget(&mut self, author: &Wallet) {
+        self.authors.remove(author);
+    }
+}
+
+#[derive(Default)]
+struct Author {
+    /// Ascending, with gaps between them.
+    runs: VecDeque<Run>,
+    progress: Option<Progress>,
+}
+
+/// The numbers from `first` to `last`, both included.
+struct Run {
+    first: u64,
+    last: u64,
+}
+
+/// Where an author was when: three numbers stand for the history of the last ten to twenty minutes.
+struct Progress {
+    highest: u64,
+    /// The highest number when the checkpoint was taken.
+    checkpoint: u64,
+    checkpoint_at: Instant,
+    /// The highest number at the checkpoint before, at least [`REACH`] ago.
+    floor: u64,
+}
+
+impl Author {
+    fn check(&mut self, number: u64, now: Instant) -> Verdict {
+        let floor = self.progress.as_mut().map_or(0, |progress| progress.floor(now));
+        // Before the floor, so that a replay does not read as a clock that was set back.
+        let next = self.runs.partition_point(|run| run.first <= number);
+        if next > 0 && number <= self.runs[next - 1].last {
+            return Verdict::Replayed;
+        }
+        if number <= floor {
+            let by = Duration::from_nanos(floor - number);
+            return if by < CLOCK_STEP { Verdict::Replayed } else { Verdict::Behind { by } };
+        }
+        match &mut self.progress {
+            Some(progress) => progress.highest = progress.highest.max(number),
+            None => {
+                self.progress = Some(Progress { highest: number, checkpoint: number, checkpoint_at: now, floor: 0 })
+            }
+        }
+        self.insert(number, next);
+        Verdict::Fresh
+    }
+
+    /// `next` is the first run above the number.
+    fn insert(&mut self, number: u64, next: usize) {
+        let extends = next > 0 && self.runs[next - 1].last + 1 == number;
+        let precedes = self.runs.get(next).is_some_and(|run| number + 1 == run.first);
+        match (extends, precedes) {
+            (true, true) => {
+                self.runs[next - 1].last = self.runs[next].last;
+                self.runs.remove(next);
+            }
+            (true, false) => self.runs[next - 1].last = number,
+            (false, true) => self.runs[next].first = number,
+            (false, false) => self.runs.insert(next, Run { first: number, last: number }),
+        }
+        if self.runs.len() > MAX_RUNS {
+            // The lowest gap is closed: a message that was missing there will count as seen, but none comes twice.
+            if let (Some(lowest), Some(second)) = (self.runs.pop_front(), self.runs.front_mut()) {
+                second.first = lowest.first;
+            }
+        }
+    }
+}
+
+impl Progress {
+    /// The number that the author had reached [`REACH`] ago, or 0 while that is not known.
+    fn floor(&mut self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.checkpoint_at);
+        if age >= REACH {
+            // Every message comes by here. When none did for another REACH, the highest number has stood for that long.
+            self.floor = if age < 2 * REACH { self.checkpoint } else { self.highest };
+            self.checkpoint = self.highest;
+            self.checkpoint_at = now;
+        }
+        self.floor
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

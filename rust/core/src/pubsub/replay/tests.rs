@@ -1,0 +1,243 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::identity::SecretKey;
+
+/// 2026-10-01 in nanoseconds.
+const START: u64 = 1_790_812_800_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// One author, and a clock that starts at [`START`].
+struct Scene {
+    window: ReplayWindow,
+    author: Wallet,
+    start: Instant,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let author = SecretKey::from_seed(&[1; 32]).wallet();
+        Self { window: ReplayWindow::new(), author, start: Instant::now() }
+    }
+
+    fn hear(&mut self, second: u64, number: u64) -> Verdict {
+        let now = self.start + Duration::from_secs(second);
+        self.window.check(&self.author, number, START + second * SECOND, now)
+    }
+
+    fn reset(&mut self) {
+        self.window.reset(&self.author);
+    }
+
+    fn runs(&self) -> usize {
+        self.window.authors[&self.author].runs.len()
+    }
+}
+
+fn behind(seconds: u64) -> Verdict {
+    Verdict::Behind { by: Duration::from_secs(seconds) }
+}
+
+#[test]
+fn a_replay_is_recognised_however_late() {
+    for lateness in [0, 1, 61, 121, 600, 1_200, 3_600, 20 * 3_600] {
+        let mut scene = Scene::new();
+        for n in 0..100 {
+            assert_eq!(scene.hear(n, START + n), Verdict::Fresh);
+        }
+        for n in 0..100 {
+            assert_eq!(scene.hear(100 + lateness, START + n), Verdict::Replayed, "{lateness} s");
+        }
+        assert_eq!(scene.hear(100 + lateness, START + 100), Verdict::Fresh);
+    }
+}
+
+#[test]
+fn a_replay_is_recognised_while_the_author_goes_on_and_starts_anew() {
+    let mut scene = Scene::new();
+    for run in 0..10 {
+        let started = START + run * 1_000 * SECOND;
+        for n in 0..1_000 {
+            assert_eq!(scene.hear(run * 1_000 + n, started + n), Verdict::Fresh);
+        }
+    }
+    for run in 0..10 {
+        let started = START + run * 1_000 * SECOND;
+        for n in 0..1_000 {
+            assert_eq!(scene.hear(10_000, started + n), Verdict::Replayed);
+        }
+    }
+    assert_eq!(scene.runs(), 10);
+}
+
+#[test]
+fn what_comes_late_and_out_of_order_is_delivered_once() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.hear(0, START), Verdict::Fresh);
+    for n in (1..500).rev() {
+        assert_eq!(scene.hear(500 - n, START + n), Verdict::Fresh);
+    }
+    assert_eq!(scene.hear(1, START - 1), Verdict::Fresh);
+    assert_eq!(scene.runs(), 1);
+    for n in 0..500 {
+        assert_eq!(scene.hear(500, START + n), Verdict::Replayed);
+    }
+}
+
+#[test]
+fn what_is_later_than_the_reach_is_not() {
+    let mut scene = Scene::new();
+    for n in 0..1_300 {
+        if n % 2 == 0 {
+            assert_eq!(scene.hear(n, START + n), Verdict::Fresh);
+        }
+    }
+    // The checkpoint was taken at the message of second 600, before that counted.
+    assert_eq!(scene.hear(1_300, START + 597), Verdict::Replayed);
+    assert_eq!(scene.hear(1_300, START + 599), Verdict::Fresh);
+}
+
+#[test]
+fn after_a_silence_the_floor_is_the_last_number_heard() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.hear(0, START), Verdict::Fresh);
+    assert_eq!(scene.hear(1, START + 2), Verdict::Fresh);
+    assert_eq!(scene.hear(1_201, START + 1), Verdict::Replayed);
+    assert_eq!(scene.hear(1_201, START + 3), Verdict::Fresh);
+}
+
+#[test]
+fn numbers_that_do_not_read_as_a_clock_are_not_judged() {
+    let mut scene = Scene::new();
+    let day = 24 * 3_600;
+    for number in [0, 1, 1_752_700_000, EARLIEST - 1, START + day * SECOND + 1, u64::MAX] {
+        for _ in 0..3 {
+            assert_eq!(scene.hear(0, number), Verdict::Untracked, "{number}");
+        }
+    }
+    assert!(scene.window.authors.is_empty());
+    assert_eq!(scene.hear(0, EARLIEST), Verdict::Fresh);
+    assert_eq!(scene.hear(0, START + day * SECOND), Verdict::Fresh);
+}
+
+#[test]
+fn the_end_of_the_numbers_does_not_overflow() {
+    let mut scene = Scene::new();
+    for number in [u64::MAX, u64::MAX - 1, u64::MAX - 3, u64::MAX - 2] {
+        assert_eq!(scene.window.check(&scene.author, number, u64::MAX, scene.start), Verdict::Fresh);
+        assert_eq!(scene.window.check(&scene.author, number, u64::MAX, scene.start), Verdict::Replayed);
+    }
+    assert_eq!(scene.runs(), 1);
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_told_until_the_author_connects() {
+    let mut scene = Scene::new();
+    for n in 0..1_300 {
+        assert_eq!(scene.hear(n, START + n), Verdict::Fresh);
+    }
+    // The author had reached 599 at the checkpoint.
+    let restarted = START + 599 - 3_600 * SECOND;
+    assert_eq!(scene.hear(1_300, restarted), behind(3_600));
+    assert_eq!(scene.hear(1_301, restarted + 1), Verdict::Behind { by: Duration::from_nanos(3_600 * SECOND - 1) });
+
+    scene.reset();
+    for n in 0..1_300 {
+        assert_eq!(scene.hear(1_302 + n, restarted + n), Verdict::Fresh);
+        assert_eq!(scene.hear(1_302 + n, START + n), Verdict::Replayed);
+    }
+}
+
+#[test]
+fn a_reset_of_an_author_never_heard_is_nothing() {
+    let mut scene = Scene::new();
+    scene.reset();
+    assert!(scene.window.authors.is_empty());
+}
+
+#[test]
+fn authors_are_apart_and_can_be_forgotten() {
+    let mut scene = Scene::new();
+    let other = SecretKey::from_seed(&[2; 32]).wallet();
+    assert_eq!(scene.hear(0, START), Verdict::Fresh);
+    assert_eq!(scene.window.check(&other, START, START, scene.start), Verdict::Fresh);
+    scene.window.forget(&other);
+    assert_eq!(scene.window.authors.len(), 1);
+    assert_eq!(scene.hear(0, START), Verdict::Replayed);
+}
+
+#[test]
+fn memory_is_bounded_and_nothing_comes_twice_for_it() {
+    let mut scene = Scene::new();
+    // Every second number goes to a topic that we did not subscribe to.
+    for n in 0..10_000 {
+        assert_eq!(scene.hear(0, START + 2 * n), Verdict::Fresh);
+        assert!(scene.runs() <= MAX_RUNS);
+    }
+    assert_eq!(scene.window.authors[&scene.author].runs.capacity(), 4_096);
+    for n in 0..10_000 {
+        assert_eq!(scene.hear(0, START + 2 * n), Verdict::Replayed);
+    }
+    // A late one is missed only below the lowest gap that is kept.
+    assert_eq!(scene.hear(0, START + 2 * (10_000 - MAX_RUNS as u64) - 1), Verdict::Replayed);
+    assert_eq!(scene.hear(0, START + 2 * (10_000 - MAX_RUNS as u64) + 1), Verdict::Fresh);
+}
+
+/// What may happen: the author counts up, or is started anew; a message is heard; time passes; the author connects.
+#[derive(Clone, Debug)]
+enum Step {
+    Next(u64),
+    Restart(i64),
+    Replay(usize),
+    Wait(u64),
+    Reset,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (1..4_u64).prop_map(Step::Next),
+        1 => (-7_200..7_200_i64).prop_map(Step::Restart),
+        4 => any::<usize>().prop_map(Step::Replay),
+        2 => (0..900_u64).prop_map(Step::Wait),
+        1 => Just(Step::Reset),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_number_is_accepted_twice(steps in prop::collection::vec(step(), 0..400)) {
+        let mut scene = Scene::new();
+        let (mut second, mut number) = (0, START);
+        let mut accepted: Vec<u64> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Next(by) => number += by,
+                Step::Restart(skew) => number = (START + second * SECOND).saturating_add_signed(skew * SECOND as i64),
+                Step::Wait(by) => second += by,
+                Step::Reset => scene.reset(),
+                Step::Replay(which) => {
+                    if let Some(&old) = accepted.get(which % accepted.len().max(1)) {
+                        prop_assert_eq!(scene.hear(second, old), Verdict::Replayed);
+                    }
+                }
+            }
+            if scene.hear(second, number) == Verdict::Fresh {
+                prop_assert!(!accepted.contains(&number));
+                accepted.push(number);
+            }
+        }
+    }
+
+    #[test]
+    fn any_order_within_the_reach_is_delivered(numbers in prop::collection::hash_set(0..5_000_u64, 0..1_000)) {
+        let mut scene = Scene::new();
+        for number in &numbers {
+            prop_assert_eq!(scene.hear(number % 600, START + number), Verdict::Fresh);
+        }
+        for number in &numbers {
+            prop_assert_eq!(scene.hear(700, START + number), Verdict::Replayed);
+        }
+        let runs: Vec<_> = scene.window.authors.get(&scene.author).into_iter().flat_map(|author| &author.runs).collect();
+        prop_assert!(runs.windows(2).all(|pair| pair[0].last + 1 < pair[1].first));
+    }
+}
