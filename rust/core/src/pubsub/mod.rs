@@ -1,0 +1,4 @@
+pub mod duplicates;
+pub mod envelope;
+mod json;
+pub mod replay;
