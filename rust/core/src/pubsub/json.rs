@@ -70,20 +70,18 @@ fn unit(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn end_of_number(text: &str, at: usize) -> Result<usize, Defect> {
-    let rest = &text.as_bytes()[at..];
-    let digits_from = usize::from(rest[0] == b'-');
-    let integer = digits_from + rest[digits_from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let digits = integer - digits_from;
-    if digits > MAX_DIGITS {
-        return Err(Defect::Number);
-    }
-    let tail =
-        rest[integer..].iter().take_while(|&&byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    let (length, exponent) =
-        tail.fold((integer, false), |(length, exponent), byte| (length + 1, exponent | matches!(byte, b'e' | b'E')));
-    let is_integer = length == integer;
-    let finite = is_integer
-        || (!exponent && digits <= ALWAYS_FINITE)
-        || text[at..at + length].parse::<f64>().is_ok_and(f64::is_finite);
-    if finite { Ok(at + length) } else { Err(Defect::Number) }
+    let belongs = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+    let length = text.as_bytes()[at..].iter().take_while(|byte| belongs(byte)).count();
+    let number = &text[at..at + length];
+    let unsigned = number.strip_prefix('-').unwrap_or(number);
+    let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+    let finite = || {
+        digits == unsigned.len()
+            || (digits <= ALWAYS_FINITE && !unsigned.contains(['e', 'E']))
+            || number.parse::<f64>().is_ok_and(f64::is_finite)
+    };
+    if digits <= MAX_DIGITS && finite() { Ok(at + length) } else { Err(Defect::Number) }
 }
+
+#[cfg(test)]
+mod tests;

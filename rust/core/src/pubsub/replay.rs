@@ -36,9 +36,9 @@ pub enum Verdict {
     Untracked,
     /// Seen before, or so late that it cannot be told from that: drop it.
     Replayed,
-    /// Drop it: by this time behind where the author was [`REACH`] ago. An old message that we never heard, or an author
-    /// that was started anew after its clock had been set back; the latter is not heard until its clock has caught up,
-    /// or [`ReplayWindow::reset`]. Somebody should look at its clock.
+    /// Drop it: by this time behind where the author was [`REACH`] ago. An old message that we never heard; or an author
+    /// that was started anew after its clock had been set back, or on a second host. Such an author is not heard until
+    /// its clock has caught up, or until [`ReplayWindow::reset`], so somebody should look at it.
     Behind { by: Duration },
 }
 
