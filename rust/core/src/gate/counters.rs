@@ -1,0 +1,106 @@
+//! What the gate counts, and its refusals in the log: under a flood one line a second with a number.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+
+use super::Refusal;
+use crate::events::Direction;
+
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A reading of the gate's counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateCounters {
+    /// Calls of a registry.
+    pub registry_calls: u64,
+    /// Calls of a registry that gave no list.
+    pub registry_failures: u64,
+    /// Checks that ended well.
+    pub admitted: u64,
+    /// Checks that ended in a refusal, for each reason.
+    pub refused: [(Refusal, u64); Refusal::ALL.len()],
+    /// Refusals whose event found the channel full.
+    pub unreported: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) registry_calls: AtomicU64,
+    pub(super) registry_failures: AtomicU64,
+    pub(super) admitted: AtomicU64,
+    pub(super) unreported: AtomicU64,
+    refused: [AtomicU64; Refusal::ALL.len()],
+    log: Mutex<RefusalLog>,
+}
+
+#[derive(Debug, Default)]
+struct RefusalLog {
+    next: Option<Instant>,
+    held: u64,
+}
+
+impl Counters {
+    pub(super) fn read(&self) -> GateCounters {
+        GateCounters {
+            registry_calls: self.registry_calls.load(Relaxed),
+            registry_failures: self.registry_failures.load(Relaxed),
+            admitted: self.admitted.load(Relaxed),
+            refused: Refusal::ALL.map(|reason| (reason, self.refused[reason as usize].load(Relaxed))),
+            unreported: self.unreported.load(Relaxed),
+        }
+    }
+
+    pub(super) fn refused(&self, peer: &PeerId, direction: Direction, reason: Refusal, now: Instant) {
+        self.refused[reason as usize].fetch_add(1, Relaxed);
+        if let Some(count) = self.due(now) {
+            let direction = word(direction);
+            tracing::info!(peer_id = %peer, direction, reason = reason.as_str(), count, "refused a peer");
+        }
+    }
+
+    /// How many refusals the next line stands for; `None` while it would be one too many.
+    fn due(&self, now: Instant) -> Option<u64> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.held += 1;
+        if log.next.is_some_and(|next| now < next) {
+            return None;
+        }
+        log.next = Some(now + LOG_INTERVAL);
+        Some(std::mem::take(&mut log.held))
+    }
+}
+
+/// A direction as the log names it.
+pub(super) const fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_counter() {
+        for (index, reason) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(index, reason as usize);
+        }
+    }
+
+    #[test]
+    fn a_flood_is_one_line_a_second() {
+        let (counters, now) = (Counters::default(), Instant::now());
+        assert_eq!(counters.due(now), Some(1));
+        assert_eq!((1..1000).filter_map(|ms| counters.due(now + Duration::from_millis(ms))).count(), 0);
+        assert_eq!(counters.due(now + LOG_INTERVAL), Some(1000));
+    }
+}

@@ -1,0 +1,201 @@
+//! What a registry or the user's code lists, made into wallets.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use super::wallets::WalletSet;
+use crate::identity::{IdentityError, Wallet};
+
+/// So many bad entries of one list are named in the log; the rest is a number.
+const NAMED: usize = 10;
+
+/// Base58 text of this length can be a wallet. Anything longer might be a secret key in the wrong place.
+const WALLET_TEXT: usize = 44;
+
+/// One entry of a list, unchecked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Entry {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Entry {
+    /// The wallet, taken from `known` where it has been checked before: the check costs more than all the rest.
+    fn wallet(&self, known: &WalletSet) -> Result<Wallet, IdentityError> {
+        let mut key = [0; 32];
+        let length = match self {
+            Self::Text(text) => bs58::decode(text).onto(&mut key).unwrap_or_default(),
+            Self::Bytes(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).map_or(0, |bytes| {
+                key = bytes;
+                bytes.len()
+            }),
+        };
+        match known.get(&key) {
+            Some(wallet) if length == key.len() => Ok(*wallet),
+            _ => match self {
+                Self::Text(text) => Wallet::parse(text),
+                Self::Bytes(bytes) => Wallet::from_bytes(bytes),
+            },
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Text(text) if text.len() <= WALLET_TEXT => text.clone(),
+            Self::Text(text) => {
+                format!("{}.. ({} characters)", text.chars().take(8).collect::<String>(), text.chars().count())
+            }
+            Self::Bytes(bytes) if bytes.len() == 32 => bs58::encode(bytes).into_string(),
+            Self::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        }
+    }
+
+    fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// A list ready for use.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    /// The very list it was compared with, when it is the same.
+    pub(super) wallets: Arc<WalletSet>,
+    /// Marks of the entries that were dropped.
+    pub(super) dropped: HashSet<u64>,
+}
+
+/// Checks a list of `database`, merges what is there twice and drops what is no wallet, with one warning for each
+/// entry that the last list (`warned`) did not have.
+pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, warned: &HashSet<u64>) -> Parsed {
+    let mut wallets = WalletSet::with_capacity(entries.len());
+    let mut dropped = HashSet::new();
+    let mut fresh = 0;
+    for entry in entries {
+        match entry.wallet(known) {
+            Ok(wallet) => {
+                wallets.insert(wallet);
+            }
+            Err(error) => {
+                let mark = entry.mark();
+                if dropped.insert(mark) && !warned.contains(&mark) {
+                    fresh += 1;
+                    if fresh <= NAMED {
+                        let public_key = entry.shown();
+                        tracing::warn!(database, public_key, %error, "dropped an entry of the wallet list");
+                    }
+                }
+            }
+        }
+    }
+    if fresh > NAMED {
+        tracing::warn!(database, count = fresh - NAMED, "dropped more entries of the wallet list");
+    }
+    let wallets = if wallets == **known { Arc::clone(known) } else { Arc::new(wallets) };
+    Parsed { wallets, dropped }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use tracing::Subscriber;
+    use tracing_subscriber::{
+        Layer,
+        layer::{Context, SubscriberExt},
+    };
+
+    use super::*;
+    use crate::gate::testing::{bytes, text, wallet};
+
+    fn list(entries: &[Entry]) -> Parsed {
+        parse("test", entries, &Arc::default(), &HashSet::new())
+    }
+
+    #[test]
+    fn text_and_bytes_name_the_same_wallet_once() {
+        let parsed = list(&[text(1), bytes(1), text(2), text(1)]);
+        assert_eq!(*parsed.wallets, [wallet(1), wallet(2)].into());
+        assert!(parsed.dropped.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_wallet_is_dropped() {
+        let off_curve =
+            (0u8..=255).map(|n| [n; 32]).find(|key| ed25519_dalek::VerifyingKey::from_bytes(key).is_err()).unwrap();
+        let identity_point = {
+            let mut key = [0; 32];
+            key[0] = 1;
+            key
+        };
+        let bad = [
+            Entry::Text(String::new()),
+            Entry::Text("0OIl".into()),
+            Entry::Text(format!("{} ", wallet(1))),
+            Entry::Text("2".repeat(88)),
+            Entry::Bytes(vec![]),
+            Entry::Bytes(vec![7; 31]),
+            Entry::Bytes(vec![7; 64]),
+            Entry::Bytes(vec![0; 32]),
+            Entry::Text("1".repeat(32)),
+            Entry::Bytes(identity_point.to_vec()),
+            Entry::Bytes(off_curve.to_vec()),
+        ];
+        let parsed = list(&[&bad[..], &[text(5)]].concat());
+        assert_eq!(*parsed.wallets, [wallet(5)].into());
+        assert_eq!(parsed.dropped.len(), bad.len());
+    }
+
+    #[test]
+    fn an_unchanged_list_is_the_same_list() {
+        let first = list(&[text(1), text(2)]);
+        let again = parse("test", &[bytes(2), text(1)], &first.wallets, &first.dropped);
+        assert!(Arc::ptr_eq(&first.wallets, &again.wallets));
+        let other = parse("test", &[bytes(2)], &first.wallets, &first.dropped);
+        assert_eq!(*other.wallets, [wallet(2)].into());
+    }
+
+    /// Counts the warnings of its thread.
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Warnings {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            assert_eq!(*event.metadata().level(), tracing::Level::WARN);
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_bad_entry_is_warned_of_once() {
+        let warnings = Arc::new(AtomicUsize::new(0));
+        let bad: Vec<_> = (0..25).map(|n| Entry::Bytes(vec![n; 3])).collect();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(Warnings(Arc::clone(&warnings))), || {
+            let first = list(&bad);
+            // Ten by name, and how many more.
+            assert_eq!(warnings.swap(0, SeqCst), NAMED + 1);
+            let again =
+                parse("test", &[&bad[..], &[Entry::Text("new".into())]].concat(), &first.wallets, &first.dropped);
+            assert_eq!(warnings.swap(0, SeqCst), 1);
+            parse("test", &bad, &again.wallets, &again.dropped);
+            assert_eq!(warnings.swap(0, SeqCst), 0);
+        });
+    }
+
+    #[test]
+    fn a_long_entry_is_not_shown_whole() {
+        let secret = Entry::Text("4".repeat(88));
+        assert_eq!(secret.shown(), "44444444.. (88 characters)");
+    }
+
+    #[test]
+    fn a_short_entry_is_not_mistaken_for_a_known_wallet() {
+        // A decoder that stops early leaves zeroes behind: only a full key may be looked up.
+        let parsed =
+            parse("test", &[Entry::Bytes(vec![]), Entry::Text("2".into())], &list(&[text(1)]).wallets, &HashSet::new());
+        assert!(parsed.wallets.is_empty());
+    }
+}
