@@ -1,5 +1,7 @@
 //! What the gate costs: a decision from the lists in force, an author check, and a list of 100,000 wallets.
 
+#![allow(clippy::unwrap_used, reason = "a bench stops at the first surprise")]
+
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
@@ -15,7 +17,7 @@ use ed25519_dalek::SigningKey;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::runtime::Runtime;
 
-const WALLETS: u64 = 100_000;
+const WALLETS: usize = 100_000;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static KEYS: LazyLock<Vec<Wallet>> = LazyLock::new(|| (0..=WALLETS).map(wallet).collect());
@@ -24,24 +26,24 @@ fn main() {
     divan::main();
 }
 
-fn wallet(n: u64) -> Wallet {
+fn wallet(n: usize) -> Wallet {
     let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&n.to_le_bytes());
+    seed[..size_of::<usize>()].copy_from_slice(&n.to_le_bytes());
     Wallet::from_bytes(SigningKey::from_bytes(&seed).verifying_key().as_bytes()).unwrap()
 }
 
 /// Answers at once with the first wallets.
-struct Instantly(u64);
+struct Instantly(usize);
 
 impl Registry for Instantly {
     fn wallets(&self, _: DatabaseId, _: Duration) -> BoxFuture<'static, Result<Vec<Entry>, String>> {
-        let entries = KEYS.iter().take(self.0 as usize).map(|wallet| Entry::Bytes(wallet.as_bytes().to_vec())).collect();
+        let entries = KEYS.iter().take(self.0).map(|wallet| Entry::Bytes(wallet.as_bytes().to_vec())).collect();
         async { Ok(entries) }.boxed()
     }
 }
 
 /// A gate that never reads by itself after the first time. Its events are thrown away.
-fn gate(wallets: u64) -> Gate {
+fn gate(wallets: usize) -> Gate {
     let never = Duration::from_secs(1_000_000);
     let config = GateConfig {
         refresh_interval: never,
@@ -57,7 +59,7 @@ fn gate(wallets: u64) -> Gate {
     gate
 }
 
-fn attached(wallets: u64) -> Gate {
+fn attached(wallets: usize) -> Gate {
     let gate = gate(wallets);
     gate.attach(1, "bench", WalletSource::Asked).unwrap();
     RUNTIME.block_on(gate.refresh()).unwrap();
@@ -65,9 +67,9 @@ fn attached(wallets: u64) -> Gate {
 }
 
 #[divan::bench(args = [10, 1_000, WALLETS])]
-fn decision_hit(bencher: Bencher, wallets: u64) {
+fn decision_hit(bencher: Bencher, wallets: usize) {
     let gate = attached(wallets);
-    let peer = KEYS[wallets as usize / 2].peer_id();
+    let peer = KEYS[wallets / 2].peer_id();
     assert!(matches!(gate.check_now(&peer), Verdict::Admit(_)));
     bencher.bench(|| gate.check_now(black_box(&peer)));
 }
@@ -75,7 +77,7 @@ fn decision_hit(bencher: Bencher, wallets: u64) {
 #[divan::bench]
 fn decision_remembered_refusal(bencher: Bencher) {
     let gate = attached(WALLETS);
-    let peer = KEYS[WALLETS as usize].peer_id();
+    let peer = KEYS[WALLETS].peer_id();
     RUNTIME.block_on(gate.check(&peer, Direction::Inbound)).unwrap_err();
     bencher.bench(|| gate.check_now(black_box(&peer)));
 }

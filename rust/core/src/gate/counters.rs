@@ -60,7 +60,8 @@ impl Counters {
     pub(super) fn refused(&self, peer: &PeerId, direction: Direction, reason: Refusal, now: Instant) {
         self.refused[reason as usize].fetch_add(1, Relaxed);
         if let Some(count) = self.due(now) {
-            tracing::info!(peer_id = %peer, direction = word(direction), reason = reason.as_str(), count, "refused a peer");
+            let direction = word(direction);
+            tracing::info!(peer_id = %peer, direction, reason = reason.as_str(), count, "refused a peer");
         }
     }
 

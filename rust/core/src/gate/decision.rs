@@ -88,7 +88,7 @@ pub(super) struct Ticket {
 
 /// Judges `key` by the lists in force.
 ///
-/// A list that has grown stale neither admits nor is worth asking for: its registry is failing, and the retries run anyway.
+/// A list that has grown stale neither admits nor is worth asking for: its registry fails, and is retried anyway.
 pub(super) fn decide(snapshot: &Snapshot, key: &[u8; 32], now: Instant) -> Verdict {
     if snapshot.closed {
         return Verdict::Refuse(Refusal::Closed);
@@ -225,7 +225,11 @@ mod tests {
             ("a later one was good", read(8, 8), refuse(Refusal::NotListed)),
             ("a good one, then a failure", read(8, 7), refuse(Refusal::NotListed)),
             ("held back", Listing { wallets: None, ..read(7, 7) }, refuse(Refusal::NoList)),
-            ("listed by an older answer", Listing { ended: 6, answered: 6, ..asked(&[1], None) }, Some(Verdict::Admit(wallet(1)))),
+            (
+                "listed by an older answer",
+                Listing { ended: 6, answered: 6, ..asked(&[1], None) },
+                Some(Verdict::Admit(wallet(1))),
+            ),
         ] {
             let tickets = [Ticket { database: 0, read: 7 }];
             assert_eq!(settle(&snapshot([listing]), wallet(1).as_bytes(), &tickets, now), expected, "{name}");
@@ -245,15 +249,20 @@ mod tests {
     proptest! {
         #[test]
         fn nobody_outside_the_lists_is_admitted(
-            lists in prop::collection::btree_map(0u32..4, (prop::collection::vec(0u64..40, 0..20), any::<bool>(), -1i64..2), 0..4),
+            lists in prop::collection::btree_map(
+                0u32..4,
+                (prop::collection::vec(0u64..40, 0..20), any::<bool>(), 0u64..3),
+                0..4,
+            ),
             key in 0u64..60, ended in 0u64..5, answered in 0u64..5, ticket in 0u64..5,
         ) {
-            let now = Instant::now() + Duration::from_secs(60);
+            let start = Instant::now();
+            let now = start + Duration::from_secs(1);
             let listings: BTreeMap<_, _> = lists.iter().map(|(&id, (wallets, asks, fresh))| {
-                let until = if *fresh < 0 { now } else { now + Duration::from_secs(*fresh as u64) };
+                let until = start + Duration::from_secs(*fresh);
                 (id, Listing { asked: *asks, ended, answered, ..asked(wallets, asks.then_some(until)) })
             }).collect();
-            let listed = lists.values().any(|(wallets, asks, fresh)| wallets.contains(&key) && (!asks || *fresh > 0));
+            let listed = lists.values().any(|(wallets, asks, fresh)| wallets.contains(&key) && (!asks || *fresh > 1));
             let snapshot = Snapshot { listings, closed: false };
             let tickets: Vec<_> = lists.keys().map(|&database| Ticket { database, read: ticket }).collect();
             let admit = Verdict::Admit(wallet(key));

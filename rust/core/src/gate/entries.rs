@@ -45,7 +45,9 @@ impl Entry {
     fn shown(&self) -> String {
         match self {
             Self::Text(text) if text.len() <= WALLET_TEXT => text.clone(),
-            Self::Text(text) => format!("{}.. ({} characters)", text.chars().take(8).collect::<String>(), text.chars().count()),
+            Self::Text(text) => {
+                format!("{}.. ({} characters)", text.chars().take(8).collect::<String>(), text.chars().count())
+            }
             Self::Bytes(bytes) if bytes.len() == 32 => bs58::encode(bytes).into_string(),
             Self::Bytes(bytes) => format!("{} bytes", bytes.len()),
         }
@@ -83,7 +85,8 @@ pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, w
                 if dropped.insert(mark) && !warned.contains(&mark) {
                     fresh += 1;
                     if fresh <= NAMED {
-                        tracing::warn!(database, public_key = entry.shown(), %error, "dropped an entry of the wallet list");
+                        let public_key = entry.shown();
+                        tracing::warn!(database, public_key, %error, "dropped an entry of the wallet list");
                     }
                 }
             }
@@ -98,6 +101,14 @@ pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, w
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use tracing::Subscriber;
+    use tracing_subscriber::{
+        Layer,
+        layer::{Context, SubscriberExt},
+    };
+
     use super::*;
     use crate::gate::testing::{bytes, text, wallet};
 
@@ -114,8 +125,13 @@ mod tests {
 
     #[test]
     fn what_is_no_wallet_is_dropped() {
-        let off_curve = (0u8..).map(|n| [n; 32]).find(|key| ed25519_dalek::VerifyingKey::from_bytes(key).is_err()).unwrap();
-        let identity_point = { let mut key = [0; 32]; key[0] = 1; key };
+        let off_curve =
+            (0u8..=255).map(|n| [n; 32]).find(|key| ed25519_dalek::VerifyingKey::from_bytes(key).is_err()).unwrap();
+        let identity_point = {
+            let mut key = [0; 32];
+            key[0] = 1;
+            key
+        };
         let bad = [
             Entry::Text(String::new()),
             Entry::Text("0OIl".into()),
@@ -143,6 +159,32 @@ mod tests {
         assert_eq!(*other.wallets, [wallet(2)].into());
     }
 
+    /// Counts the warnings of its thread.
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Warnings {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            assert_eq!(*event.metadata().level(), tracing::Level::WARN);
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_bad_entry_is_warned_of_once() {
+        let warnings = Arc::new(AtomicUsize::new(0));
+        let bad: Vec<_> = (0..25).map(|n| Entry::Bytes(vec![n; 3])).collect();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(Warnings(Arc::clone(&warnings))), || {
+            let first = list(&bad);
+            // Ten by name, and how many more.
+            assert_eq!(warnings.swap(0, SeqCst), NAMED + 1);
+            let again =
+                parse("test", &[&bad[..], &[Entry::Text("new".into())]].concat(), &first.wallets, &first.dropped);
+            assert_eq!(warnings.swap(0, SeqCst), 1);
+            parse("test", &bad, &again.wallets, &again.dropped);
+            assert_eq!(warnings.swap(0, SeqCst), 0);
+        });
+    }
+
     #[test]
     fn a_long_entry_is_not_shown_whole() {
         let secret = Entry::Text("4".repeat(88));
@@ -152,7 +194,8 @@ mod tests {
     #[test]
     fn a_short_entry_is_not_mistaken_for_a_known_wallet() {
         // A decoder that stops early leaves zeroes behind: only a full key may be looked up.
-        let parsed = parse("test", &[Entry::Bytes(vec![]), Entry::Text("2".into())], &list(&[text(1)]).wallets, &HashSet::new());
+        let parsed =
+            parse("test", &[Entry::Bytes(vec![]), Entry::Text("2".into())], &list(&[text(1)]).wallets, &HashSet::new());
         assert!(parsed.wallets.is_empty());
     }
 }

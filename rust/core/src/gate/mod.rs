@@ -7,8 +7,11 @@ mod counters;
 mod decision;
 mod driver;
 mod entries;
+mod jobs;
 mod refresh;
+mod registry;
 mod remembered;
+mod shared;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -18,39 +21,27 @@ mod upgrade;
 mod wallets;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
-use futures::future::BoxFuture;
 use libp2p::PeerId;
-use tokio::{
-    sync::{Notify, mpsc, watch},
-    time,
-};
+use tokio::{sync::mpsc, time};
 
 pub use self::{
     counters::GateCounters,
     decision::{Denied, Refusal, Verdict},
     entries::Entry,
+    registry::{DatabaseId, Registry, WalletSource},
     upgrade::gated,
 };
 use self::{
-    counters::Counters,
     decision::{Outcome, decide, outcome, settle},
-    refresh::{Event, Timing},
-    remembered::Remembered,
+    refresh::Event,
+    shared::Shared,
     state::State,
-    wallets::Snapshot,
 };
 use crate::{error::Error, events::Direction, identity::Wallet};
-
-/// Names one attachment of a database: never used a second time.
-pub type DatabaseId = u32;
-
-/// Refusals that are remembered at most.
-const REMEMBERED: usize = 65_536;
 
 /// Events that wait at most before refusals go unreported.
 const EVENTS: usize = 1024;
@@ -77,50 +68,40 @@ pub struct GateConfig {
     pub revocation: Revocation,
 }
 
-/// Where a database's wallets come from.
-#[derive(Clone, Debug)]
-pub enum WalletSource {
-    /// A fixed list, replaced by `set_wallets`.
-    List(Vec<Entry>),
-    /// The registry.
-    Asked,
-}
-
-/// The way to the user's registry functions.
-pub trait Registry: Send + Sync {
-    /// Reads the list of `database`. The future must end within `timeout`, with an error if need be: no second read of the
-    /// same database starts before.
-    fn wallets(&self, database: DatabaseId, timeout: Duration) -> BoxFuture<'static, Result<Vec<Entry>, String>>;
-}
-
 /// What the gate reports. Only `Refused` can be lost, and that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateEvent {
-    Refused { peer: PeerId, wallet: Option<Wallet>, direction: Direction, reason: Refusal },
+    Refused {
+        peer: PeerId,
+        wallet: Option<Wallet>,
+        direction: Direction,
+        reason: Refusal,
+    },
     /// These left the union of the lists.
     Revoked(Vec<Wallet>),
     /// These joined the union of the lists.
     Readmitted(Vec<Wallet>),
-    Changed { database: DatabaseId, added: usize, removed: usize, total: usize },
-    Failed { database: DatabaseId, error: String, failures: u32, retry_in: Duration },
+    Changed {
+        database: DatabaseId,
+        added: usize,
+        removed: usize,
+        total: usize,
+    },
+    Failed {
+        database: DatabaseId,
+        error: String,
+        failures: u32,
+        retry_in: Duration,
+    },
     /// The list admits nobody new until a read is good again. Once for each such time.
-    Stale { database: DatabaseId, age: Duration },
+    Stale {
+        database: DatabaseId,
+        age: Duration,
+    },
     /// A list took effect, or was read again, that lacks our own wallet.
-    NotListed { database: DatabaseId },
-}
-
-struct Shared {
-    config: GateConfig,
-    own: Wallet,
-    registry: Arc<dyn Registry>,
-    snapshot: ArcSwap<Snapshot>,
-    /// Ticks with each new snapshot.
-    changed: watch::Sender<()>,
-    state: Mutex<State>,
-    wake: Notify,
-    remembered: Mutex<Remembered>,
-    events: mpsc::Sender<GateEvent>,
-    counters: Counters,
+    NotListed {
+        database: DatabaseId,
+    },
 }
 
 /// A handle to the gate of one node.
@@ -138,18 +119,7 @@ impl Gate {
     /// Outside a tokio runtime.
     pub fn new(config: GateConfig, own: Wallet, registry: Arc<dyn Registry>) -> (Self, mpsc::Receiver<GateEvent>) {
         let (events, receiver) = mpsc::channel(EVENTS);
-        let shared = Arc::new(Shared {
-            own,
-            registry,
-            snapshot: ArcSwap::default(),
-            changed: watch::Sender::new(()),
-            state: Mutex::new(State::new(Timing::from(&config), own)),
-            wake: Notify::new(),
-            remembered: Mutex::new(Remembered::new(config.negative_ttl, REMEMBERED)),
-            events,
-            counters: Counters::default(),
-            config,
-        });
+        let shared = Arc::new(Shared::new(config, own, registry, events));
         tokio::spawn(driver::drive(Arc::clone(&shared)));
         (Self { shared }, receiver)
     }
@@ -198,16 +168,13 @@ impl Gate {
     pub fn check_now(&self, peer: &PeerId) -> Verdict {
         let Some(key) = ed25519_key(peer) else { return Verdict::Refuse(Refusal::NotEd25519) };
         let now = now();
-        match decide(&self.shared.snapshot.load(), key, now) {
+        let verdict = decide(&self.shared.snapshot.load(), key, now);
+        match verdict {
             // Only a wallet of a list is admitted, and lists have no weak keys.
-            Verdict::Admit(wallet) => Verdict::Admit(wallet),
-            verdict => match Wallet::from_peer_id(peer) {
-                Err(_) => Verdict::Refuse(Refusal::WeakKey),
-                Ok(wallet) if verdict == Verdict::Unknown && self.shared.remembered().holds(&wallet, now) => {
-                    Verdict::Refuse(Refusal::NotListed)
-                }
-                Ok(_) => verdict,
-            },
+            Verdict::Admit(_) => verdict,
+            Verdict::Unknown if self.shared.remembered().holds(key, now) => Verdict::Refuse(Refusal::NotListed),
+            _ if Wallet::from_peer_id(peer).is_err() => Verdict::Refuse(Refusal::WeakKey),
+            _ => verdict,
         }
     }
 
@@ -246,7 +213,7 @@ impl Gate {
             }
             match outcome(&snapshot, &tickets) {
                 Outcome::Answered => return Ok(()),
-                Outcome::Failed(database) => return Err(self.shared.state().failure(database)),
+                Outcome::Failed(database) => return self.shared.state().failure(database).map_or(Ok(()), Err),
                 Outcome::Waiting => _ = changed.changed().await,
             }
         }
@@ -275,7 +242,10 @@ impl Gate {
             }
         };
         let verdict = time::timeout(self.shared.config.timeout, settled).await.unwrap_or(Verdict::Unknown);
-        if verdict == Verdict::Refuse(Refusal::NotListed) && let Ok(wallet) = Wallet::from_peer_id(peer) {
+        tracing::debug!(peer_id = %peer, authorized = matches!(verdict, Verdict::Admit(_)), "asked the registries");
+        if verdict == Verdict::Refuse(Refusal::NotListed)
+            && let Ok(wallet) = Wallet::from_peer_id(peer)
+        {
             self.shared.remembered().remember(wallet, now());
         }
         verdict
@@ -285,32 +255,6 @@ impl Gate {
         let result = self.shared.update(command);
         self.shared.wake.notify_one();
         result
-    }
-}
-
-impl Shared {
-    /// Changes the state and shows the result to all readers.
-    fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self.state();
-        let result = change(&mut state);
-        if let Some(snapshot) = state.published() {
-            self.snapshot.store(Arc::new(snapshot));
-            self.changed.send_replace(());
-        }
-        result
-    }
-
-    fn forget(&self, wallets: &[Wallet]) {
-        let mut remembered = self.remembered();
-        wallets.iter().for_each(|wallet| remembered.forget(wallet));
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

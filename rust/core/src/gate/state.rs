@@ -12,6 +12,7 @@ use super::{
     DatabaseId, GateEvent, WalletSource,
     decision::Ticket,
     entries::{Entry, Parsed},
+    jobs::{Ended, Job, Turn, Work},
     refresh::{Action, Event, Refresh, Timing},
     wallets::{Difference, Listing, Snapshot, WalletSet},
 };
@@ -34,35 +35,6 @@ struct Database {
     error: Option<String>,
 }
 
-/// Something to do outside the lock.
-pub(super) struct Job {
-    pub(super) database: DatabaseId,
-    pub(super) name: Arc<str>,
-    pub(super) known: Arc<WalletSet>,
-    pub(super) warned: Arc<HashSet<u64>>,
-    pub(super) work: Work,
-}
-
-pub(super) enum Work {
-    Ask,
-    Check(Vec<Entry>),
-}
-
-/// What came of a job.
-pub(super) enum Ended {
-    Asked { database: DatabaseId, result: Result<Parsed, String> },
-    Checked { database: DatabaseId, parsed: Option<Parsed> },
-}
-
-/// What the driver has to do now, and when to come back.
-#[derive(Default)]
-pub(super) struct Turn {
-    pub(super) jobs: Vec<Job>,
-    pub(super) events: Vec<GateEvent>,
-    pub(super) deadline: Option<Instant>,
-    pub(super) closed: bool,
-}
-
 pub(super) struct State {
     timing: Timing,
     own: Wallet,
@@ -78,12 +50,20 @@ impl State {
         Self { timing, own, databases: BTreeMap::new(), snapshot, changed: false, events: Vec::new() }
     }
 
-    pub(super) fn attach(&mut self, id: DatabaseId, name: &str, source: WalletSource, now: Instant) -> Result<(), Error> {
+    pub(super) fn attach(
+        &mut self,
+        id: DatabaseId,
+        name: &str,
+        source: WalletSource,
+        now: Instant,
+    ) -> Result<(), Error> {
         if self.snapshot.closed {
             return Err(Error::closed());
         }
         if self.databases.contains_key(&id) || self.databases.values().any(|database| *database.name == *name) {
-            return Err(Error::new(ErrorKind::Config, format!("database {name:?} is attached already")).with("database", name));
+            return Err(
+                Error::new(ErrorKind::Config, format!("database {name:?} is attached already")).with("database", name)
+            );
         }
         let (refresh, pushed) = match source {
             WalletSource::Asked => (Some(Refresh::new(self.timing, now)), None),
@@ -133,7 +113,9 @@ impl State {
             let listing = self.snapshot.listings.get(&database);
             let read = match refresh {
                 // A miss gains nothing by waiting for a registry that has been failing for so long.
-                Some(_) if matches!(event, Event::Miss) && listing.is_some_and(|listing| listing.is_stale(now)) => continue,
+                Some(_) if matches!(event, Event::Miss) && listing.is_some_and(|listing| listing.is_stale(now)) => {
+                    continue;
+                }
                 Some(refresh) => {
                     refresh.handle(event.clone(), now);
                     refresh.next_read()
@@ -149,7 +131,9 @@ impl State {
     pub(super) fn ended(&mut self, ended: Ended, now: Instant) {
         match ended {
             Ended::Asked { database, result } => {
-                let Some(Database { refresh: Some(refresh), warned, .. }) = self.databases.get_mut(&database) else { return };
+                let Some(Database { refresh: Some(refresh), warned, .. }) = self.databases.get_mut(&database) else {
+                    return;
+                };
                 match result {
                     Ok(Parsed { wallets, dropped }) => {
                         *warned = Arc::new(dropped);
@@ -177,7 +161,9 @@ impl State {
         let ids: Vec<_> = self.databases.keys().copied().collect();
         for id in ids {
             let Some(database) = self.databases.get_mut(&id) else { continue };
-            if !database.checking && let Some(entries) = database.pushed.take() {
+            if !database.checking
+                && let Some(entries) = database.pushed.take()
+            {
                 database.checking = true;
                 turn.jobs.push(self.job(id, Work::Check(entries)));
             }
@@ -192,13 +178,11 @@ impl State {
         mem::take(&mut self.changed).then(|| self.snapshot.clone())
     }
 
-    /// The failed read of a database, as an error.
-    pub(super) fn failure(&self, id: DatabaseId) -> Error {
-        let (name, error) = match self.databases.get(&id) {
-            Some(database) => (&*database.name, database.error.as_deref().unwrap_or_default()),
-            None => return Error::closed(),
-        };
-        Error::new(ErrorKind::Registry, format!("the registry of database {name:?} failed: {error}")).with("database", name)
+    /// Why the last read of a database failed.
+    pub(super) fn failure(&self, id: DatabaseId) -> Option<Error> {
+        let Database { name, error, .. } = self.databases.get(&id)?;
+        let message = format!("the registry of database {name:?} failed: {}", error.as_deref()?);
+        Some(Error::new(ErrorKind::Registry, message).with("database", &**name))
     }
 
     fn turn_refresh(&mut self, id: DatabaseId, now: Instant, turn: &mut Turn) {
@@ -224,11 +208,11 @@ impl State {
             Action::Held { wallets } => tracing::warn!(
                 database = &*name,
                 authorized_wallets_count = wallets,
-                "the registry's list is empty or has lost more than half: it takes effect if a second read gives the same"
+                "the list is empty or has lost more than half: it takes effect if a second read is equal"
             ),
             Action::Answered { read } => self.judged(id, read, true),
             Action::Failed { read, error, failures, retry_in } => {
-                tracing::warn!(database = &*name, %error, failures, ?retry_in, "reading the registry failed, the last list stays");
+                tracing::warn!(database = &*name, %error, failures, ?retry_in, "reading the registry failed");
                 database.error = Some(error.clone());
                 self.judged(id, read, false);
                 self.events.push(GateEvent::Failed { database: id, error, failures, retry_in });
@@ -243,7 +227,8 @@ impl State {
     fn job(&self, id: DatabaseId, work: Work) -> Job {
         let known = self.snapshot.listings.get(&id).and_then(|listing| listing.wallets.clone()).unwrap_or_default();
         let database = self.databases.get(&id);
-        let (name, warned) = database.map(|database| (database.name.clone(), database.warned.clone())).unwrap_or_default();
+        let (name, warned) =
+            database.map(|database| (database.name.clone(), database.warned.clone())).unwrap_or_default();
         Job { database: id, name, known, warned, work }
     }
 
@@ -259,7 +244,9 @@ impl State {
 
     fn install(&mut self, id: DatabaseId, list: &Arc<WalletSet>, fresh_until: Option<Instant>, now: Instant) {
         let Difference { added, removed, joined, left } = self.snapshot.difference(id, list);
-        let (Some(listing), Some(database)) = (self.snapshot.listings.get_mut(&id), self.databases.get_mut(&id)) else { return };
+        let (Some(listing), Some(database)) = (self.snapshot.listings.get_mut(&id), self.databases.get_mut(&id)) else {
+            return;
+        };
         listing.wallets = Some(Arc::clone(list));
         listing.fresh_until = fresh_until;
         if listing.asked {
@@ -268,7 +255,13 @@ impl State {
             (listing.ended, listing.answered) = (1, 1);
         }
         self.changed = true;
-        tracing::debug!(database = &*database.name, authorized_wallets_count = list.len(), added, removed, "wallet list in force");
+        tracing::debug!(
+            database = &*database.name,
+            authorized_wallets_count = list.len(),
+            added,
+            removed,
+            "wallet list in force"
+        );
         if added + removed > 0 {
             self.events.push(GateEvent::Changed { database: id, added, removed, total: list.len() });
         }
@@ -276,7 +269,7 @@ impl State {
         if own_missing {
             self.events.push(GateEvent::NotListed { database: id });
         }
-        if own_missing && !mem::replace(&mut database.own_missing, own_missing) {
+        if own_missing && !database.own_missing {
             tracing::warn!(
                 database = &*database.name,
                 wallet = %self.own,

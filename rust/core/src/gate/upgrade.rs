@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{Gate, counters::word};
 use crate::events::Direction;
 
-/// A refused connection is closed, not dropped, so that the other side reads an end and no reset; it gets so long for that.
+/// A refused connection is closed, not dropped, so that the other side reads an end and no reset. It gets so long.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Lets through only the connections that `gate` admits, of both directions.
@@ -45,7 +45,7 @@ mod tests {
 
     use futures::{FutureExt, StreamExt, future::BoxFuture};
     use libp2p::{
-        Multiaddr, SwarmBuilder, Swarm,
+        Multiaddr, Swarm, SwarmBuilder,
         core::{transport::MemoryTransport, upgrade::Version},
         identity::Keypair,
         noise,
@@ -114,11 +114,14 @@ mod tests {
     /// The next event that says how a connection went.
     async fn outcome(swarm: &mut Swarm<dummy::Behaviour>) -> SwarmEvent<Infallible> {
         loop {
-            match swarm.select_next_some().await {
-                event @ (SwarmEvent::ConnectionEstablished { .. }
-                | SwarmEvent::IncomingConnectionError { .. }
-                | SwarmEvent::OutgoingConnectionError { .. }) => return event,
-                _ => {}
+            let event = swarm.select_next_some().await;
+            if matches!(
+                event,
+                SwarmEvent::ConnectionEstablished { .. }
+                    | SwarmEvent::IncomingConnectionError { .. }
+                    | SwarmEvent::OutgoingConnectionError { .. }
+            ) {
+                return event;
             }
         }
     }
@@ -137,8 +140,12 @@ mod tests {
         let ((mut listener, _gate_a), (mut dialler, _gate_b)) = (node(&a, &[&b]), node(&b, &[&a]));
         dialler.dial(listen(&mut listener).await).unwrap();
         let (inbound, outbound) = tokio::join!(outcome(&mut listener), outcome(&mut dialler));
-        assert!(matches!(inbound, SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == b.public().to_peer_id()));
-        assert!(matches!(outbound, SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == a.public().to_peer_id()));
+        assert!(
+            matches!(inbound, SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == b.public().to_peer_id())
+        );
+        assert!(
+            matches!(outbound, SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == a.public().to_peer_id())
+        );
     }
 
     #[tokio::test]
