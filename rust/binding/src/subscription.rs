@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use depinmesh_core::{node, pubsub::Delivered};
+use depinmesh_core::pubsub::{Delivered, topics};
 use depinmesh_mailbox::{RingStats, Taken};
 use pyo3::{prelude::*, types::PyList};
 
@@ -13,15 +13,15 @@ const USUAL_BATCH: usize = 256;
 
 #[pyclass(frozen, module = "depinmesh._core")]
 pub(crate) struct Subscription {
-    core: Owned<node::Subscription>,
+    core: Owned<topics::Subscription>,
     #[pyo3(get)]
     id: u64,
 }
 
 impl Subscription {
-    pub(crate) fn new(core: Arc<node::Subscription>) -> Self {
+    pub(crate) fn new(core: Arc<topics::Subscription>) -> Self {
         let id = core.id();
-        Self { core: Owned::new(core, node::Subscription::close), id }
+        Self { core: Owned::new(core, topics::Subscription::close), id }
     }
 }
 
