@@ -75,10 +75,9 @@ test-rust: ## unit tests and real nodes in Rust
 
 # Its own folder, as the flag would rebuild everything; a model check that finds no model is a failure.
 .PHONY: test-loom
-test-loom: export RUSTFLAGS := --cfg loom
 test-loom: ## every interleaving of the mailbox, by loom
-	cargo test --locked -p depinmesh-mailbox --lib --target-dir $(target)/loom -- --list models:: | grep ': test$$'
-	cargo test --locked -p depinmesh-mailbox --lib --target-dir $(target)/loom -- models::
+	RUSTFLAGS='--cfg loom' cargo test --locked -p depinmesh-mailbox --lib --target-dir $(target)/loom -- --list models:: | grep ': test$$'
+	RUSTFLAGS='--cfg loom' cargo test --locked -p depinmesh-mailbox --lib --target-dir $(target)/loom -- models::
 
 .PHONY: test-python
 test-python: build ## unit, integration and fast security tests in Python
