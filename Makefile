@@ -1,0 +1,94 @@
+# `make help` lists the targets. Everything runs in .venv; cargo builds into CARGO_TARGET_DIR where that is set.
+SHELL := bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PYTHON ?= python3
+PYTEST_ARGS ?= -n auto --dist worksteal
+
+bin := .venv/bin
+target := $(or $(CARGO_TARGET_DIR),target)
+
+# A virtual environment or Conda of the caller must not decide where maturin installs.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport CONDA_PREFIX
+
+# What maturin tells PyO3's build script. Without it clippy after a build, and a build after clippy, compile PyO3 anew.
+pyo3 = PYO3_BUILD_EXTENSION_MODULE=1 PYO3_CONFIG_FILE=$$(ls $(abspath $(target))/maturin/pyo3-config-*-abi3.txt)
+
+# $(call if-installed,tool,command); `skipped` names those that are not.
+if-installed = if command -v $(1) >/dev/null; then echo '$(2)'; $(2); fi
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/ready ## check the tools, make .venv with what development needs
+
+.venv/ready: pyproject.toml .ci/check-tools
+	@.ci/check-tools $(PYTHON)
+	$(PYTHON) -m venv .venv
+	$(bin)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(bin)/python -m pip install --quiet --group dev
+	@touch $@
+
+# The first build installs the package, editable; from then on only the compiled module has to be replaced.
+.PHONY: build
+build: .venv/ready .venv/installed ## compile the core (dev profile) and make it importable in .venv
+	$(bin)/maturin develop --skip-install
+
+.venv/installed: pyproject.toml | .venv/ready
+	@echo 'Compiling some 300 crates: 5 to 10 minutes the first time, seconds from then on.'
+	$(bin)/maturin develop
+	@touch $@
+
+.PHONY: demo
+demo: build ## three nodes and a stranger on loopback
+	$(bin)/depinmesh demo
+
+.PHONY: test
+test: build lint test-rust test-loom skipped test-python ## all checks: lint, Rust, model check, Python
+
+.PHONY: lint
+lint: build ## formatting, lints as errors, types, stubs, supply chain
+	cargo fmt --all --check
+	$(pyo3) cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy python $(wildcard tests benches examples)
+	$(bin)/stubtest depinmesh._core --allowlist .ci/stubtest-allowlist
+	@$(call if-installed,cargo-deny,cargo deny --locked check bans licenses sources)
+	@$(call if-installed,actionlint,actionlint)
+	@$(call if-installed,zizmor,zizmor --offline .github/workflows)
+	@$(MAKE) --no-print-directory skipped
+
+.PHONY: skipped
+skipped:
+	@command -v cargo-deny >/dev/null || echo 'SKIPPED: licences and banned crates, as cargo-deny is not installed'
+	@command -v actionlint >/dev/null || echo 'SKIPPED: syntax of the workflows, as actionlint is not installed'
+	@command -v zizmor >/dev/null || echo 'SKIPPED: security of the workflows, as zizmor is not installed'
+
+.PHONY: test-rust
+test-rust: ## unit tests and real nodes in Rust
+	cargo test --locked --workspace --exclude depinmesh-binding
+
+# Its own folder, as the flag would rebuild everything; a model check that finds no model is a failure.
+.PHONY: test-loom
+test-loom: ## every interleaving of the mailbox, by loom
+	RUSTFLAGS='--cfg loom' cargo test --locked -p depinmesh-mailbox --lib --target-dir $(target)/loom -- --list models:: | grep ': test$$'
+	RUSTFLAGS='--cfg loom' cargo test --locked -p depinmesh-mailbox --lib --target-dir $(target)/loom -- models::
+
+.PHONY: test-python
+test-python: build ## unit, integration and fast security tests in Python
+	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security)
+
+.PHONY: bench
+bench: build ## benches of the core, then those of the bridge and the network
+	cargo bench --locked --workspace --exclude depinmesh-binding --bench '*'
+	@for file in benches/*.py; do echo "== $$file"; $(bin)/python "$$file" || exit 1; done
+
+.PHONY: clean
+clean: ## remove .venv and what was built inside the clone
+	rm -rf .venv target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find python -name '_core.*.so' -delete
