@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 
-use crate::{
-    error::Error,
-    identity::Wallet,
-    node::PeerInfo,
-};
+use crate::{error::Error, identity::Wallet, node::PeerInfo};
 
 /// Why a connection to a peer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,20 +26,61 @@ pub enum Direction {
 /// One node event. `database` is the name of a database, `None` means the whole node.
 #[derive(Clone, Debug)]
 pub enum NodeEvent {
-    PeerConnected { peer: PeerInfo },
-    PeerDisconnected { peer: PeerId, wallet: Wallet, reason: DisconnectReason },
+    PeerConnected {
+        peer: PeerInfo,
+    },
+    PeerDisconnected {
+        peer: PeerId,
+        wallet: Wallet,
+        reason: DisconnectReason,
+    },
     /// `reason` is the gate's own word (`gate::Refusal::as_str`), `"too-many-from-address"` before any identity is known,
     /// or `"refused-by-peer"` when the other side closed before it said who it is, as a gate does.
-    PeerRefused { peer: Option<PeerId>, wallet: Option<Wallet>, direction: Direction, reason: &'static str, count: u64 },
-    Ready { database: Option<String> },
-    NotReady { database: Option<String> },
-    WalletRevoked { wallet: Wallet },
-    WalletsChanged { database: String, added: usize, removed: usize, total: usize },
-    RegistryFailed { database: String, error: String, failures: u32, retry_in: Duration },
-    RegistryStale { database: String, age: Duration },
-    MessageDropped { topic: String, author: Option<PeerId>, reason: &'static str, count: u64 },
-    QueueOverflow { topic: String, count: u64 },
-    ListenAddress { address: String },
+    PeerRefused {
+        peer: Option<PeerId>,
+        wallet: Option<Wallet>,
+        direction: Direction,
+        reason: &'static str,
+        count: u64,
+    },
+    Ready {
+        database: Option<String>,
+    },
+    NotReady {
+        database: Option<String>,
+    },
+    WalletRevoked {
+        wallet: Wallet,
+    },
+    WalletsChanged {
+        database: String,
+        added: usize,
+        removed: usize,
+        total: usize,
+    },
+    RegistryFailed {
+        database: String,
+        error: String,
+        failures: u32,
+        retry_in: Duration,
+    },
+    RegistryStale {
+        database: String,
+        age: Duration,
+    },
+    MessageDropped {
+        topic: String,
+        author: Option<PeerId>,
+        reason: &'static str,
+        count: u64,
+    },
+    QueueOverflow {
+        topic: String,
+        count: u64,
+    },
+    ListenAddress {
+        address: String,
+    },
 }
 
 /// What a finished operation gives back.
@@ -66,10 +103,18 @@ pub enum Question {
 /// Everything on the control lane of a node's mailbox.
 #[derive(Clone, Debug)]
 pub enum Control {
-    Done { op: u64, result: Result<Value, Error> },
-    Request { id: u64, question: Question },
+    Done {
+        op: u64,
+        result: Result<Value, Error>,
+    },
+    Request {
+        id: u64,
+        question: Question,
+    },
     /// The answer to this request is no longer wanted.
-    Cancel { id: u64 },
+    Cancel {
+        id: u64,
+    },
     Event(NodeEvent),
     /// The core has ended: `None` after `close`, else the failure. Always the last item.
     Stopped(Option<Error>),

@@ -23,12 +23,7 @@ use crate::{
     identity::{SecretKey, Wallet},
     logs,
     metrics::Metric,
-    pubsub::{
-        Author, Delivered, envelope,
-        outbox::Outgoing,
-        topics::Subscription,
-        wire,
-    },
+    pubsub::{Author, Delivered, envelope, outbox::Outgoing, topics::Subscription, wire},
     runtime,
     shared::{BootstrapSource, Shared},
     swarm::{
@@ -300,8 +295,7 @@ impl Node {
 
     /// Reads the registry now.
     pub fn refresh_gate(&self, op: u64) {
-        let (Ok(gate), Some(runtime)) =
-            (self.running(), &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner))
+        let (Ok(gate), Some(runtime)) = (self.running(), &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner))
         else {
             return self.shared.failed(op, Error::closed());
         };

@@ -10,9 +10,7 @@ fn exchange(quic: bool, tcp: Option<TcpSecurity>, transport: &str) {
     let mut a = Host::start(SecretKey::generate(), config(quic, tcp));
     let mut b = Host::start(SecretKey::generate(), config(quic, tcp));
     let (key_a, key_b) = (a.key.wallet().to_string(), b.key.wallet().to_string());
-    let entries = || {
-        [&key_a, &key_b].map(|text| depinmesh_core::gate::Entry::Text(text.clone())).to_vec()
-    };
+    let entries = || [&key_a, &key_b].map(|text| depinmesh_core::gate::Entry::Text(text.clone())).to_vec();
     let db_a = a.node.attach("db", depinmesh_core::gate::WalletSource::List(entries())).expect("opens");
     let db_b = b.node.attach("db", depinmesh_core::gate::WalletSource::List(entries())).expect("opens");
     let address = b.node.addresses().first().expect("b listens").clone();

@@ -10,11 +10,7 @@ use depinmesh_mailbox::{Drained, Limits, Mailbox, Overflow, Taken, Wake, ring};
 use divan::{Bencher, counter::ItemsCount};
 
 const BATCH: usize = 256;
-const LIMITS: Limits = Limits {
-    items: 1 << 20,
-    bytes: usize::MAX,
-    overflow: Overflow::DropOldest,
-};
+const LIMITS: Limits = Limits { items: 1 << 20, bytes: usize::MAX, overflow: Overflow::DropOldest };
 
 struct Silent;
 
@@ -67,18 +63,9 @@ fn ring_push_and_take_256(bencher: Bencher) {
 #[divan::bench]
 fn ring_push_into_full(bencher: Bencher) {
     let mailbox = Mailbox::<u64>::new(Arc::new(Silent), BATCH);
-    let ring = ring(
-        &mailbox,
-        1,
-        Limits {
-            items: BATCH,
-            ..LIMITS
-        },
-    );
+    let ring = ring(&mailbox, 1, Limits { items: BATCH, ..LIMITS });
     let event = Arc::new(0);
-    bencher
-        .counter(ItemsCount::new(1_usize))
-        .bench_local(|| ring.push(Arc::clone(&event), 200));
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| ring.push(Arc::clone(&event), 200));
 }
 
 /// From one thread through ring and mailbox to another one, which parks whenever it finds nothing.

@@ -92,11 +92,7 @@ impl<C> Mailbox<C> {
                 lanes.dropped += 1;
                 return;
             }
-            displaced = if lanes.offered.len() < self.event_limit {
-                None
-            } else {
-                lanes.offered.pop_front()
-            };
+            displaced = if lanes.offered.len() < self.event_limit { None } else { lanes.offered.pop_front() };
             lanes.dropped += u64::from(displaced.is_some());
             let place = lanes.take_place();
             lanes.offered.push_back((place, item));
@@ -181,9 +177,7 @@ impl<C> Lanes<C> {
         let posted = self.posted.front().map_or(u64::MAX, |(place, _)| *place);
         let offered = self.offered.front().map_or(u64::MAX, |(place, _)| *place);
         if offered < posted {
-            self.offered
-                .pop_front()
-                .map(|(_, item)| Item::Control(item))
+            self.offered.pop_front().map(|(_, item)| Item::Control(item))
         } else {
             self.posted.pop_front().map(|(_, item)| item)
         }

@@ -12,11 +12,7 @@ use loom::{
 
 use crate::{Drained, Item, Limits, Mailbox, Overflow, Ring, Taken, Wake, park::Park, ring};
 
-const LIMITS: Limits = Limits {
-    items: 8,
-    bytes: 8,
-    overflow: Overflow::DropOldest,
-};
+const LIMITS: Limits = Limits { items: 8, bytes: 8, overflow: Overflow::DropOldest };
 
 /// Runs a model in every order with at most five preemptions: those with a mailbox have too many orders for all of them
 /// to be tried, and a fault of this kind needs one or two. The models of the flag by itself are tried in full.
@@ -110,13 +106,7 @@ fn two_producers_against_drain() {
         let (event_loop, mailbox) = mailbox();
         let producers = [1, 2].map(|item| {
             let mailbox = Arc::clone(&mailbox);
-            thread::spawn(move || {
-                if item == 1 {
-                    mailbox.post(item)
-                } else {
-                    mailbox.offer(item)
-                }
-            })
+            thread::spawn(move || if item == 1 { mailbox.post(item) } else { mailbox.offer(item) })
         });
         let mut sum = 0;
         while sum < 3 {
@@ -171,15 +161,7 @@ fn ring_push_against_take_arming() {
         assert_eq!(out, [1, 2]);
         producer.join().unwrap();
         let stats = ring.stats();
-        assert_eq!(
-            (
-                stats.delivered,
-                stats.dropped,
-                stats.pending,
-                stats.pending_bytes
-            ),
-            (2, 0, 0, 0)
-        );
+        assert_eq!((stats.delivered, stats.dropped, stats.pending, stats.pending_bytes), (2, 0, 0, 0));
     });
 }
 

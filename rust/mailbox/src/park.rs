@@ -15,9 +15,7 @@ pub(crate) struct Park {
 impl Park {
     /// Nobody waits yet.
     pub(crate) fn new() -> Self {
-        Self {
-            parked: AtomicBool::new(false),
-        }
+        Self { parked: AtomicBool::new(false) }
     }
 
     /// The consumer found nothing and is about to wait. It has to look again afterwards.

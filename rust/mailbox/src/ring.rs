@@ -86,13 +86,7 @@ pub fn ring<C, T>(mailbox: &Arc<Mailbox<C>>, id: u64, limits: Limits) -> Arc<Rin
         id,
         limits,
         park: Park::new(),
-        state: Mutex::new(State {
-            queue: VecDeque::new(),
-            bytes: 0,
-            delivered: 0,
-            dropped: 0,
-            closed: false,
-        }),
+        state: Mutex::new(State { queue: VecDeque::new(), bytes: 0, delivered: 0, dropped: 0, closed: false }),
     })
 }
 
@@ -109,9 +103,7 @@ impl<C, T> Ring<C, T> {
                 return Pushed { dropped: 0 };
             }
             let possible = self.limits.items > 0 && bytes <= self.limits.bytes;
-            let keep = possible
-                && (self.limits.overflow == Overflow::DropOldest
-                    || state.fits(bytes, &self.limits));
+            let keep = possible && (self.limits.overflow == Overflow::DropOldest || state.fits(bytes, &self.limits));
             if !keep {
                 state.dropped += 1;
                 return Pushed { dropped: 1 };
@@ -127,9 +119,7 @@ impl<C, T> Ring<C, T> {
             state.bytes += bytes;
         }
         self.ready_if_parked();
-        Pushed {
-            dropped: usize::from(displaced.is_some()) + displaced_more.len(),
-        }
+        Pushed { dropped: usize::from(displaced.is_some()) + displaced_more.len() }
     }
 
     /// Appends at most `limit` items to `out`, or parks when there are none. Only one thread may take.
@@ -186,12 +176,7 @@ impl<C, T> Ring<C, T> {
         if count == 0 {
             return state.closed.then_some(Taken::Ended);
         }
-        let State {
-            queue,
-            bytes,
-            delivered,
-            ..
-        } = &mut *state;
+        let State { queue, bytes, delivered, .. } = &mut *state;
         out.extend(queue.drain(..count).map(|(item, size)| {
             *bytes -= size;
             item

@@ -154,9 +154,7 @@ fn items_are_destroyed_outside_of_the_lock() {
     mailbox.close();
     mailbox.offer(Some(Talkative(Arc::clone(&mailbox))));
     mailbox.post(Some(Talkative(Arc::clone(&mailbox))));
-    let Drained::Items(items) = mailbox.drain(8) else {
-        panic!("two items wait")
-    };
+    let Drained::Items(items) = mailbox.drain(8) else { panic!("two items wait") };
     assert_eq!(items.len(), 2);
 }
 
@@ -184,13 +182,8 @@ fn loses_nothing_between_real_threads() {
         match mailbox.drain(256) {
             Drained::Items(items) => {
                 for item in items {
-                    let Item::Control((producer, item)) = item else {
-                        panic!("there is no ring")
-                    };
-                    assert_eq!(
-                        item, next[producer as usize],
-                        "the items of one thread stay in order"
-                    );
+                    let Item::Control((producer, item)) = item else { panic!("there is no ring") };
+                    assert_eq!(item, next[producer as usize], "the items of one thread stay in order");
                     next[producer as usize] += 1;
                 }
             }
@@ -198,7 +191,5 @@ fn loses_nothing_between_real_threads() {
             Drained::Closed => panic!("nobody closed"),
         }
     }
-    producers
-        .into_iter()
-        .for_each(|producer| producer.join().unwrap());
+    producers.into_iter().for_each(|producer| producer.join().unwrap());
 }

@@ -35,11 +35,7 @@ fn ring_call() -> impl Strategy<Value = RingCall> {
 
 fn limits() -> impl Strategy<Value = Limits> {
     let overflow = prop_oneof![Just(Overflow::DropOldest), Just(Overflow::DropNewest)];
-    (0_usize..6, 0_usize..24, overflow).prop_map(|(items, bytes, overflow)| Limits {
-        items,
-        bytes,
-        overflow,
-    })
+    (0_usize..6, 0_usize..24, overflow).prop_map(|(items, bytes, overflow)| Limits { items, bytes, overflow })
 }
 
 fn bytes(items: &[(usize, usize)]) -> usize {

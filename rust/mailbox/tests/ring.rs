@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use depinmesh_mailbox::{
-    Drained, Item, Limits, Mailbox, Overflow, Pushed, Ring, RingStats, Taken, Wake, ring,
-};
+use depinmesh_mailbox::{Drained, Item, Limits, Mailbox, Overflow, Pushed, Ring, RingStats, Taken, Wake, ring};
 
 struct Silent;
 
@@ -17,15 +15,7 @@ type TestRing<T> = Arc<Ring<(), T>>;
 
 fn limited<T>(items: usize, bytes: usize, overflow: Overflow) -> (Arc<Mailbox<()>>, TestRing<T>) {
     let mailbox = Mailbox::new(Arc::new(Silent), 0);
-    let ring = ring(
-        &mailbox,
-        7,
-        Limits {
-            items,
-            bytes,
-            overflow,
-        },
-    );
+    let ring = ring(&mailbox, 7, Limits { items, bytes, overflow });
     (mailbox, ring)
 }
 
@@ -45,15 +35,7 @@ fn takes_in_order_at_most_the_limit() {
         assert_eq!(ring.push(item, 10), Pushed { dropped: 0 });
     }
     assert_eq!(take(&ring, 3), (Taken::Items, vec![0, 1, 2]));
-    assert_eq!(
-        ring.stats(),
-        RingStats {
-            delivered: 3,
-            dropped: 0,
-            pending: 2,
-            pending_bytes: 20
-        }
-    );
+    assert_eq!(ring.stats(), RingStats { delivered: 3, dropped: 0, pending: 2, pending_bytes: 20 });
     assert_eq!(take(&ring, 0), (Taken::Items, vec![3]));
     assert_eq!(take(&ring, 3), (Taken::Items, vec![4]));
     assert_eq!(take(&ring, 3), (Taken::Parked, vec![]));
@@ -74,15 +56,7 @@ fn drops_the_oldest_above_the_item_limit() {
     ring.push(1, 1);
     ring.push(2, 1);
     assert_eq!(ring.push(3, 1), Pushed { dropped: 1 });
-    assert_eq!(
-        ring.stats(),
-        RingStats {
-            delivered: 0,
-            dropped: 1,
-            pending: 2,
-            pending_bytes: 2
-        }
-    );
+    assert_eq!(ring.stats(), RingStats { delivered: 0, dropped: 1, pending: 2, pending_bytes: 2 });
     assert_eq!(take(&ring, 8), (Taken::Items, vec![2, 3]));
 }
 
@@ -93,15 +67,7 @@ fn drops_as_many_of_the_oldest_as_the_byte_limit_needs() {
         ring.push(item, 2);
     }
     assert_eq!(ring.push(5, 7), Pushed { dropped: 3 });
-    assert_eq!(
-        ring.stats(),
-        RingStats {
-            delivered: 0,
-            dropped: 3,
-            pending: 2,
-            pending_bytes: 9
-        }
-    );
+    assert_eq!(ring.stats(), RingStats { delivered: 0, dropped: 3, pending: 2, pending_bytes: 9 });
     assert_eq!(ring.push(6, 10), Pushed { dropped: 2 });
     assert_eq!(take(&ring, 8), (Taken::Items, vec![6]));
 }
@@ -113,15 +79,7 @@ fn drops_the_newest_above_either_limit() {
     assert_eq!(ring.push(2, 3), Pushed { dropped: 1 });
     assert_eq!(ring.push(3, 2), Pushed { dropped: 0 });
     assert_eq!(ring.push(4, 0), Pushed { dropped: 1 });
-    assert_eq!(
-        ring.stats(),
-        RingStats {
-            delivered: 0,
-            dropped: 2,
-            pending: 2,
-            pending_bytes: 10
-        }
-    );
+    assert_eq!(ring.stats(), RingStats { delivered: 0, dropped: 2, pending: 2, pending_bytes: 10 });
     assert_eq!(take(&ring, 8), (Taken::Items, vec![1, 3]));
 }
 
@@ -132,15 +90,7 @@ fn an_item_above_the_byte_limit_costs_no_other_item() {
         ring.push(1, 5);
         assert_eq!(ring.push(2, 11), Pushed { dropped: 1 });
         assert_eq!(ring.push(3, usize::MAX), Pushed { dropped: 1 });
-        assert_eq!(
-            ring.stats(),
-            RingStats {
-                delivered: 0,
-                dropped: 2,
-                pending: 1,
-                pending_bytes: 5
-            }
-        );
+        assert_eq!(ring.stats(), RingStats { delivered: 0, dropped: 2, pending: 1, pending_bytes: 5 });
     }
 }
 
@@ -150,11 +100,7 @@ fn a_limit_of_zero_items_drops_all() {
         let (mailbox, ring) = limited(0, 10, overflow);
         assert_eq!(take(&ring, 8).0, Taken::Parked);
         assert_eq!(ring.push(1, 1), Pushed { dropped: 1 });
-        assert_eq!(
-            mailbox.drain(8),
-            Drained::Parked,
-            "there is nothing to take"
-        );
+        assert_eq!(mailbox.drain(8), Drained::Parked, "there is nothing to take");
     }
 }
 
@@ -162,26 +108,14 @@ fn a_limit_of_zero_items_drops_all() {
 fn tells_once_for_each_parking() {
     let (mailbox, ring) = limited(8, 80, Overflow::DropOldest);
     ring.push(1, 1);
-    assert_eq!(
-        mailbox.drain(8),
-        Drained::Parked,
-        "nobody has parked on the ring yet"
-    );
+    assert_eq!(mailbox.drain(8), Drained::Parked, "nobody has parked on the ring yet");
     assert_eq!(take(&ring, 8), (Taken::Items, vec![1]));
     ring.push(2, 1);
-    assert_eq!(
-        mailbox.drain(8),
-        Drained::Parked,
-        "who has just got items has not parked"
-    );
+    assert_eq!(mailbox.drain(8), Drained::Parked, "who has just got items has not parked");
     assert_eq!(take(&ring, 8), (Taken::Items, vec![2]));
 
     assert_eq!(take(&ring, 8), (Taken::Parked, vec![]));
-    assert_eq!(
-        take(&ring, 8),
-        (Taken::Parked, vec![]),
-        "parked twice is parked"
-    );
+    assert_eq!(take(&ring, 8), (Taken::Parked, vec![]), "parked twice is parked");
     ring.push(3, 1);
     ring.push(4, 1);
     ring.close();
@@ -198,15 +132,7 @@ fn close_drops_and_counts_what_waits() {
     assert_eq!(take(&ring, 1), (Taken::Items, vec![0]));
     ring.close();
     ring.close();
-    assert_eq!(
-        ring.stats(),
-        RingStats {
-            delivered: 1,
-            dropped: 2,
-            pending: 0,
-            pending_bytes: 0
-        }
-    );
+    assert_eq!(ring.stats(), RingStats { delivered: 1, dropped: 2, pending: 0, pending_bytes: 0 });
     assert_eq!(take(&ring, 8), (Taken::Ended, vec![]));
     assert_eq!(take(&ring, 8), (Taken::Ended, vec![]));
 }
@@ -227,15 +153,7 @@ fn a_push_after_close_is_counted_but_is_no_overflow() {
     let (_, ring) = limited(8, 80, Overflow::DropOldest);
     ring.close();
     assert_eq!(ring.push(1, 10), Pushed { dropped: 0 });
-    assert_eq!(
-        ring.stats(),
-        RingStats {
-            delivered: 0,
-            dropped: 1,
-            pending: 0,
-            pending_bytes: 0
-        }
-    );
+    assert_eq!(ring.stats(), RingStats { delivered: 0, dropped: 1, pending: 0, pending_bytes: 0 });
 }
 
 #[test]
@@ -268,13 +186,5 @@ fn items_are_destroyed_outside_of_the_lock() {
     assert_eq!(push(5), Pushed { dropped: 1 });
     ring.close();
     push(1);
-    assert_eq!(
-        ring.stats(),
-        RingStats {
-            delivered: 0,
-            dropped: 7,
-            pending: 0,
-            pending_bytes: 0
-        }
-    );
+    assert_eq!(ring.stats(), RingStats { delivered: 0, dropped: 7, pending: 0, pending_bytes: 0 });
 }

@@ -112,7 +112,6 @@ impl Bootstrap {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -100,7 +100,8 @@ impl Receiver {
     }
 
     fn judge(&mut self, message: Message, full: &str, route: &Route, now: Instant) -> Result<Delivered, Drop> {
-        let author = message.source.and_then(|peer| self.author(peer, route)).ok_or(Drop::ignored("author-not-listed"))?;
+        let author =
+            message.source.and_then(|peer| self.author(peer, route)).ok_or(Drop::ignored("author-not-listed"))?;
         if wire::check_size(message.data.len(), full, self.max_message_size).is_err() {
             return Err(Drop::rejected("too-large"));
         }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use libp2p::{
     gossipsub::{
-        AllowAllSubscriptionFilter, Behaviour as Gossipsub, ConfigBuilder, IdentityTransform, MaxCountSubscriptionFilter,
-        Message, MessageAuthenticity, MessageId, ValidationMode,
+        AllowAllSubscriptionFilter, Behaviour as Gossipsub, ConfigBuilder, IdentityTransform,
+        MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, ValidationMode,
     },
-    identify, identity::Keypair, ping,
+    identify,
+    identity::Keypair,
+    ping,
     swarm::NetworkBehaviour,
 };
 
@@ -47,9 +49,7 @@ impl Behaviour {
                     // Our own address book decides what is dialled: identify's cache offers a peer's loopback addresses.
                     .with_cache_size(0),
             ),
-            ping: ping::Behaviour::new(
-                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_LIMIT),
-            ),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_LIMIT)),
             gossip: gossip(key, pubsub)?,
         })
     }

@@ -51,12 +51,15 @@ pub(crate) fn parse_node(addresses: &[String]) -> Result<(PeerId, Vec<Multiaddr>
     let mut owner = None;
     for text in addresses {
         match DialTarget::parse(text)? {
-            DialTarget::Peer(peer, mut addresses) if !addresses.is_empty() && owner.is_none_or(|owner| owner == peer) => {
+            DialTarget::Peer(peer, mut addresses)
+                if !addresses.is_empty() && owner.is_none_or(|owner| owner == peer) =>
+            {
                 owner = Some(peer);
                 parsed.append(&mut addresses);
             }
             _ => {
-                let text = format!("'{text}' must be a multiaddr that ends in /p2p/ and the peer id of the bootstrap node");
+                let text =
+                    format!("'{text}' must be a multiaddr that ends in /p2p/ and the peer id of the bootstrap node");
                 return Err(Error::new(ErrorKind::Config, text));
             }
         }

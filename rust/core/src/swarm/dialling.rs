@@ -135,10 +135,8 @@ impl Task {
 
     /// By peer id, and only when there is no connection and no dial (wire.md section 6): else there would be two.
     fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let options = DialOpts::peer_id(peer)
-            .addresses(addresses)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .build();
+        let options =
+            DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing).build();
         match self.swarm.dial(options) {
             // Somebody else's dial is under way, or the peer came to us: its outcome is ours.
             Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
@@ -234,7 +232,9 @@ fn describe(error: &DialError) -> Error {
             let text = format!("the peer could not be reached: {}", causes.join("; "));
             Error::new(ErrorKind::Dial, text).with("causes", causes)
         }
-        other => Error::new(ErrorKind::Dial, format!("the dial failed: {other}")).with("causes", vec![other.to_string()]),
+        other => {
+            Error::new(ErrorKind::Dial, format!("the dial failed: {other}")).with("causes", vec![other.to_string()])
+        }
     }
 }
 
@@ -247,7 +247,9 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         // `io::Error::other` keeps what it wraps out of `source`.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);

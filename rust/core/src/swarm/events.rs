@@ -5,8 +5,9 @@ use std::time::Instant;
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    gossipsub,
-    identify, multiaddr::Protocol, ping,
+    gossipsub, identify,
+    multiaddr::Protocol,
+    ping,
     swarm::{ConnectionError, ConnectionId, ListenError, SwarmEvent},
 };
 

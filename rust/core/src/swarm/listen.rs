@@ -2,11 +2,7 @@
 
 use std::{collections::HashSet, io, net::IpAddr};
 
-use libp2p::{
-    Multiaddr, TransportError,
-    core::transport::ListenerId,
-    multiaddr::Protocol,
-};
+use libp2p::{Multiaddr, TransportError, core::transport::ListenerId, multiaddr::Protocol};
 
 use crate::{
     config::ListenConfig,
@@ -52,7 +48,9 @@ fn describe(address: &Multiaddr, port: u16, error: &TransportError<io::Error>) -
     let cause = io_cause(error);
     let remedy = match cause.as_ref().map(|(kind, _)| *kind) {
         Some(io::ErrorKind::AddrInUse) => "the port is taken; end the other program, or choose another port",
-        Some(io::ErrorKind::PermissionDenied) => "not permitted; ports below 1024 need a privilege, choose a higher one",
+        Some(io::ErrorKind::PermissionDenied) => {
+            "not permitted; ports below 1024 need a privilege, choose a higher one"
+        }
         Some(io::ErrorKind::AddrNotAvailable) => "this machine has no such address; check listen.hosts",
         _ => "the address cannot be listened on",
     };

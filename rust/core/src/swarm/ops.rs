@@ -77,7 +77,13 @@ impl Ops {
         });
     }
 
-    pub(crate) fn dial_failed(&mut self, peer: Option<PeerId>, id: Option<ConnectionId>, error: &Error, shared: &Shared) {
+    pub(crate) fn dial_failed(
+        &mut self,
+        peer: Option<PeerId>,
+        id: Option<ConnectionId>,
+        error: &Error,
+        shared: &Shared,
+    ) {
         self.dials.retain(|dial| {
             let ended = (peer.is_some() && dial.peer == peer) || (id.is_some() && dial.connection == id);
             if ended {

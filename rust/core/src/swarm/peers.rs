@@ -5,12 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use libp2p::{
-    Multiaddr, PeerId,
-    core::ConnectedPoint,
-    multiaddr::Protocol,
-    swarm::ConnectionId,
-};
+use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
 use crate::{
     events::{Direction, DisconnectReason},

@@ -16,7 +16,8 @@ use futures::{
     stream::FuturesUnordered,
 };
 use libp2p::{
-    Multiaddr, PeerId, Swarm, core::transport::ListenerId,
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
     gossipsub::{IdentTopic, PublishError, TopicHash},
     swarm::{self, SwarmEvent},
 };
@@ -173,18 +174,22 @@ async fn next_event(swarm: &mut NodeSwarm, shared: &Shared) -> SwarmEvent<Behavi
 
 impl Task {
     fn open(key: &SecretKey, config: NodeConfig, shared: Arc<Shared>, gate: Gate, start: u64) -> Result<Self, Error> {
-        let core = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Core, format!("the network cannot start: {error}"));
+        let core =
+            |error: &dyn std::fmt::Display| Error::new(ErrorKind::Core, format!("the network cannot start: {error}"));
         let identity = key.libp2p();
-        let transport = transport::build(&identity, &config.listen, &config.connections, gate.clone()).map_err(|e| core(&e))?;
+        let transport =
+            transport::build(&identity, &config.listen, &config.connections, gate.clone()).map_err(|e| core(&e))?;
         let limits = AddressLimits {
             established: config.connections.max_per_ip,
             pending: config.connections.max_pending_per_ip,
         };
-        let announce: Vec<Multiaddr> = config.listen.announce.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(
-            |error| Error::new(ErrorKind::Config, format!("listen.announce has an entry that is not a multiaddr: {error}")),
-        )?;
+        let announce: Vec<Multiaddr> =
+            config.listen.announce.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|error| {
+                Error::new(ErrorKind::Config, format!("listen.announce has an entry that is not a multiaddr: {error}"))
+            })?;
         let guard = Guard::new(gate.clone(), limits);
-        let behaviour = Behaviour::new(guard, &identity, &config.agent, !announce.is_empty(), &config.pubsub).map_err(|e| core(&e))?;
+        let behaviour = Behaviour::new(guard, &identity, &config.agent, !announce.is_empty(), &config.pubsub)
+            .map_err(|e| core(&e))?;
         let settings = swarm::Config::with_tokio_executor()
             .with_smart_dial()
             .with_dial_concurrency_factor(NonZeroU8::new(config.connections.dial_concurrency).unwrap_or(NonZeroU8::MIN))
@@ -375,7 +380,8 @@ impl Task {
         match self.shared.bootstrap_source() {
             BootstrapSource::List(nodes) => self.on_bootstrap_answer(Ok(Answer::Bootstrap(nodes))),
             BootstrapSource::Asked => {
-                let ask = Arc::clone(&self.shared.requests).ask(Question::Bootstrap, self.config.bootstrap.connect_timeout);
+                let ask =
+                    Arc::clone(&self.shared.requests).ask(Question::Bootstrap, self.config.bootstrap.connect_timeout);
                 self.asked.push(ask.boxed());
             }
         }
@@ -402,7 +408,13 @@ impl Task {
     fn on_gate(&mut self, event: GateEvent) {
         match event {
             GateEvent::Refused { peer, wallet, direction, reason } => {
-                self.emit(NodeEvent::PeerRefused { peer: Some(peer), wallet, direction, reason: reason.as_str(), count: 1 });
+                self.emit(NodeEvent::PeerRefused {
+                    peer: Some(peer),
+                    wallet,
+                    direction,
+                    reason: reason.as_str(),
+                    count: 1,
+                });
             }
             GateEvent::Revoked(wallets) => self.on_revoked(&wallets),
             GateEvent::Readmitted(wallets) => {
@@ -420,12 +432,22 @@ impl Task {
             }
             GateEvent::Failed { database, error, failures, retry_in } => {
                 let database = self.name(database);
-                tracing::warn!(database, error, failures, retry_in_s = retry_in.as_secs_f64(), "the registry could not be read");
+                tracing::warn!(
+                    database,
+                    error,
+                    failures,
+                    retry_in_s = retry_in.as_secs_f64(),
+                    "the registry could not be read"
+                );
                 self.emit(NodeEvent::RegistryFailed { database, error, failures, retry_in });
             }
             GateEvent::Stale { database, age } => {
                 let database = self.name(database);
-                tracing::error!(database, age_s = age.as_secs(), "the list of wallets is too old: nobody new is admitted");
+                tracing::error!(
+                    database,
+                    age_s = age.as_secs(),
+                    "the list of wallets is too old: nobody new is admitted"
+                );
                 self.emit(NodeEvent::RegistryStale { database, age });
             }
             GateEvent::NotListed { database } => {
@@ -464,7 +486,8 @@ impl Task {
     async fn close(mut self, op: u64, until: Instant) -> Result<(), Error> {
         let start = Instant::now();
         let until = until.min(start + FLUSH + GOODBYE);
-        let linger = self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
+        let linger =
+            self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
         while !self.shared.outbox.is_empty() && Instant::now() < until {
             self.publish();
             for _ in 0..EVENT_BUDGET {
@@ -498,6 +521,5 @@ impl Task {
 
 /// A subscriber counts when it has said who it is and its wallet is on the database's own list.
 fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bool {
-    peers.is_identified(peer)
-        && Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
+    peers.is_identified(peer) && Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
 }

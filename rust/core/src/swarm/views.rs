@@ -13,10 +13,8 @@ use crate::{
 /// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
 pub(crate) fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> (Vec<NodeEvent>, bool) {
     let databases = shared.topics.databases();
-    let ready: BTreeMap<DatabaseId, bool> = databases
-        .iter()
-        .map(|(id, _)| (*id, peers.iter().any(|info| gate.listed_in(*id, &info.wallet))))
-        .collect();
+    let ready: BTreeMap<DatabaseId, bool> =
+        databases.iter().map(|(id, _)| (*id, peers.iter().any(|info| gate.listed_in(*id, &info.wallet)))).collect();
     let mut events = Vec::new();
     let mut views = shared.views();
     let node_ready = !peers.is_empty();
