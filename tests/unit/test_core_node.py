@@ -109,10 +109,9 @@ def test_a_descriptor_becomes_readable_once_for_each_time_the_mailbox_was_found_
     def readable() -> bool:
         return bool(select.select([node.wake_fd()], [], [], 0)[0])
 
-    assert drained(node) == []
     assert not readable()
     node.close(1, 1.0)
-    assert readable()
+    assert readable()  # although nobody has drained yet
     node.clear_wake()
     assert not readable()
     with pytest.raises(RuntimeError, match="wake_fd"):

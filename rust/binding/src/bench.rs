@@ -51,6 +51,7 @@ impl BridgeBench {
     fn new(py: Python<'_>, queue_size: usize, waker: &str) -> PyResult<Self> {
         let waker = Waker::new(waker_choice(waker).or_raise(py)?).or_raise(py)?;
         let mailbox = Mailbox::new(waker.wake(), 1024);
+        let _ = mailbox.drain(1);
         let limits = Limits { items: queue_size, bytes: usize::MAX, overflow: Overflow::DropNewest };
         let ring = ring(&mailbox, ID, limits);
         Ok(Self { mailbox, ring, waker, queue_size, feeder: Mutex::default(), stopped: Arc::default() })
@@ -99,8 +100,8 @@ impl BridgeBench {
         self.close();
     }
 
-    #[getter]
-    fn id(&self) -> u64 {
+    #[classattr]
+    fn id() -> u64 {
         ID
     }
 
