@@ -90,7 +90,7 @@ def test_calls_after_the_close_say_so() -> None:
 
 
 def test_what_is_no_address_to_listen_on_is_named() -> None:
-    with pytest.raises(ConfigError, match="listen.hosts") as caught:
+    with pytest.raises(ConfigError, match=r"listen\.hosts") as caught:
         _core.Node(_core.SecretKey.generate(), options(host="localhost"))
     assert [problem.path for problem in caught.value.errors] == ["listen.hosts"]
 
@@ -138,7 +138,7 @@ def in_child(check: Callable[[], None]) -> int:
     if child == 0:
         try:
             check()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the child ends here, whatever it was
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
