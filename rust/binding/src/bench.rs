@@ -1,6 +1,7 @@
 //! The bridge by itself: a thread feeds synthetic events through the real mailbox and ring, with no network behind.
 //!
-//! Offers what the pump and the subscription of the package ask of a core, so that benches measure the ways users go.
+//! Has what the package asks of a subscription, and of a node to wake and drain it, so that benches measure the ways
+//! users go.
 
 use std::{
     sync::{
