@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, final
 
 from depinmesh.identity import PeerId, Wallet
 
-FieldValue: TypeAlias = str | int | float | bool | None | list[str]
+FieldValue: TypeAlias = str | int | float | bool | list[str] | None
 Failure: TypeAlias = tuple[str, str, dict[str, FieldValue]]  # kind (see ERROR_KINDS), sentence, fields
 
 ERROR_KINDS: tuple[str, ...]
@@ -134,7 +134,13 @@ class Node:
     def publish(self, database: int, topic: str, message: object, /) -> Event: ...
     def wait_writable(self, op: int, /) -> None: ...
     def subscribe(
-        self, database: int, topic: str, queue_size: int, queue_bytes: int, overflow: Literal["drop_oldest", "drop_newest"], /
+        self,
+        database: int,
+        topic: str,
+        queue_size: int,
+        queue_bytes: int,
+        overflow: Literal["drop_oldest", "drop_newest"],
+        /,
     ) -> Subscription: ...
     def topic_peers(self, database: int, topic: str, /) -> list[str]: ...
     def wait_for_peers(self, op: int, database: int, topic: str, n: int, /) -> None: ...

@@ -90,7 +90,7 @@ def test_calls_after_the_close_say_so() -> None:
 
 
 def test_what_is_no_address_to_listen_on_is_named() -> None:
-    with pytest.raises(ConfigError, match="listen.hosts") as caught:
+    with pytest.raises(ConfigError, match=r"listen\.hosts") as caught:
         _core.Node(_core.SecretKey.generate(), options(host="localhost"))
     assert [problem.path for problem in caught.value.errors] == ["listen.hosts"]
 
@@ -109,10 +109,9 @@ def test_a_descriptor_becomes_readable_once_for_each_time_the_mailbox_was_found_
     def readable() -> bool:
         return bool(select.select([node.wake_fd()], [], [], 0)[0])
 
-    assert drained(node) == []
     assert not readable()
     node.close(1, 1.0)
-    assert readable()
+    assert readable()  # although nobody has drained yet
     node.clear_wake()
     assert not readable()
     with pytest.raises(RuntimeError, match="wake_fd"):
@@ -139,7 +138,7 @@ def in_child(check: Callable[[], None]) -> int:
     if child == 0:
         try:
             check()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the child ends here, whatever it was
             traceback.print_exc()
             os._exit(1)
         os._exit(0)

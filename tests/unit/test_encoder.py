@@ -1,4 +1,4 @@
-"""The strict JSON encoder of published messages: what it writes is read back equal, everything else is refused by name."""
+"""The strict JSON encoder of messages: what it writes is read back equal, everything else is refused by name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import enum
 import json
 import math
 import sys
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pydantic_core
 import pytest
@@ -85,6 +85,8 @@ class Kind(enum.StrEnum):
 
 
 class Loud(str):
+    __slots__ = ()
+
     def __str__(self) -> str:
         return "LOUD"
 
@@ -105,7 +107,9 @@ class Rows(list[int]):
     pass
 
 
-Point = namedtuple("Point", "x y")
+class Point(NamedTuple):
+    x: int
+    y: int
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 //! The bridge by itself: a thread feeds synthetic events through the real mailbox and ring, with no network behind.
 //!
-//! Offers what the pump and the subscription of the package ask of a core, so that benches measure the ways users go.
+//! Has what the package asks of a subscription, and of a node to wake and drain it, so that benches measure the ways
+//! users go.
 
 use std::{
     sync::{
@@ -51,6 +52,7 @@ impl BridgeBench {
     fn new(py: Python<'_>, queue_size: usize, waker: &str) -> PyResult<Self> {
         let waker = Waker::new(waker_choice(waker).or_raise(py)?).or_raise(py)?;
         let mailbox = Mailbox::new(waker.wake(), 1024);
+        let _ = mailbox.drain(1);
         let limits = Limits { items: queue_size, bytes: usize::MAX, overflow: Overflow::DropNewest };
         let ring = ring(&mailbox, ID, limits);
         Ok(Self { mailbox, ring, waker, queue_size, feeder: Mutex::default(), stopped: Arc::default() })
@@ -99,8 +101,8 @@ impl BridgeBench {
         self.close();
     }
 
-    #[getter]
-    fn id(&self) -> u64 {
+    #[classattr]
+    fn id() -> u64 {
         ID
     }
 

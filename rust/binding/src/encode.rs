@@ -76,13 +76,6 @@ fn check_depth(depth: usize) -> Result<(), Box<Refused>> {
     refuse(format!("it is nested deeper than {MAX_DEPTH}, or contains itself"))
 }
 
-/// Adds where the refused value was. Out of line: values are hardly ever refused.
-#[cold]
-fn within(mut refused: Box<Refused>, segment: Segment) -> Box<Refused> {
-    refused.path.push_outer(segment);
-    refused
-}
-
 struct Encoder {
     out: Vec<u8>,
     has_wide_integer: bool,
@@ -148,9 +141,10 @@ impl Encoder {
             };
             self.text(text)?;
             self.out.push(b':');
-            if let Err(refused) = self.value(&value, depth + 1) {
-                return Err(within(refused, Segment::Key(text.to_string_lossy().into_owned())));
-            }
+            self.value(&value, depth + 1).map_err(|mut refused| {
+                refused.path.push_outer(Segment::Key(text.to_string_lossy().into_owned()));
+                refused
+            })?;
         }
         self.out.push(b'}');
         Ok(())
@@ -164,9 +158,10 @@ impl Encoder {
                 self.out.push(b',');
             }
             self.check_size(0)?;
-            if let Err(refused) = self.value(&item, depth + 1) {
-                return Err(within(refused, Segment::Index(index)));
-            }
+            self.value(&item, depth + 1).map_err(|mut refused| {
+                refused.path.push_outer(Segment::Index(index));
+                refused
+            })?;
         }
         self.out.push(b']');
         Ok(())

@@ -46,8 +46,8 @@ impl Event {
         &self.delivered.topic
     }
 
-    #[getter]
-    fn from_peer(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    #[getter(from_peer)]
+    fn author(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         static TRUSTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let text = &self.delivered.author.peer_text;
         self.from_peer.get_or_try_init(py, || trusted(py, &TRUSTED, "PeerId", text)).map(|peer| peer.clone_ref(py))
@@ -150,7 +150,7 @@ fn decode(py: Python<'_>, json: &[u8]) -> PyResult<Py<PyAny>> {
     from_json.call((PyBytes::new(py, json),), Some(options.bind(py))).map(Bound::unbind)
 }
 
-fn utc<'py>(py: Python<'py>, seconds: i64, micros: u32) -> PyResult<Bound<'py, PyAny>> {
+fn utc(py: Python<'_>, seconds: i64, micros: u32) -> PyResult<Bound<'_, PyAny>> {
     static EPOCH: PyOnceLock<Py<PyDateTime>> = PyOnceLock::new();
     let epoch = EPOCH.get_or_try_init(py, || {
         let utc = PyTzInfo::utc(py)?;

@@ -76,6 +76,7 @@ impl SecretKey {
     }
 
     /// What copying and pickling ask for.
+    #[expect(clippy::unused_self, reason = "Python calls it on the object")]
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "a secret key is neither copied nor pickled: share the object, or write to_base58() where a secret belongs",

@@ -102,7 +102,7 @@ fn event_fields<'py>(py: Python<'py>, event: &NodeEvent) -> PyResult<(&'static s
         NodeEvent::PeerRefused { peer, wallet, direction, reason, count } => (
             "PeerRefused",
             fields
-                .with("peer_id", peer.map(|peer| peer.to_base58()))?
+                .with("peer_id", peer.map(|peer| peer.to_string()))?
                 .with("wallet", wallet.map(|wallet| wallet.to_string()))?
                 .with("direction", direction_name(*direction))?
                 .with("reason", reason)?
@@ -130,7 +130,7 @@ fn event_fields<'py>(py: Python<'py>, event: &NodeEvent) -> PyResult<(&'static s
             "MessageDropped",
             fields
                 .with("topic", topic)?
-                .with("author", author.map(|author| author.to_base58()))?
+                .with("author", author.map(|author| author.to_string()))?
                 .with("reason", reason)?
                 .with("count", count)?,
         ),

@@ -46,6 +46,8 @@ impl Node {
         let waker = Waker::new(options.waker().or_raise(py)?).or_raise(py)?;
         let config = options.into_config().or_raise(py)?;
         let core = node::Node::new(key.0.clone(), config, waker.wake());
+        // Parked from the start: who watches the descriptor, or waits, is woken by the very first item.
+        let _ = core.mailbox().drain(1);
         Ok(Self { core: Owned::new(core, node::Node::abort), waker })
     }
 

@@ -100,11 +100,15 @@ pub(crate) fn waker_choice(word: &str) -> Result<WakerChoice, Error> {
 
 fn parse_host(host: &str) -> Result<IpAddr, Error> {
     host.parse().map_err(|_| {
-        Error::new(ErrorKind::Config, "not an IP address").with("path", "listen.hosts").with("value", host)
+        Error::new(ErrorKind::Config, format!("listen.hosts: '{host}' is not an IP address"))
+            .with("path", "listen.hosts")
+            .with("value", host)
     })
 }
 
 /// A word that Python lets through only by mistake.
 pub(crate) fn unknown(option: &'static str, value: &str) -> Error {
-    Error::new(ErrorKind::Config, "not one of the choices").with("path", option).with("value", value)
+    Error::new(ErrorKind::Config, format!("{option}: '{value}' is not one of the choices"))
+        .with("path", option)
+        .with("value", value)
 }

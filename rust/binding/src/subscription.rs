@@ -48,11 +48,11 @@ impl Subscription {
 }
 
 /// What `from` gives, as Python events. The ring is left before the first of them is made.
-pub(crate) fn take<'py>(
-    py: Python<'py>,
+pub(crate) fn take(
+    py: Python<'_>,
     limit: usize,
     from: impl FnOnce(&mut Vec<Arc<Delivered>>) -> Taken,
-) -> PyResult<Option<Bound<'py, PyList>>> {
+) -> PyResult<Option<Bound<'_, PyList>>> {
     let mut events = Vec::with_capacity(limit.min(USUAL_BATCH));
     if from(&mut events) == Taken::Ended {
         return Ok(None);
