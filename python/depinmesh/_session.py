@@ -7,14 +7,13 @@ import atexit
 import contextlib
 import logging
 import weakref
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from depinmesh import _core
 from depinmesh._calls import Calls
 from depinmesh._pump import Pump, needs_thread
 from depinmesh.bootstrap import BootstrapNode, normalise_nodes
-from depinmesh.errors import ConfigError, DialError, MeshError, MeshTimeoutError
+from depinmesh.errors import ConfigError, MeshError
 from depinmesh.identity import PeerId
 from depinmesh.logs import forwarder
 from depinmesh.wallets import normalise_wallets_async
@@ -83,13 +82,7 @@ class Session:
         if isinstance(address, str) and "@" in address:
             address = BootstrapNode.parse(address)
         addresses = [address] if isinstance(address, str) else address.multiaddrs()
-        until = monotonic() + timeout
-        # One after the other, as two connections to one peer would have to be cleaned up again; all but the last have
-        # half of the time.
-        for one in addresses[:-1]:
-            with contextlib.suppress(DialError, MeshTimeoutError):
-                return PeerId._trusted(str(await self.pump.call(self.core.dial, one, timeout / 2)))
-        return PeerId._trusted(str(await self.pump.call(self.core.dial, addresses[-1], until - monotonic())))
+        return PeerId._trusted(str(await self.pump.call(self.core.dial, addresses, timeout)))
 
     async def close(self, timeout: float) -> None:
         """Let the core send what is queued, and end it."""

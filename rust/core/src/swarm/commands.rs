@@ -31,6 +31,14 @@ pub(crate) enum DialTarget {
 }
 
 impl DialTarget {
+    /// One peer id, one multiaddr, or several multiaddrs that end in the same peer id.
+    pub(crate) fn parse_all(addresses: &[String]) -> Result<Self, Error> {
+        match addresses {
+            [one] => Self::parse(one),
+            several => parse_node(several).map(|(peer, addresses)| Self::Peer(peer, addresses)),
+        }
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         if !text.starts_with('/') {
             return Ok(Self::Peer(identity::parse_peer_id(text)?, Vec::new()));

@@ -34,12 +34,20 @@ struct Target {
     bootstrap: bool,
     state: State,
     delay: Duration,
-    refused: bool,
     since: Instant,
-    /// It has been connected and identified once.
-    met: bool,
+    met: Met,
     /// Tried since the last list of bootstrap nodes came.
     tried: bool,
+}
+
+/// What became of the last connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Never,
+    /// It has been connected and identified.
+    Yes,
+    /// The other side's gate, or ours, closed the door.
+    Refused,
 }
 
 pub(crate) struct Dialer {
@@ -57,7 +65,8 @@ impl Dialer {
     /// A new list of bootstrap nodes: those that are not connected are due at once. `false`: nobody to dial.
     pub(crate) fn bootstrap(&mut self, nodes: &[(PeerId, Vec<Multiaddr>)], now: Instant) -> bool {
         // Who left the list and was never met is forgotten; a former peer stays one.
-        self.targets.retain(|_, target| !target.bootstrap || target.met || !matches!(target.state, State::Due(_)));
+        self.targets
+            .retain(|_, target| !target.bootstrap || target.met == Met::Yes || !matches!(target.state, State::Due(_)));
         for target in self.targets.values_mut() {
             target.bootstrap = false;
             target.tried = true;
@@ -128,8 +137,7 @@ impl Dialer {
         self.connected(peer, now);
         if let Some(target) = self.targets.get_mut(&peer) {
             target.delay = FIRST_DELAY;
-            target.refused = false;
-            target.met = true;
+            target.met = Met::Yes;
             target.learn(addresses);
         }
     }
@@ -146,14 +154,14 @@ impl Dialer {
     pub(crate) fn failed(&mut self, peer: PeerId, now: Instant, alone: bool) {
         let Some(target) = self.targets.get_mut(&peer) else { return };
         target.state = State::Due(now + self.jitter.around(target.delay));
-        let limit = if alone && !target.refused { MAX_DELAY_ALONE } else { MAX_DELAY };
+        let limit = if alone && target.met != Met::Refused { MAX_DELAY_ALONE } else { MAX_DELAY };
         target.delay = (target.delay * 2).min(limit);
     }
 
     /// The peer, or our own gate, closed the door: knock again, but slowly.
     pub(crate) fn refused(&mut self, peer: PeerId, now: Instant) {
         if let Some(target) = self.targets.get_mut(&peer) {
-            target.refused = true;
+            target.met = Met::Refused;
             target.delay = target.delay.max(REFUSED_DELAY);
         }
         self.failed(peer, now, false);
@@ -161,7 +169,7 @@ impl Dialer {
 
     /// The last peer is gone: nobody waits longer than a lone node does.
     pub(crate) fn hurry(&mut self, now: Instant) {
-        for target in self.targets.values_mut().filter(|target| !target.refused) {
+        for target in self.targets.values_mut().filter(|target| target.met != Met::Refused) {
             target.delay = target.delay.min(MAX_DELAY_ALONE);
             if let State::Due(at) = target.state {
                 target.state = State::Due(at.min(now + target.delay));
@@ -186,9 +194,8 @@ impl Target {
             bootstrap: false,
             state: State::Due(now),
             delay: FIRST_DELAY,
-            refused: false,
             since: now,
-            met: false,
+            met: Met::Never,
             tried: false,
         }
     }
