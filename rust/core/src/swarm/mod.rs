@@ -15,3 +15,4 @@ mod security;
 pub(crate) mod task;
 mod transport;
 pub(crate) mod views;
+mod warmup;

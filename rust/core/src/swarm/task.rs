@@ -45,7 +45,7 @@ use crate::{
         merge::Merger,
         ops::Ops,
         peers::Peers,
-        transport, views,
+        transport, views, warmup,
     },
 };
 
@@ -91,6 +91,8 @@ pub(super) struct Task {
     pub(super) start: Option<u64>,
     pub(super) failure: Option<Error>,
     unheard: HashMap<String, Instant>,
+    /// Peers whose wallet has left the lists: gossip takes nothing of theirs, whoever passes it on.
+    blacklisted: HashSet<PeerId>,
     published_at: Option<Instant>,
     /// The queues to all peers of a topic are full: publishing goes on after a moment.
     paused_until: Option<Instant>,
@@ -185,6 +187,9 @@ impl Task {
     fn open(key: &SecretKey, config: NodeConfig, shared: Arc<Shared>, gate: Gate, start: u64) -> Result<Self, Error> {
         let core =
             |error: &dyn std::fmt::Display| Error::new(ErrorKind::Core, format!("the network cannot start: {error}"));
+        if config.listen.quic_port.is_some() {
+            warmup::begin();
+        }
         let identity = key.libp2p();
         let transport =
             transport::build(&identity, &config.listen, &config.connections, gate.clone()).map_err(|e| core(&e))?;
@@ -231,6 +236,7 @@ impl Task {
             start: Some(start),
             failure: None,
             unheard: HashMap::new(),
+            blacklisted: HashSet::new(),
             published_at: None,
             paused_until: None,
             retried: 0,
@@ -427,11 +433,14 @@ impl Task {
                 });
             }
             GateEvent::Revoked(wallets) => self.on_revoked(&wallets),
-            GateEvent::Readmitted(wallets) => {
-                for wallet in wallets {
-                    self.swarm.behaviour_mut().gossip.remove_blacklisted_peer(&wallet.peer_id());
+            // Names the whole list when it is the first: who waits to be on it is looked for instead.
+            GateEvent::Readmitted(_) => {
+                let listed = |peer: &PeerId| matches!(self.gate.check_now(peer), Verdict::Admit(_));
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                for peer in self.blacklisted.extract_if(|peer| listed(peer)) {
+                    gossip.remove_blacklisted_peer(&peer);
                 }
-                self.dialer.hurry(Instant::now());
+                self.dialer.admit(listed, Instant::now());
                 self.update_views();
             }
             GateEvent::Changed { database, added, removed, total } => {
@@ -479,11 +488,12 @@ impl Task {
         let close = matches!(self.config.gate.revocation, Revocation::Close);
         for wallet in wallets {
             let peer = wallet.peer_id();
-            self.dialer.forget(&peer);
+            self.dialer.bar(&peer);
             self.receiver.forget(wallet);
             if close {
                 self.peers.closing(&peer, DisconnectReason::Revoked);
                 self.swarm.behaviour_mut().gossip.blacklist_peer(&peer);
+                self.blacklisted.insert(peer);
                 // `Err` says that it was not connected.
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
