@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from depinmesh import Keypair, connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from depinmesh import Database, Node, NodeState, Subscription, Wallet
 
@@ -81,16 +81,6 @@ def received(subscription: Subscription) -> int:
     """Return how many events it has had, whatever became of them."""
     stats = subscription.stats
     return stats.delivered + stats.dropped + stats.pending
-
-
-async def send_all(sender: Database, subscription: Subscription, messages: Iterable[object]) -> None:
-    """Publish to a subscription no quicker than it receives: to a peer that is too slow gossip drops copies."""
-    before = received(subscription)
-    for count, message in enumerate(messages, 1):
-        await sender.publish(subscription.topic, message)
-        if count % 200 == 0:
-            await eventually(lambda: received(subscription) == before + count)  # noqa: B023  # awaited here
-    await eventually(lambda: received(subscription) == before + count)
 
 
 def other_tasks() -> set[asyncio.Task[Any]]:

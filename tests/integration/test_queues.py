@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import BackpressureError, MeshTimeoutError
-from tests.support import eventually, send_all, soon
+from tests.support import eventually, soon
 
 if TYPE_CHECKING:
     from depinmesh import Database, Subscription
@@ -77,8 +77,9 @@ async def test_get_with_no_time_takes_what_is_there(pair: Pair) -> None:
         with pytest.raises(MeshTimeoutError):
             await events.get(0)
         await one.wait_for_peers("t", 1, 15)
-        await send_all(one, events, range(3000))
-        assert events.stats.pending == 1024
+        for number in range(3000):
+            await one.publish("t", number)
+        await eventually(lambda: events.stats.dropped + events.stats.pending == 3000)
         assert [(await events.get(0)).message for _ in range(1024)] == list(range(3000 - 1024, 3000))
 
 
@@ -86,8 +87,10 @@ async def test_events_nobody_took_are_dropped_and_counted_at_the_close(pair: Pai
     one, two = pair
     events = await two.subscribe("t")
     await one.wait_for_peers("t", 1, 15)
-    await send_all(one, events, range(600))
-    await events.get(0)
+    for number in range(600):
+        await one.publish("t", number)
+    await events.get(15)
+    await eventually(lambda: events.stats.delivered + events.stats.pending == 600)
     assert events.stats.delivered == 1
     await events.close()
     assert events.stats.delivered == 1
@@ -131,7 +134,9 @@ async def test_a_consumer_of_a_full_queue_lets_other_tasks_run(pair: Pair) -> No
 
     async with two.subscribe("t", queue_size=20_000, queue_bytes=1 << 26) as events:
         await one.wait_for_peers("t", 1, 15)
-        await send_all(one, events, range(20_000))
+        for number in range(20_000):
+            await one.publish("t", number)
+        await eventually(lambda: events.stats.pending == 20_000)
         task = asyncio.create_task(others())
         await asyncio.sleep(0)
         turns = 0

@@ -186,9 +186,21 @@ impl Task {
                 self.shared.topics.peer_left(topic.as_str(), &peer_id);
             }
             gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
-                let copies = (failed_messages.priority + failed_messages.non_priority) as u64;
-                self.shared.counters.unsent.add(copies);
-                tracing::warn!(peer = %peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
+                let failed = (failed_messages.priority + failed_messages.non_priority) as u64;
+                let retried = failed.min(self.retried);
+                self.retried -= retried;
+                let copies = failed - retried;
+                if copies > 0 {
+                    self.shared.counters.unsent.add(copies);
+                    tracing::warn!(peer = %peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
+                    let dropped = NodeEvent::MessageDropped {
+                        topic: String::new(),
+                        author: None,
+                        reason: "peer-too-slow",
+                        count: copies,
+                    };
+                    self.emit(dropped);
+                }
             }
             gossipsub::Event::GossipsubNotSupported { peer_id } => {
                 tracing::debug!(peer = %peer_id, "a peer does not speak gossip");

@@ -56,6 +56,8 @@ const IDLE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Work between two looks at everything else, so that neither publishing nor receiving starves the other.
 const PUBLISH_BUDGET: usize = 32;
 const EVENT_BUDGET: usize = 64;
+/// How long publishing pauses when the queues to all peers are full.
+const PAUSE: Duration = Duration::from_millis(10);
 /// The pace of timers while something waits for one, and while nothing does.
 const TICK: Duration = Duration::from_millis(50);
 const IDLE_TICK: Duration = Duration::from_millis(500);
@@ -90,6 +92,10 @@ pub(super) struct Task {
     pub(super) failure: Option<Error>,
     unheard: HashMap<String, Instant>,
     published_at: Option<Instant>,
+    /// The queues to all peers of a topic are full: publishing goes on after a moment.
+    paused_until: Option<Instant>,
+    /// Copies that such queues did not take, and that are tried again: gossip reports them as failed all the same.
+    pub(super) retried: u64,
     tick_at: Instant,
     views_at: Instant,
 }
@@ -128,7 +134,7 @@ pub(crate) async fn run(
             () = task.shared.topics.changed() => task.sync_topics(),
             Some(checked) = task.checks.next() => task.on_checked(checked),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
-            () = task.shared.outbox.filled() => task.publish(),
+            () = task.shared.outbox.filled(), if task.paused_until.is_none() => task.publish(),
             event = next_event(&mut task.swarm, &task.shared) => task.on_swarm(event),
             () = tokio::time::sleep_until(task.tick_at.into()) => {}
         }
@@ -139,6 +145,9 @@ pub(crate) async fn run(
             }
         }
         let now = Instant::now();
+        if task.paused_until.is_some_and(|until| until <= now) {
+            task.paused_until = None;
+        }
         if now >= task.tick_at {
             task.tick(now);
         }
@@ -223,6 +232,8 @@ impl Task {
             failure: None,
             unheard: HashMap::new(),
             published_at: None,
+            paused_until: None,
+            retried: 0,
             tick_at: now,
             views_at: now,
         })
@@ -334,24 +345,23 @@ impl Task {
         let (events, writable) = self.shared.outbox.take(PUBLISH_BUDGET);
         let now = Instant::now();
         self.published_at = Some(now);
-        for event in events {
+        let mut events = events.into_iter();
+        while let Some(event) = events.next() {
             let size = event.envelope.len() as u64;
             let topic = TopicHash::from_raw(event.full_topic.clone());
-            match self.swarm.behaviour_mut().gossip.publish(topic, event.envelope) {
+            match self.swarm.behaviour_mut().gossip.publish(topic, event.envelope.clone()) {
                 Ok(_) => {
                     self.shared.counters.published.add(1);
                     self.shared.counters.published_bytes.add(size);
                 }
                 Err(PublishError::NoPeersSubscribedToTopic) => self.unheard(event.full_topic, now),
+                // No peer took it. The publisher waits, as its queue fills up; one slow peer among others does not do this.
                 Err(PublishError::AllQueuesFull(copies)) => {
-                    self.shared.counters.unsent.add(copies as u64);
-                    let dropped = NodeEvent::MessageDropped {
-                        topic: event.full_topic,
-                        author: Some(*self.swarm.local_peer_id()),
-                        reason: "peers-too-slow",
-                        count: 1,
-                    };
-                    self.emit(dropped);
+                    self.retried += copies as u64;
+                    self.paused_until = Some(now + PAUSE);
+                    self.tick_at = self.tick_at.min(now + PAUSE);
+                    self.shared.outbox.put_back(std::iter::once(event).chain(events));
+                    break;
                 }
                 Err(error) => tracing::error!(topic = event.full_topic, %error, "gossip refused an event"),
             }
@@ -489,7 +499,10 @@ impl Task {
         let linger =
             self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
         while !self.shared.outbox.is_empty() && Instant::now() < until {
-            self.publish();
+            if self.paused_until.is_none_or(|until| until <= Instant::now()) {
+                self.paused_until = None;
+                self.publish();
+            }
             for _ in 0..EVENT_BUDGET {
                 let Some(event) = next_event(&mut self.swarm, &self.shared).now_or_never() else { break };
                 self.on_swarm(event);
