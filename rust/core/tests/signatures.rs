@@ -75,7 +75,7 @@ fn unsigned_messages_are_counted_and_not_delivered() {
     let peer = SecretKey::generate();
     let (mut host, database) = listening(&peer);
     let subscription = host.subscribe(database, "t");
-    let (stop, stopped) = mpsc::channel();
+    let (stop, stopped) = mpsc::sync_channel(1);
     let thread = publish_raw(&peer, &host.node.addresses()[0], false, stopped);
     host.until("three are dropped", |host| dropped(host) >= 3.0);
     assert!(subscription.stats().pending == 0);
@@ -91,7 +91,7 @@ fn the_same_peer_is_heard_when_it_signs() {
     let peer = SecretKey::generate();
     let (mut host, database) = listening(&peer);
     let subscription = host.subscribe(database, "t");
-    let (stop, stopped) = mpsc::channel();
+    let (stop, stopped) = mpsc::sync_channel(1);
     let thread = publish_raw(&peer, &host.node.addresses()[0], true, stopped);
     let events = host.receive(&subscription, 1);
     assert_eq!(events[0].message_json(), b"\"hello\"");
