@@ -9,6 +9,7 @@ mod dialling;
 mod events;
 pub(crate) mod guard;
 pub(crate) mod jitter;
+mod limited;
 mod listen;
 mod merge;
 mod ops;
