@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depinmesh import (
-    DialError,
     Keypair,
     ListenAddress,
     MessageDropped,
@@ -152,7 +151,7 @@ async def test_refusals_are_told_once_a_second_with_their_number() -> None:
             (entry,) = db.node.bootstrap_entries()
             began = time.monotonic()
             for _ in range(20):
-                with pytest.raises(DialError):
+                with pytest.raises(NotAuthorizedError):
                     await knocking.node.dial(entry)
         total = db.node.status().counters["refused_total"]
         assert total >= 20
