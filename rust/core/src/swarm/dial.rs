@@ -83,9 +83,11 @@ impl Dialer {
         nodes.iter().any(|(peer, _)| *peer != self.own)
     }
 
-    /// Every node of the last list has been dialled, and none is under way.
+    /// Every node of the last list has been dialled, and none is under way. One that is connected is so too: it has not
+    /// said who it is yet, or the node would be ready, and nobody would ask.
     pub(crate) fn round_ended(&self) -> bool {
-        !self.targets.values().any(|target| target.bootstrap && (!target.tried || target.state == State::Dialling))
+        let is_waiting = |target: &Target| matches!(target.state, State::Due(_));
+        self.targets.values().filter(|target| target.bootstrap).all(|target| target.tried && is_waiting(target))
     }
 
     /// Those whose time has come, as far as the limit of dials under way allows.
@@ -253,6 +255,18 @@ mod tests {
         dialer.failed(first[0].0, now, true);
         assert_eq!(dialer.due(now).len(), 1);
         assert!(!dialer.round_ended());
+    }
+
+    #[test]
+    fn a_round_goes_on_while_a_connected_node_has_not_said_who_it_is() {
+        let (mut dialer, now) = dialer(8);
+        let peer = PeerId::random();
+        dialer.bootstrap(&[(peer, address())], now);
+        assert_eq!(dialer.due(now).len(), 1);
+        dialer.connected(peer, now);
+        assert!(!dialer.round_ended());
+        dialer.failed(peer, now, true);
+        assert!(dialer.round_ended());
     }
 
     #[test]
