@@ -35,7 +35,7 @@ def test_the_demonstration_shows_events_over_both_transports_a_refused_stranger_
     for name in NODES:
         assert re.search(rf"{name} +50 +100\n", alone)
         assert re.search(rf"{name} +50 +100 +0 +refused .+: not-listed", unlisted)
-        assert re.search(rf"{name} +50 +100 +[1-9]\d* +not refused", listed)
+        assert re.search(rf"{name} +50 +100 +[1-9]\d* +let in over (QUIC|TCP)", listed)
     assert re.search(r"stranger +0 of [1-9]\d* +0 +let in by 0 of 3", unlisted)
     assert re.search(r"stranger +[1-9]\d* of [1-9]\d* +150 +let in by 3 of 3", listed)
     assert re.search(r"first delivery: \d+\.\d\d s", out)
@@ -92,7 +92,7 @@ def good() -> Result:
         here.refused = {"not-listed": 3}
     result.listed = Scene(seen=result.listed.seen, identified=3, events_received=150, events_sent=4, events_published=5)
     for here in result.listed.seen.values():
-        here.received["stranger"] = 4
+        here.received["stranger"], here.let_in = 4, "quic"
     return result
 
 
@@ -131,6 +131,14 @@ def let_in(result: Result) -> None:
 
 def heard(result: Result) -> None:
     result.unlisted.events_received = 1
+
+
+def door_open(result: Result) -> None:
+    result.unlisted.seen["bob"].let_in = "tcp"
+
+
+def door_shut(result: Result) -> None:
+    result.listed.seen["bob"].let_in = None
 
 
 def took(result: Result) -> None:
@@ -176,6 +184,8 @@ def stuck(result: Result) -> None:
         (no_link, "the link of cyd to ada should be tcp, and is missing"),
         (let_in, "the stranger is not listed, and was let in by 1 nodes"),
         (heard, "got 1 events"),
+        (door_open, "bob let the stranger in, which is not listed"),
+        (door_shut, "bob has not reported that it let the stranger in, which is listed"),
         (took, "bob took 1 events of the stranger, which is not listed"),
         (lazy, "the stranger did not try to get in"),
         (silent, "cyd has not reported that it refused the stranger"),

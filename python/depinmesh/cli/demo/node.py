@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from depinmesh.cli.demo.lines import Lines, run
 from depinmesh.connecting import connect
 from depinmesh.errors import MeshTimeoutError
-from depinmesh.events import PeerRefused
+from depinmesh.events import PeerConnected, PeerRefused
 from depinmesh.testing.registry import MockRegistry
 
 if TYPE_CHECKING:
@@ -31,19 +31,20 @@ class _Role:
         self._sent = 0
         self._received: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
+        self._let_in: dict[str, str] = {}
         self._first: float | None = None
         self._changed = asyncio.Condition()
 
     async def play(self, db: Database) -> None:
         """Do what is asked until nobody asks any more."""
-        refusals = asyncio.create_task(self._watch(db))
+        watch = asyncio.create_task(self._watch(db))
         try:
             await db.subscribe(self._topic, self._on_event)
             self._lines.report("listening", entries=db.node.bootstrap_entries())
             while (command := await self._lines.command()) is not None:
                 await getattr(self, f"_{command.pop('do')}")(db, **command)
         finally:
-            refusals.cancel()
+            watch.cancel()
 
     async def _publish(self, db: Database, count: int, peers: int) -> None:
         for number in range(count):
@@ -72,6 +73,7 @@ class _Role:
             sent=self._sent,
             received=self._received,
             refused=self._refused,
+            let_in=self._let_in,
             first=self._first,
             links={peer.wallet: peer.transport for peer in db.peers()},
         )
@@ -83,8 +85,11 @@ class _Role:
             self._changed.notify_all()
 
     async def _watch(self, db: Database) -> None:
-        async for event in db.node.events(PeerRefused):
-            self._refused[f"{event.wallet} {event.reason}"] += event.count
+        async for event in db.node.events():
+            if isinstance(event, PeerRefused):
+                self._refused[f"{event.wallet} {event.reason}"] += event.count
+            elif isinstance(event, PeerConnected):
+                self._let_in[event.peer.wallet] = event.peer.transport
 
 
 async def _main(lines: Lines) -> None:

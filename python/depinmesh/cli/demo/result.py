@@ -21,7 +21,9 @@ class Seen:
     received: dict[str, int] = field(default_factory=dict)
     """By the name of the author."""
     refused: dict[str, int] = field(default_factory=dict)
-    """How often it has refused the stranger, by the reason."""
+    """How often it has refused the stranger, by the reason, as far as it has told: the rest of a second comes later."""
+    let_in: str | None = None
+    """The transport by which the stranger came in, when it did."""
     links: dict[str, str] = field(default_factory=dict)
     """The transport of the link to each node."""
     first: float | None = None
@@ -117,6 +119,8 @@ def _wrong_visits(result: Result) -> Iterator[str]:
     for name, seen in refused.seen.items():
         if arrived := seen.received.get("stranger", 0):
             yield f"{name} took {arrived} events of the stranger, which is not listed"
+        if seen.let_in:
+            yield f"{name} let the stranger in, which is not listed"
         if not seen.refused:
             yield f"{name} has not reported that it refused the stranger"
     wanted = len(NODES) * result.each
@@ -125,6 +129,8 @@ def _wrong_visits(result: Result) -> Iterator[str]:
     if control.events_received != wanted:
         yield f"the stranger is listed, and should have got {wanted} events, not {control.events_received}"
     for name, seen in control.seen.items():
+        if not seen.let_in:
+            yield f"{name} has not reported that it let the stranger in, which is listed"
         if not 0 < seen.received.get("stranger", 0) <= control.events_sent:
             got = seen.received.get("stranger", 0)
             yield f"{name} got {got} of the {control.events_sent} events of the stranger, which is listed"

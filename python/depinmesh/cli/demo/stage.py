@@ -125,6 +125,7 @@ class Stage:
             sent=report["sent"],
             received={self._names[wallet]: count for wallet, count in report["received"].items()},
             refused=refused,
+            let_in=report["let_in"].get(stranger),
             links={self._names[wallet]: transport for wallet, transport in report["links"].items()},
             first=report["first"],
         )

@@ -64,14 +64,11 @@ def _events(before: Scene | None, scene: Scene) -> list[str]:
     rows[0] += ("from the stranger", "the stranger was")
     for name, seen in scene.seen.items():
         earlier = before.seen[name]
-        refusals = [
-            f"refused {_times(count - earlier.refused.get(reason, 0))}: {reason}"
-            for reason, count in seen.refused.items()
-            if count > earlier.refused.get(reason, 0)
-        ]
+        refusals = [f"refused {_times(count)}: {reason}" for reason, count in seen.refused.items()]
+        outcome = f"let in over {_NAMES[seen.let_in]}" if seen.let_in else ", ".join(refusals)
         strange = seen.received.get("stranger", 0)
         sent, received = seen.sent - earlier.sent, seen.of_nodes() - earlier.of_nodes()
-        rows.append((name, str(sent), str(received), str(strange), ", ".join(refusals) or "not refused"))
+        rows.append((name, str(sent), str(received), str(strange), outcome))
     sent_by = f"{scene.events_sent} of {scene.events_published}"
     rows.append(("stranger", sent_by, str(scene.events_received), "", f"let in by {scene.identified} of {len(NODES)}"))
     return _aligned(rows)
