@@ -83,7 +83,8 @@ class Result:
 
 def problems(result: Result) -> list[str]:
     """Return what is not as promised, a sentence each; none when the demonstration has succeeded."""
-    return [*_wrong_links(result), *_wrong_counts(result), *_wrong_visits(result), *_wrong_ends(result)]
+    checks = (_wrong_links, _wrong_counts, _wrong_visit, _wrong_control, _wrong_ends)
+    return [problem for check in checks for problem in check(result)]
 
 
 def _wrong_links(result: Result) -> Iterator[str]:
@@ -107,33 +108,36 @@ def _wrong_counts(result: Result) -> Iterator[str]:
                     yield f"{title}: {name} should have {wanted} events of {author} so far, and has {got}"
 
 
-def _wrong_visits(result: Result) -> Iterator[str]:
-    refused, control = result.unlisted, result.listed
-    if refused.identified or refused.events_received or refused.events_sent:
+def _wrong_visit(result: Result) -> Iterator[str]:
+    scene = result.unlisted
+    if scene.identified or scene.events_received or scene.events_sent:
         yield (
-            f"the stranger is not listed, and was let in by {refused.identified} nodes, "
-            f"got {refused.events_received} events and sent {refused.events_sent}"
+            f"the stranger is not listed, and was let in by {scene.identified} nodes, "
+            f"got {scene.events_received} events and sent {scene.events_sent}"
         )
-    if not refused.events_published or not refused.ends:
+    if not scene.events_published or not scene.ends:
         yield "the stranger did not try to get in, so that its failure proves nothing"
-    for name, seen in refused.seen.items():
+    for name, seen in scene.seen.items():
         if arrived := seen.received.get("stranger", 0):
             yield f"{name} took {arrived} events of the stranger, which is not listed"
         if seen.let_in:
             yield f"{name} let the stranger in, which is not listed"
         if not seen.refused:
             yield f"{name} has not reported that it refused the stranger"
-    wanted = len(NODES) * result.each
-    if control.identified < len(NODES):
-        yield f"the stranger is listed, and only {control.identified} of {len(NODES)} nodes let it in"
-    if control.events_received != wanted:
-        yield f"the stranger is listed, and should have got {wanted} events, not {control.events_received}"
-    for name, seen in control.seen.items():
+
+
+def _wrong_control(result: Result) -> Iterator[str]:
+    scene, wanted = result.listed, len(NODES) * result.each
+    if scene.identified < len(NODES):
+        yield f"the stranger is listed, and only {scene.identified} of {len(NODES)} nodes let it in"
+    if scene.events_received != wanted:
+        yield f"the stranger is listed, and should have got {wanted} events, not {scene.events_received}"
+    for name, seen in scene.seen.items():
         if not seen.let_in:
             yield f"{name} has not reported that it let the stranger in, which is listed"
-        if not 0 < seen.received.get("stranger", 0) <= control.events_sent:
+        if not 0 < seen.received.get("stranger", 0) <= scene.events_sent:
             got = seen.received.get("stranger", 0)
-            yield f"{name} got {got} of the {control.events_sent} events of the stranger, which is listed"
+            yield f"{name} got {got} of the {scene.events_sent} events of the stranger, which is listed"
 
 
 def _wrong_ends(result: Result) -> Iterator[str]:

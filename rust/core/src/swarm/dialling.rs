@@ -139,8 +139,13 @@ impl Task {
         let options =
             DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing).build();
         match self.swarm.dial(options) {
-            // Somebody else's dial is under way, or the peer came to us: its outcome is ours.
-            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+            Ok(()) => {}
+            // The peer came to us meanwhile; or another dial is under way, whose outcome is this one's.
+            Err(DialError::DialPeerConditionFalse(_)) => {
+                if self.swarm.is_connected(&peer) {
+                    self.dialer.connected(peer, Instant::now());
+                }
+            }
             Err(error) => self.dial_failed(Some(peer), None, &error),
         }
     }

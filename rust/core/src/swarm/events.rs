@@ -141,7 +141,7 @@ impl Task {
                 let error = Error::new(ErrorKind::Dial, text).with("causes", vec!["refused by the peer".to_owned()]);
                 self.ops.dial_failed(Some(peer), None, &error, &self.shared);
             }
-            Gone::BeforeIdentify { .. } => self.dialer.failed(peer, now, self.peers.is_empty()),
+            Gone::BeforeIdentify { .. } => self.dialer.unmet(peer, now, self.peers.is_empty()),
         }
         self.ops.gone(&peer, &self.shared);
         self.hurry(now);
