@@ -36,6 +36,18 @@ fn dials_under_way_stay_bounded_for_a_list_of_any_length() {
 }
 
 #[test]
+fn a_round_goes_on_while_a_connected_node_has_not_said_who_it_is() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.bootstrap(&[(peer, address())], now);
+    assert_eq!(dialer.due(now).len(), 1);
+    dialer.connected(peer, now);
+    assert!(!dialer.round_ended());
+    dialer.failed(peer, now, true);
+    assert!(dialer.round_ended());
+}
+
+#[test]
 fn a_lone_node_tries_again_after_a_quarter_second_doubling_to_two() {
     let (mut dialer, mut now) = dialer(8);
     let peer = PeerId::random();
