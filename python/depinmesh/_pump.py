@@ -171,7 +171,8 @@ class Pump:
 
     def on_wake(self) -> None:
         """Handle what has come; for the reader and the waker thread."""
-        if self._stopped:
+        # A forked child has a copy of the loop, which may run on to its end there, and watches the parent's descriptor.
+        if self._stopped or self.forked:
             return
         if self._wake_fd >= 0:
             self._core.clear_wake()

@@ -139,5 +139,5 @@ def _function(source: Any, method: str) -> Any:
 def _abort_all() -> None:
     """Stop the threads of nodes that were never closed, before the interpreter goes."""
     for session in list(_open):
-        if not session.pump.forked:
-            session.core.abort()
+        # A loop in a daemon thread may still run: it must not take this for a failure of the core.
+        session.pump.abandon()
