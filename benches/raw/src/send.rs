@@ -8,7 +8,7 @@ use libp2p::{
     gossipsub::{self, IdentTopic, TopicHash},
     swarm::SwarmEvent,
 };
-use serde_json::Map;
+use serde_json::{Map, json};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -78,10 +78,14 @@ impl Sender {
     /// Dials and waits until the receiver is known to listen; earlier messages would go nowhere.
     async fn connect(&mut self, options: &Options) -> Result<()> {
         let address = options.address.clone().ok_or("--address is missing")?;
+        let dialled = Instant::now();
         self.swarm.dial(address)?;
         let subscribed = async {
             loop {
                 match self.swarm.select_next_some().await {
+                    SwarmEvent::ConnectionEstablished { .. } => {
+                        line(&json!({"event": "connected", "ms": dialled.elapsed().as_secs_f64() * 1e3}));
+                    }
                     SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(gossipsub::Event::Subscribed {
                         topic, ..
                     })) if topic == self.topic => return Ok(()),
