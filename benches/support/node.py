@@ -200,7 +200,7 @@ async def first_event(spec: Spec) -> None:
 
 async def dial(spec: Spec) -> None:
     """Connect once, and say how long it took."""
-    async with Node(**fields_of(spec)) as node:
+    async with Node(**fields_of(spec)) as node, node.database():
         began = perf_counter()
         await node.dial(spec["address"])
         say("connected", ms=(perf_counter() - began) * 1e3)
