@@ -81,6 +81,7 @@ test-loom: ## every interleaving of the mailbox, by loom
 
 .PHONY: test-python
 test-python: build ## unit, integration and fast security tests in Python
+	cargo build --locked -p depinmesh-attacker
 	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security)
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with

@@ -91,6 +91,8 @@ class Pump:
                 name="depinmesh-waker",
                 daemon=True,
             ).start()
+        # Whoever has looked and found nothing is woken; nobody has looked yet.
+        self._turn()
 
     def check(self) -> None:
         """Raise unless the caller runs in the loop, and the process, that started the node."""

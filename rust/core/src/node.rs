@@ -167,6 +167,7 @@ impl Node {
             self.shared.topics.detach(database);
             return Err(error);
         }
+        self.shared.topics.announce();
         Ok(database)
     }
 

@@ -64,7 +64,13 @@ impl Task {
                     tracing::error!(addresses = shown.join(", "), ?reason, "a listener has closed");
                 }
             }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener reported an error"),
+            // With QUIC also each packet that nobody can read.
+            SwarmEvent::ListenerError { error, .. } => {
+                self.shared.counters.listener_errors.add(1);
+                if let Some(more) = self.listener_errors.pass(Instant::now()) {
+                    tracing::warn!(%error, more, "a listener reported an error");
+                }
+            }
             _ => {}
         }
     }
@@ -129,17 +135,20 @@ impl Task {
                 self.shared.topics.peer_gone(&peer);
                 self.update_views();
             }
-            Gone::BeforeIdentify { direction: Direction::Outbound, reason: None, .. } => {
+            Gone::BeforeIdentify { wallet, direction: Direction::Outbound, reason: None } => {
                 let text = format!(
                     "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's"
                 );
                 tracing::info!(%peer, "a peer refused this node: its list probably lacks our wallet");
                 self.refused(peer, "refused-by-peer");
                 self.dialer.refused(peer, now);
-                let error = Error::new(ErrorKind::Dial, text).with("causes", vec!["refused by the peer".to_owned()]);
+                let error = Error::new(ErrorKind::NotAuthorized, text)
+                    .with("peer_id", peer.to_base58())
+                    .with("wallet", wallet.to_string())
+                    .with("reason", "refused-by-peer");
                 self.ops.dial_failed(Some(peer), None, &error, &self.shared);
             }
-            Gone::BeforeIdentify { .. } => self.dialer.failed(peer, now, self.peers.is_empty()),
+            Gone::BeforeIdentify { .. } => self.dialer.unmet(peer, now, self.peers.is_empty()),
         }
         self.ops.gone(&peer, &self.shared);
         self.hurry(now);
@@ -159,7 +168,9 @@ impl Task {
                 count: 1,
             });
         }
-        tracing::debug!(%from, %error, "an incoming connection failed");
+        if let Some(more) = self.incoming_errors.pass(Instant::now()) {
+            tracing::debug!(%from, %error, more, "an incoming connection failed");
+        }
     }
 
     fn on_gossip(&mut self, event: gossipsub::Event) {
