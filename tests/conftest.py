@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +10,24 @@ import pytest
 from tests.support import mesh_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from depinmesh import Database
+
+EVERY_LOOP = {"test_publish_subscribe.py"}
+"""The files of the core path, which run on every event loop; the others run on that of asyncio."""
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Say which event loops a test runs on."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in EVERY_LOOP:
+        try:
+            from uvloop import new_event_loop
+        except ImportError:  # there is none for Windows
+            return factories
+        factories["uvloop"] = new_event_loop
+    return factories
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from depinmesh import Keypair, connect
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from depinmesh import Database, Node, NodeState, Wallet
+    from depinmesh import Database, Node, NodeState, Subscription, Wallet
 
 T = TypeVar("T")
 
@@ -75,6 +75,12 @@ async def soon(awaitable: Awaitable[T]) -> T:
 async def heard(sender: Database, receiver: Database, topic: str) -> None:
     """Wait until the sender knows that the receiver subscribes to the topic."""
     await eventually(lambda: receiver.node.peer_id in sender.topic_peers(topic))
+
+
+def received(subscription: Subscription) -> int:
+    """Return how many events it has had, whatever became of them."""
+    stats = subscription.stats
+    return stats.delivered + stats.dropped + stats.pending
 
 
 def other_tasks() -> set[asyncio.Task[Any]]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from depinmesh.bootstrap import BootstrapNode
     from depinmesh.build import build_info
     from depinmesh.config import Config
-    from depinmesh.connecting import connect
+    from depinmesh.connecting import Connecting, connect
     from depinmesh.database import Database
     from depinmesh.errors import (
         AlreadySubscribedError,
@@ -67,6 +67,7 @@ __all__ = [
     "ClosedError",
     "Config",
     "ConfigError",
+    "Connecting",
     "Connections",
     "CoreError",
     "Database",
@@ -121,7 +122,7 @@ _MODULES = {
     "bootstrap": ("BootstrapNode",),
     "build": ("build_info",),
     "config": ("Config",),
-    "connecting": ("connect",),
+    "connecting": ("Connecting", "connect"),
     "database": ("Database",),
     "errors": (
         "AlreadySubscribedError",
@@ -171,16 +172,18 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used (PEP 562): `import depinmesh` itself stays cheap."""
-    if name == "__version__":
-        value: object = import_module("depinmesh.build").version()
-    elif name in _MODULE_OF:
-        value = getattr(import_module(f"depinmesh.{_MODULE_OF[name]}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or the checkers would take every name for one of the package
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used (PEP 562): `import depinmesh` itself stays cheap."""
+        if name == "__version__":
+            value: object = import_module("depinmesh.build").version()
+        elif name in _MODULE_OF:
+            value = getattr(import_module(f"depinmesh.{_MODULE_OF[name]}"), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

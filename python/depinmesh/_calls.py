@@ -29,6 +29,7 @@ class Calls:
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._ended: asyncio.Future[None] | None = None
+        self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Call it in the present context and return what it gives; a plain one that is cancelled goes on, unheard."""
@@ -43,15 +44,19 @@ class Calls:
 
     async def ended(self) -> None:
         """Wait a moment for its end; not for a function that takes long, as nobody wants its answer any more."""
-        if self._ended is not None:
-            await asyncio.wait([self._ended], timeout=_END)
+        if self._ended is None or self._thread is None:
+            return
+        await asyncio.wait([self._ended], timeout=_END)
+        if self._ended.done():
+            self._thread.join(_END)  # its last word was its future's: what is left of it takes microseconds
 
     async def _in_thread(self, function: Callable[[], Any]) -> Any:
         loop = asyncio.get_running_loop()
         if self._ended is None:
             self._ended = loop.create_future()
             args = (self._jobs, loop, self._ended)
-            threading.Thread(target=_work, args=args, name="depinmesh-calls", daemon=True).start()
+            self._thread = threading.Thread(target=_work, args=args, name="depinmesh-calls", daemon=True)
+            self._thread.start()
         answer: asyncio.Future[Any] = loop.create_future()
         self._jobs.put((function, contextvars.copy_context(), answer))
         return await answer

@@ -91,6 +91,8 @@ class Pump:
                 name="depinmesh-waker",
                 daemon=True,
             ).start()
+        # Whoever has looked and found nothing is woken; nobody has looked yet.
+        self._turn()
 
     def check(self) -> None:
         """Raise unless the caller runs in the loop, and the process, that started the node."""
@@ -169,7 +171,8 @@ class Pump:
 
     def on_wake(self) -> None:
         """Handle what has come; for the reader and the waker thread."""
-        if self._stopped:
+        # A forked child has a copy of the loop, which may run on to its end there, and watches the parent's descriptor.
+        if self._stopped or self.forked:
             return
         if self._wake_fd >= 0:
             self._core.clear_wake()

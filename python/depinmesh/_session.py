@@ -7,14 +7,13 @@ import atexit
 import contextlib
 import logging
 import weakref
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from depinmesh import _core
 from depinmesh._calls import Calls
 from depinmesh._pump import Pump, needs_thread
 from depinmesh.bootstrap import BootstrapNode, normalise_nodes
-from depinmesh.errors import ConfigError, DialError, MeshError, MeshTimeoutError
+from depinmesh.errors import ConfigError, MeshError
 from depinmesh.identity import PeerId
 from depinmesh.logs import forwarder
 from depinmesh.wallets import normalise_wallets_async
@@ -75,7 +74,7 @@ class Session:
         if isinstance(source, tuple):
             return self.core.attach(name, await normalise_wallets_async(source))
         database = self.core.attach(name, None)
-        self._registries[database] = getattr(source, "wallets", source)
+        self._registries[database] = _function(source, "wallets")
         return database
 
     async def dial(self, address: BootstrapNode | str, timeout: float) -> PeerId:
@@ -83,13 +82,7 @@ class Session:
         if isinstance(address, str) and "@" in address:
             address = BootstrapNode.parse(address)
         addresses = [address] if isinstance(address, str) else address.multiaddrs()
-        until = monotonic() + timeout
-        # One after the other, as two connections to one peer would have to be cleaned up again; all but the last have
-        # half of the time.
-        for one in addresses[:-1]:
-            with contextlib.suppress(DialError, MeshTimeoutError):
-                return PeerId._trusted(str(await self.pump.call(self.core.dial, one, timeout / 2)))
-        return PeerId._trusted(str(await self.pump.call(self.core.dial, addresses[-1], until - monotonic())))
+        return PeerId._trusted(str(await self.pump.call(self.core.dial, addresses, timeout)))
 
     async def close(self, timeout: float) -> None:
         """Let the core send what is queued, and end it."""
@@ -119,7 +112,7 @@ class Session:
 
     async def _bootstrap_nodes(self) -> list[list[str]]:
         source: Any = self._config.bootstrap_nodes
-        function = getattr(source, "bootstrap_nodes", source)
+        function = _function(source, "bootstrap_nodes")
         with self._logged("The bootstrap function failed"):
             nodes = await self._calls.call(function)
             return normalise_nodes(nodes, self._on_wrong_node)
@@ -136,9 +129,15 @@ class Session:
         self._log.log(logging.WARNING, "A bootstrap node was left out", {"error": str(error)})
 
 
+def _function(source: Any, method: str) -> Any:
+    """Return the method of a provider. A function may have an attribute of that name which is no method."""
+    provider = getattr(source, method, None)
+    return provider if callable(provider) else source
+
+
 @atexit.register
 def _abort_all() -> None:
     """Stop the threads of nodes that were never closed, before the interpreter goes."""
     for session in list(_open):
-        if not session.pump.forked:
-            session.core.abort()
+        # A loop in a daemon thread may still run: it must not take this for a failure of the core.
+        session.pump.abandon()

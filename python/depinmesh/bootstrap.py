@@ -169,7 +169,7 @@ def normalise_nodes(
             dropped(located)
             continue
         addresses = [node] if isinstance(node, str) else node.multiaddrs()
-        peer = PeerId._trusted(addresses[0].rpartition("/")[2])  # noqa: SLF001
+        peer = PeerId._trusted(addresses[0].rpartition("/")[2])
         peers.setdefault(peer, {}).update(dict.fromkeys(addresses))
     return [list(addresses) for addresses in peers.values()]
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING
 
+from depinmesh import _core
 from depinmesh._arguments import check_handler, overflow_policy, positive
 from depinmesh._closing import Closing
 from depinmesh._handlers import HandlerRunner, own_calls
@@ -89,6 +90,8 @@ class Database:
                 return self.publish_nowait(topic, message)
             except BackpressureError:
                 pass
+        else:
+            _core.encode_json(message)  # what cannot be sent is refused before any waiting
         async with limit(timeout, f"publishing on {topic!r}"):
             if min_peers > 0:
                 await self._wait_for_peers(topic, min_peers)

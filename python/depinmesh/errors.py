@@ -112,9 +112,10 @@ class MessageTooLargeError(MeshError, ValueError):
 class ListenError(MeshError, OSError):
     """The node cannot listen on an address: most often another process has the port."""
 
-    def __init__(self, message: str, *, address: str | None = None) -> None:
+    def __init__(self, message: str, *, address: str | None = None, port: int | None = None) -> None:
         super().__init__(message)
         self.address = address
+        self.port = port
 
 
 class RegistryError(MeshError):
@@ -126,12 +127,15 @@ class RegistryError(MeshError):
 
 
 class DialError(MeshError):
-    """No connection to a peer came about."""
+    """No connection to a peer came about. `causes` has a sentence for each address that was tried."""
 
-    def __init__(self, message: str, *, address: str | None = None, peer_id: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, address: str | None = None, peer_id: str | None = None, causes: list[str] | None = None
+    ) -> None:
         super().__init__(message)
         self.address = address
         self.peer_id = peer_id
+        self.causes = causes or []
 
 
 class NotAuthorizedError(MeshError):

@@ -1,6 +1,6 @@
 """What happens on a node, one class for each kind of event, as `node.events()` gives them."""
 
-# ruff: noqa: SLF001  # _trusted skips what the core has checked
+# _trusted skips what the core has checked
 
 import asyncio
 import copy

@@ -1,6 +1,6 @@
 """Who a node is: the wallet (the public key of a Solana key pair), the peer id made of it, and the key pair itself."""
 
-# ruff: noqa: SLF001  # the classes here make each other, of what the core has checked
+# the classes here make each other, of what the core has checked
 
 import json
 import os

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import AlreadySubscribedError, SubscriptionError
-from tests.support import eventually, heard, other_tasks
+from tests.support import eventually, heard, other_tasks, received
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from depinmesh import Database, Event, Subscription
+    from depinmesh import Database, Event
 
 Pair = tuple["Database", "Database"]
 
@@ -31,12 +31,6 @@ async def send(sender: Database, receiver: Database, topic: str, *messages: Any)
 def handler_errors(database: Database) -> float:
     """Return how often handlers have raised."""
     return database.node.status().counters.get("handler_errors_total", 0)
-
-
-def received(subscription: Subscription) -> int:
-    """Return how many events it has had."""
-    stats = subscription.stats
-    return stats.delivered + stats.dropped + stats.pending
 
 
 def plain(seen: list[Any]) -> Callable[[Event], object]:

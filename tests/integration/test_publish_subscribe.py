@@ -114,6 +114,8 @@ async def test_a_topic_that_cannot_be_used_is_refused_before_any_effect(pair: Pa
 
 @pytest.mark.parametrize("message", [float("nan"), float("inf"), b"bytes", {1: 2}, {"a": [set()]}, "\ud800", object()])
 async def test_a_message_that_is_not_json_is_refused(pair: Pair, message: object) -> None:
+    with pytest.raises(EncodeError):
+        await pair[0].publish("t", message, min_peers=1)
     with pytest.raises(EncodeError) as caught:
         await pair[0].publish("t", message)
     assert caught.value.path is not None

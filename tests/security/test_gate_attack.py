@@ -158,7 +158,6 @@ async def test_a_dial_to_a_stranger_is_refused_before_the_first_packet(transport
         await listener.wait("gossip", topic=topic, author=db.node.peer_id)
 
 
-@pytest.mark.xfail(reason="the dial raises DialError, with the refusal in its text", raises=DialError)
 @everywhere
 async def test_a_stranger_behind_an_address_without_identity_is_refused_after_the_handshake(transport: str) -> None:
     listen = "/ip4/127.0.0.1/udp/0/quic-v1" if transport == "quic" else "/ip4/127.0.0.1/tcp/0"

@@ -31,7 +31,7 @@ def test_names_are_sorted() -> None:
 def test_names_for_type_checkers_are_the_same() -> None:
     """What type checkers see imported is what is exported, from the same modules."""
     tree = ast.parse(Path(str(depinmesh.__file__)).read_text(encoding="utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert seen == {name: f"depinmesh.{module}" for name, module in depinmesh._MODULE_OF.items()}
     assert sorted(seen) == PUBLIC
@@ -55,7 +55,7 @@ def test_all_errors_and_events_are_exported(module: object, base: type) -> None:
 def test_unknown_names_are_attribute_errors() -> None:
     """A name that is not public is an AttributeError like in every module."""
     with pytest.raises(AttributeError, match="module 'depinmesh' has no attribute 'Nothing'"):
-        _ = depinmesh.Nothing
+        _ = depinmesh.Nothing  # type: ignore[attr-defined]
 
 
 def test_dir_has_the_names() -> None:

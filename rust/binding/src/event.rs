@@ -20,6 +20,9 @@ const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// Characters of an id or a topic in a `repr`: others choose them.
 const SHOWN: usize = 64;
 
+/// One event on a topic, as it was published or received (the envelope of the wire format). Immutable.
+///
+/// Equal to another event when author, id and topic are.
 #[pyclass(frozen, module = "depinmesh")]
 pub(crate) struct Event {
     delivered: Arc<Delivered>,
@@ -36,16 +39,19 @@ impl Event {
 
 #[pymethods]
 impl Event {
+    /// The id that the author gave the event: a UUID in events of this library.
     #[getter]
     fn id(&self) -> &str {
         &self.delivered.id
     }
 
+    /// The bare name of the topic, without the database.
     #[getter]
     fn topic(&self) -> &str {
         &self.delivered.topic
     }
 
+    /// The peer that signed the event; never somebody else, whoever passed it on.
     #[getter(from_peer)]
     fn author(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         static TRUSTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -53,6 +59,7 @@ impl Event {
         self.from_peer.get_or_try_init(py, || trusted(py, &TRUSTED, "PeerId", text)).map(|peer| peer.clone_ref(py))
     }
 
+    /// The wallet of that peer.
     #[getter]
     fn wallet(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         static TRUSTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -67,22 +74,26 @@ impl Event {
             .map(|message| message.clone_ref(py))
     }
 
+    /// The JSON text that `message` is decoded from, as bytes of UTF-8.
     #[getter]
     fn message_json<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.delivered.message_json())
     }
 
+    /// When the author says it published, in Unix seconds; nobody checks its clock.
     #[getter]
     fn timestamp(&self) -> i64 {
         self.delivered.timestamp
     }
 
+    /// The timestamp as an aware datetime in UTC, held to the years 1 to 9999.
     #[getter]
     fn time<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let seconds = self.delivered.timestamp.clamp(*DATETIME_SECONDS.start(), *DATETIME_SECONDS.end());
         utc(py, seconds, 0)
     }
 
+    /// When this node received it (or, of its own event, published it), as an aware datetime in UTC.
     #[getter]
     fn received_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let since = self.delivered.received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

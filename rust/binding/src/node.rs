@@ -101,6 +101,11 @@ impl Node {
         Ok(())
     }
 
+    fn crash(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.get(py)?.crash();
+        Ok(())
+    }
+
     #[pyo3(signature = (request, wallets, /))]
     fn answer_wallets(&self, py: Python<'_>, request: u64, wallets: &Bound<'_, PyList>) -> PyResult<bool> {
         let core = self.core.get(py)?;
@@ -206,10 +211,10 @@ impl Node {
         py.detach(|| core.wait_for_peers(op, database, topic, n)).or_raise(py)
     }
 
-    #[pyo3(signature = (op, address, timeout, /))]
-    fn dial(&self, py: Python<'_>, op: u64, address: &str, timeout: f64) -> PyResult<()> {
+    #[pyo3(signature = (op, addresses, timeout, /))]
+    fn dial(&self, py: Python<'_>, op: u64, addresses: Vec<String>, timeout: f64) -> PyResult<()> {
         let core = self.core.get(py)?;
-        py.detach(|| core.dial(op, address, duration(timeout))).or_raise(py)
+        py.detach(|| core.dial(op, &addresses, duration(timeout))).or_raise(py)
     }
 
     #[pyo3(signature = (op, peer_id, /))]

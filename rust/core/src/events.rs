@@ -68,6 +68,8 @@ pub enum NodeEvent {
         database: String,
         age: Duration,
     },
+    /// `topic` is empty and `author` unknown for copies that a slow peer did not take (`"peer-too-slow"`): gossip counts
+    /// them by peer.
     MessageDropped {
         topic: String,
         author: Option<PeerId>,

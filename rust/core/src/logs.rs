@@ -84,8 +84,8 @@ fn records() -> MutexGuard<'static, VecDeque<Record>> {
     RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const fn number(level: &Level) -> u8 {
-    match *level {
+const fn number(level: Level) -> u8 {
+    match level {
         Level::ERROR => 40,
         Level::WARN => 30,
         Level::INFO => 20,
@@ -97,7 +97,7 @@ const fn number(level: &Level) -> u8 {
 /// libp2p is talkative: what it calls a warning or information is a detail to an operator, and what it calls debug is a
 /// dump of every message.
 fn shown_as(metadata: &Metadata<'_>) -> u8 {
-    let level = number(metadata.level());
+    let level = number(*metadata.level());
     if metadata.target().starts_with("depinmesh") { level } else { level.min(20) / 2 }
 }
 

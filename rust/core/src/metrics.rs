@@ -92,6 +92,8 @@ pub(crate) struct Counters {
     pub connections: Counter,
     /// Dials that ended without a connection.
     pub dial_failures: Counter,
+    /// What listeners reported; with QUIC each packet that nobody can read is one.
+    pub listener_errors: Counter,
     /// Connections and dials that were refused elsewhere than in the gate: by its second look, by an address limit, by
     /// the other side.
     pub refused: ByReason,
@@ -112,6 +114,7 @@ impl Counters {
             unsent,
             connections,
             dial_failures,
+            listener_errors,
             refused,
         } = self;
         let mut samples = vec![
@@ -125,6 +128,7 @@ impl Counters {
             Metric::counter("unsent_total", unsent.get()),
             Metric::counter("connections_total", connections.get()),
             Metric::counter("dial_failures_total", dial_failures.get()),
+            Metric::counter("listener_errors_total", listener_errors.get()),
         ];
         let mut refused = refused.read();
         if let Some(GateCounters { registry_calls, registry_failures, admitted, refused: by_gate, unreported }) = gate {

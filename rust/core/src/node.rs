@@ -90,9 +90,10 @@ impl Node {
         *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
         let shared = Arc::clone(&self.shared);
         let network = task::run(self.key.clone(), self.config.clone(), Arc::clone(&shared), commands, op);
+        let network = AssertUnwindSafe(Box::pin(network)).catch_unwind();
         handle.spawn(async move {
             // Whatever ends the task, the host hears of it: a waiting caller must never wait for nothing.
-            let stopped = match AssertUnwindSafe(network).catch_unwind().await {
+            let stopped = match network.await {
                 Ok(result) => result.err(),
                 Err(panic) => Some(Error::new(ErrorKind::Core, format!("the core failed: {}", panic_text(&*panic)))),
             };
@@ -129,12 +130,21 @@ impl Node {
         self.shared.begin_close();
         self.shared.abort.notify_one();
         self.shared.mailbox.close();
+        // The last node takes the threads along, and waits for them a moment.
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(runtime);
     }
 
     pub fn cancel(&self, op: u64) {
         self.shared.outbox.cancel(op);
         // A full queue is no loss: an operation that ends later finds nobody who waits for it.
         let _ = self.commands.try_send(Command::Cancel { op });
+    }
+
+    /// Makes the network fail as a fault of ours would, so that a program can be tested against it.
+    pub fn crash(&self) {
+        // `Err` says that it has ended, or is so far behind that it has no room for one more wish.
+        let _ = self.commands.try_send(Command::Crash);
     }
 
     pub fn answer_wallets(&self, request: u64, wallets: Vec<Entry>) -> bool {
@@ -163,6 +173,7 @@ impl Node {
             self.shared.topics.detach(database);
             return Err(error);
         }
+        self.shared.topics.announce();
         Ok(database)
     }
 
@@ -251,10 +262,12 @@ impl Node {
         Ok(())
     }
 
-    pub fn dial(&self, op: u64, address: &str, timeout: Duration) -> Result<(), Error> {
-        let target = DialTarget::parse(address)?;
+    /// `addresses`: one peer id, one multiaddr, or several multiaddrs of one peer, which are raced.
+    pub fn dial(&self, op: u64, addresses: &[String], timeout: Duration) -> Result<(), Error> {
+        let target = DialTarget::parse_all(addresses)?;
         if matches!(target, DialTarget::Peer(peer, _) if peer == self.author.peer) {
-            return Err(Error::new(ErrorKind::Dial, "this is the address of the node itself").with("address", address));
+            let error = Error::new(ErrorKind::Dial, "this is the address of the node itself");
+            return Err(error.with("address", addresses.join(", ")));
         }
         self.send(op, Command::Dial { op, target, timeout });
         Ok(())

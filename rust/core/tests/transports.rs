@@ -2,41 +2,55 @@
 
 mod support;
 
-use depinmesh_core::{config::TcpSecurity, events::NodeEvent, identity::SecretKey};
+use std::collections::BTreeSet;
+
+use depinmesh_core::{
+    config::TcpSecurity,
+    gate::{Entry, WalletSource},
+    identity::SecretKey,
+};
 use support::{Host, config};
 
-/// Two nodes that share nothing but this transport exchange events both ways.
-fn exchange(quic: bool, tcp: Option<TcpSecurity>, transport: &str) {
-    let mut a = Host::start(SecretKey::generate(), config(quic, tcp));
-    let mut b = Host::start(SecretKey::generate(), config(quic, tcp));
-    let (key_a, key_b) = (a.key.wallet().to_string(), b.key.wallet().to_string());
-    let entries = || [&key_a, &key_b].map(|text| depinmesh_core::gate::Entry::Text(text.clone())).to_vec();
-    let db_a = a.node.attach("db", depinmesh_core::gate::WalletSource::List(entries())).expect("opens");
-    let db_b = b.node.attach("db", depinmesh_core::gate::WalletSource::List(entries())).expect("opens");
-    let address = b.node.addresses().first().expect("b listens").clone();
-    a.dial(&address).expect("a reaches b");
-    b.until("b sees a", |b| b.events.iter().any(|event| matches!(event, NodeEvent::PeerConnected { .. })));
-    assert_eq!(a.node.peers(None)[0].transport, transport);
+const NODES: usize = 3;
+const EVENTS: usize = 500;
 
-    let (sub_a, sub_b) = (a.subscribe(db_a, "t"), b.subscribe(db_b, "t"));
-    a.wait_for_peers(db_a, "t", 1);
-    b.wait_for_peers(db_b, "t", 1);
-    for i in 0..100 {
-        a.node.publish(db_a, "t", format!("{{\"a\":{i}}}").as_bytes()).expect("room in the queue");
-        b.node.publish(db_b, "t", format!("{{\"b\":{i}}}").as_bytes()).expect("room in the queue");
+/// Three nodes that share nothing but this transport: everybody hears everything of the others, once, and nothing of
+/// itself.
+fn exchange(quic: bool, tcp: Option<TcpSecurity>, transport: &str) {
+    let mut hosts: Vec<Host> = (0..NODES).map(|_| Host::start(SecretKey::generate(), config(quic, tcp))).collect();
+    let wallets: Vec<Entry> = hosts.iter().map(|host| Entry::Text(host.key.wallet().to_string())).collect();
+    let databases: Vec<u32> = hosts
+        .iter()
+        .map(|host| host.node.attach("db", WalletSource::List(wallets.clone())).expect("the database opens"))
+        .collect();
+    for dialled in 1..NODES {
+        let address = hosts[dialled].node.addresses()[0].clone();
+        for host in &mut hosts[..dialled] {
+            host.dial(&address).expect("it is reached");
+        }
     }
-    let (from_b, from_a) = (a.receive(&sub_a, 100), b.receive(&sub_b, 100));
-    for (events, author, key) in [(from_a, a.key.wallet(), "a"), (from_b, b.key.wallet(), "b")] {
-        assert_eq!(events.len(), 100);
-        assert!(events.iter().all(|event| event.author.wallet == author));
-        let mut texts: Vec<_> = events.iter().map(|event| event.message_json().to_vec()).collect();
-        texts.sort();
-        texts.dedup();
-        assert_eq!(texts.len(), 100, "nothing twice");
-        assert!(texts.iter().all(|text| text.starts_with(format!("{{\"{key}\":").as_bytes())));
+    let subscriptions: Vec<_> = (0..NODES).map(|i| hosts[i].subscribe(databases[i], "t")).collect();
+    for i in 0..NODES {
+        hosts[i].wait_for_peers(databases[i], "t", NODES - 1);
+        assert!(hosts[i].node.peers(None).iter().all(|peer| peer.transport == transport));
     }
-    a.close();
-    b.close();
+    for number in 0..EVENTS {
+        for (i, host) in hosts.iter().enumerate() {
+            host.node.publish(databases[i], "t", format!("[{i},{number}]").as_bytes()).expect("room in the queue");
+        }
+    }
+    for i in 0..NODES {
+        let events = hosts[i].receive(&subscriptions[i], EVENTS * (NODES - 1));
+        let texts: BTreeSet<String> =
+            events.iter().map(|event| String::from_utf8_lossy(event.message_json()).into_owned()).collect();
+        assert_eq!((events.len(), texts.len()), (EVENTS * (NODES - 1), EVENTS * (NODES - 1)), "nothing twice");
+        for event in &events {
+            let author = hosts.iter().position(|host| host.key.wallet() == event.author.wallet).expect("one of ours");
+            assert_ne!(author, i, "no event of its own");
+            assert!(event.message_json().starts_with(format!("[{author},").as_bytes()), "the author is right");
+        }
+    }
+    hosts.into_iter().for_each(Host::close);
 }
 
 #[test]

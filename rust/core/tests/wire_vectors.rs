@@ -1,4 +1,9 @@
 //! The bytes that make a node of ours and one of the Go library understand each other.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::format_collect,
+    reason = "bytes are cut out of numbers, and a test has time"
+)]
 
 use depinmesh_core::{
     identity::{SecretKey, Wallet, parse_peer_id},

@@ -1,6 +1,6 @@
 //! The gate in the transport: after security and muxer, before the swarm knows of the connection.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use libp2p::{
     PeerId, Transport,
@@ -36,7 +36,8 @@ pub fn gated(transport: Boxed<(PeerId, StreamMuxerBox)>, gate: Gate) -> Boxed<(P
             }
         }
     };
-    transport.and_then(admit).boxed()
+    // Both kinds of failure as one type, in which whoever dialled can find the refusal again.
+    transport.and_then(admit).map_err(|error| error.either(|failed| failed, io::Error::other)).boxed()
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ mod tests {
             let first = start + Duration::from_secs(offset);
             events.seen(&author(1), "something earlier", start);
             assert!(!events.seen(&author(1), "a", first));
-            assert!(events.seen(&author(1), "a", first + TTL - Duration::from_millis(1)));
+            assert!(events.seen(&author(1), "a", first + TTL.mul_f64(0.999)));
             assert!(!events.seen(&author(1), "a", first + 2 * TTL));
         }
     }

@@ -81,6 +81,15 @@ impl Outbox {
         (events, ready)
     }
 
+    /// What was taken and could not be sent: first in the queue again, in its order.
+    pub(crate) fn put_back(&self, events: impl DoubleEndedIterator<Item = Outgoing>) {
+        let mut state = self.state();
+        for event in events.rev() {
+            state.bytes += event.envelope.len();
+            state.queue.push_front(event);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.state().queue.len()
     }

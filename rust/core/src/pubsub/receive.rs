@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use libp2p::{
@@ -29,6 +29,9 @@ use crate::{
     },
 };
 
+/// Anybody listed can cause the warning about clocks: one a second is enough.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
 /// What became of a message.
 pub(crate) struct Outcome {
     /// What gossip is told: only accepted messages are forwarded.
@@ -47,6 +50,7 @@ pub(crate) struct Receiver {
     authors: HashMap<PeerId, Arc<Author>>,
     duplicates: Duplicates,
     replay: ReplayWindow,
+    warned: Option<Instant>,
 }
 
 impl Receiver {
@@ -59,6 +63,7 @@ impl Receiver {
             authors: HashMap::new(),
             duplicates: Duplicates::new(wire::SEEN_TIME),
             replay: ReplayWindow::default(),
+            warned: None,
         }
     }
 
@@ -119,10 +124,13 @@ impl Receiver {
             Verdict::Fresh | Verdict::Untracked => {}
             Verdict::Replayed => return Err(Drop::ignored("replay")),
             Verdict::Behind { by } => {
-                tracing::warn!(
-                    author = %author.wallet, behind_s = by.as_secs(),
-                    "an event was dropped as a replay: if its author has just started, the author's clock was set back",
-                );
+                if self.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
+                    self.warned = Some(now);
+                    tracing::warn!(
+                        author = %author.wallet, behind_s = by.as_secs(),
+                        "an event was dropped as a replay: if its author has just started, the author's clock was set back",
+                    );
+                }
                 return Err(Drop::ignored("replay"));
             }
         }

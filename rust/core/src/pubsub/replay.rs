@@ -114,7 +114,7 @@ impl Author {
         match &mut self.progress {
             Some(progress) => progress.highest = progress.highest.max(number),
             None => {
-                self.progress = Some(Progress { highest: number, checkpoint: number, checkpoint_at: now, floor: 0 })
+                self.progress = Some(Progress { highest: number, checkpoint: number, checkpoint_at: now, floor: 0 });
             }
         }
         self.insert(number, next);

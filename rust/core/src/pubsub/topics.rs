@@ -69,6 +69,7 @@ impl Topics {
         Arc::new(Self { mailbox, state: Mutex::default(), changed: Notify::new(), next_id: AtomicU64::new(1) })
     }
 
+    /// Takes the name. The network hears of it by [`Topics::announce`].
     pub(crate) fn attach(&self, database: DatabaseId, name: &str) -> Result<(), Error> {
         wire::check_database(name)?;
         let mut state = self.state();
@@ -77,9 +78,13 @@ impl Topics {
             return Err(Error::new(ErrorKind::Config, text).with("database", name));
         }
         state.databases.insert(database, name.to_owned());
-        state.databases_changed = true;
-        self.changed.notify_one();
         Ok(())
+    }
+
+    /// Databases came, and the gate knows whom they admit: only then the network may dial for them.
+    pub(crate) fn announce(&self) {
+        self.state().databases_changed = true;
+        self.changed.notify_one();
     }
 
     /// Ends every subscription of the database.

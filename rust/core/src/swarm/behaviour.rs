@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libp2p::{
+    PeerId,
     gossipsub::{
         AllowAllSubscriptionFilter, Behaviour as Gossipsub, ConfigBuilder, IdentityTransform,
         MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, ValidationMode,
@@ -56,7 +57,7 @@ impl Behaviour {
 }
 
 /// GossipSub as a Go node runs it; wire.md section 4 has the table and what breaks otherwise.
-fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
+pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
     let PubSubConfig { max_message_size: _, flood_publish } = pubsub;
     let config = ConfigBuilder::default()
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
@@ -84,7 +85,7 @@ fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> 
 
 /// Author and sequence number, raw: the id that Go computes. Another one would end gossip repair without an error.
 fn message_id(message: &Message) -> MessageId {
-    let mut id = message.source.map_or_else(Vec::new, |author| author.to_bytes());
+    let mut id = message.source.map_or_else(Vec::new, PeerId::to_bytes);
     id.extend_from_slice(&message.sequence_number.unwrap_or_default().to_be_bytes());
     MessageId::from(id)
 }

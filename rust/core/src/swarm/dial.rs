@@ -26,6 +26,8 @@ enum State {
     Due(Instant),
     Dialling,
     Connected,
+    /// Its wallet has left the list: not to be dialled until it is back.
+    Barred,
 }
 
 struct Target {
@@ -34,12 +36,20 @@ struct Target {
     bootstrap: bool,
     state: State,
     delay: Duration,
-    refused: bool,
     since: Instant,
-    /// It has been connected and identified once.
-    met: bool,
+    met: Met,
     /// Tried since the last list of bootstrap nodes came.
     tried: bool,
+}
+
+/// What became of the last connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Never,
+    /// It has been connected and identified.
+    Yes,
+    /// The other side's gate, or ours, closed the door.
+    Refused,
 }
 
 pub(crate) struct Dialer {
@@ -57,7 +67,8 @@ impl Dialer {
     /// A new list of bootstrap nodes: those that are not connected are due at once. `false`: nobody to dial.
     pub(crate) fn bootstrap(&mut self, nodes: &[(PeerId, Vec<Multiaddr>)], now: Instant) -> bool {
         // Who left the list and was never met is forgotten; a former peer stays one.
-        self.targets.retain(|_, target| !target.bootstrap || target.met || !matches!(target.state, State::Due(_)));
+        self.targets
+            .retain(|_, target| !target.bootstrap || target.met == Met::Yes || !matches!(target.state, State::Due(_)));
         for target in self.targets.values_mut() {
             target.bootstrap = false;
             target.tried = true;
@@ -74,9 +85,11 @@ impl Dialer {
         nodes.iter().any(|(peer, _)| *peer != self.own)
     }
 
-    /// Every node of the last list has been dialled, and none is under way.
+    /// Every node of the last list has been dialled, and none is under way. One that is connected is so too: it has not
+    /// said who it is yet, or the node would be ready, and nobody would ask.
     pub(crate) fn round_ended(&self) -> bool {
-        !self.targets.values().any(|target| target.bootstrap && (!target.tried || target.state == State::Dialling))
+        let is_waiting = |target: &Target| matches!(target.state, State::Due(_));
+        self.targets.values().filter(|target| target.bootstrap).all(|target| target.tried && is_waiting(target))
     }
 
     /// Those whose time has come, as far as the limit of dials under way allows.
@@ -128,15 +141,14 @@ impl Dialer {
         self.connected(peer, now);
         if let Some(target) = self.targets.get_mut(&peer) {
             target.delay = FIRST_DELAY;
-            target.refused = false;
-            target.met = true;
+            target.met = Met::Yes;
             target.learn(addresses);
         }
     }
 
     /// A connection that had been identified is gone: back at once, then with growing pauses.
     pub(crate) fn lost(&mut self, peer: PeerId, now: Instant) {
-        if let Some(target) = self.targets.get_mut(&peer) {
+        if let Some(target) = self.targets.get_mut(&peer).filter(|target| target.state != State::Barred) {
             target.since = now;
             target.delay = FIRST_DELAY;
             target.state = State::Due(now);
@@ -145,23 +157,35 @@ impl Dialer {
 
     pub(crate) fn failed(&mut self, peer: PeerId, now: Instant, alone: bool) {
         let Some(target) = self.targets.get_mut(&peer) else { return };
+        // Another dial to a peer that has come to us meanwhile, or that has left the list: its failure changes nothing.
+        if matches!(target.state, State::Connected | State::Barred) {
+            return;
+        }
         target.state = State::Due(now + self.jitter.around(target.delay));
-        let limit = if alone && !target.refused { MAX_DELAY_ALONE } else { MAX_DELAY };
+        let limit = if alone && target.met != Met::Refused { MAX_DELAY_ALONE } else { MAX_DELAY };
         target.delay = (target.delay * 2).min(limit);
+    }
+
+    /// A connection ended before the peer had said who it is.
+    pub(crate) fn unmet(&mut self, peer: PeerId, now: Instant, alone: bool) {
+        if let Some(target) = self.targets.get_mut(&peer).filter(|target| target.state != State::Barred) {
+            target.state = State::Dialling;
+            self.failed(peer, now, alone);
+        }
     }
 
     /// The peer, or our own gate, closed the door: knock again, but slowly.
     pub(crate) fn refused(&mut self, peer: PeerId, now: Instant) {
-        if let Some(target) = self.targets.get_mut(&peer) {
-            target.refused = true;
+        if let Some(target) = self.targets.get_mut(&peer).filter(|target| target.state != State::Barred) {
+            target.met = Met::Refused;
             target.delay = target.delay.max(REFUSED_DELAY);
         }
-        self.failed(peer, now, false);
+        self.unmet(peer, now, false);
     }
 
     /// The last peer is gone: nobody waits longer than a lone node does.
     pub(crate) fn hurry(&mut self, now: Instant) {
-        for target in self.targets.values_mut().filter(|target| !target.refused) {
+        for target in self.targets.values_mut().filter(|target| target.met != Met::Refused) {
             target.delay = target.delay.min(MAX_DELAY_ALONE);
             if let State::Due(at) = target.state {
                 target.state = State::Due(at.min(now + target.delay));
@@ -169,9 +193,32 @@ impl Dialer {
         }
     }
 
-    /// Off the list: not dialled again, unless the operator names it.
+    /// The operator ended it: not dialled again by itself.
     pub(crate) fn forget(&mut self, peer: &PeerId) {
         self.targets.remove(peer);
+    }
+
+    /// Its wallet has left the list: its addresses are forgotten, but for those that the operator named.
+    pub(crate) fn bar(&mut self, peer: &PeerId) {
+        match self.targets.get_mut(peer) {
+            Some(target) if target.bootstrap => target.state = State::Barred,
+            _ => self.forget(peer),
+        }
+    }
+
+    /// Lists have changed: who is on them now, and waited for it, is dialled at once.
+    pub(crate) fn admit(&mut self, is_listed: impl Fn(&PeerId) -> bool, now: Instant) {
+        for (peer, target) in &mut self.targets {
+            let waits = match target.state {
+                State::Barred => true,
+                State::Due(_) => target.met == Met::Refused,
+                State::Dialling | State::Connected => false,
+            };
+            if waits && is_listed(peer) {
+                target.state = State::Due(now);
+                target.delay = FIRST_DELAY;
+            }
+        }
     }
 
     pub(crate) fn addresses(&self, peer: &PeerId) -> Option<Vec<Multiaddr>> {
@@ -186,16 +233,15 @@ impl Target {
             bootstrap: false,
             state: State::Due(now),
             delay: FIRST_DELAY,
-            refused: false,
             since: now,
-            met: false,
+            met: Met::Never,
             tried: false,
         }
     }
 
     fn useful(&self, now: Instant) -> bool {
         match self.state {
-            State::Connected | State::Dialling => true,
+            State::Connected | State::Dialling | State::Barred => true,
             State::Due(_) => !self.addresses.is_empty() && now.duration_since(self.since) < FORGET_AFTER,
         }
     }
@@ -210,82 +256,4 @@ impl Target {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    fn address() -> Vec<Multiaddr> {
-        vec!["/ip4/127.0.0.1/tcp/1".parse().expect("a multiaddr")]
-    }
-
-    fn dialer(limit: usize) -> (Dialer, Instant) {
-        (Dialer::new(PeerId::random(), limit, Jitter::seeded(3)), Instant::now())
-    }
-
-    #[test]
-    fn a_whole_list_is_dialled_at_once_but_for_ourselves() {
-        let (mut dialer, now) = dialer(8);
-        let own = dialer.own;
-        let nodes: Vec<_> = (0..5).map(|_| (PeerId::random(), address())).chain([(own, address())]).collect();
-        assert!(dialer.bootstrap(&nodes, now));
-        let due = dialer.due(now);
-        assert_eq!(due.len(), 5);
-        assert!(due.iter().all(|(peer, _)| *peer != own));
-        assert!(!dialer.bootstrap(&[(own, address())], now), "a list of ourselves alone is an empty list");
-    }
-
-    #[test]
-    fn dials_under_way_stay_bounded_for_a_list_of_any_length() {
-        let (mut dialer, now) = dialer(8);
-        let nodes: Vec<_> = (0..1_000).map(|_| (PeerId::random(), address())).collect();
-        dialer.bootstrap(&nodes, now);
-        let first = dialer.due(now);
-        assert_eq!(first.len(), 8);
-        assert!(dialer.due(now).is_empty());
-        dialer.failed(first[0].0, now, true);
-        assert_eq!(dialer.due(now).len(), 1);
-        assert!(!dialer.round_ended());
-    }
-
-    #[test]
-    fn a_lone_node_tries_again_after_a_quarter_second_doubling_to_two() {
-        let (mut dialer, mut now) = dialer(8);
-        let peer = PeerId::random();
-        dialer.bootstrap(&[(peer, address())], now);
-        let mut pauses = Vec::new();
-        for _ in 0..6 {
-            assert_eq!(dialer.due(now).len(), 1);
-            dialer.failed(peer, now, true);
-            let next = dialer.next().expect("another try");
-            pauses.push(next - now);
-            now = next;
-        }
-        for (pause, nominal) in pauses.iter().zip([250, 500, 1_000, 2_000, 2_000, 2_000]) {
-            assert!(*pause >= MS * nominal * 8 / 10 && *pause <= MS * nominal * 12 / 10, "{pauses:?}");
-        }
-    }
-
-    #[test]
-    fn a_lost_peer_is_dialled_at_once_and_a_refusing_one_slowly() {
-        let (mut dialer, now) = dialer(8);
-        let peer = PeerId::random();
-        dialer.identified(peer, address(), now);
-        assert!(dialer.due(now).is_empty());
-        dialer.lost(peer, now);
-        assert_eq!(dialer.due(now).len(), 1);
-        dialer.refused(peer, now);
-        assert!(dialer.due(now + MS * 1_500).is_empty());
-        assert_eq!(dialer.due(now + MS * 2_500).len(), 1);
-    }
-
-    #[test]
-    fn a_forgotten_peer_is_never_dialled() {
-        let (mut dialer, now) = dialer(8);
-        let peer = PeerId::random();
-        dialer.identified(peer, address(), now);
-        dialer.forget(&peer);
-        dialer.lost(peer, now);
-        assert!(dialer.due(now + FORGET_AFTER).is_empty());
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use libp2p::{
 };
 
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Field},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     gate::{Denied, Refusal, Verdict},
     identity::Wallet,
@@ -77,6 +77,7 @@ impl Task {
                 self.hurry(now);
             }
             Command::Cancel { op } => self.ops.cancel(op),
+            Command::Crash => panic!("crashed on request"),
             // The loop takes it before it comes here.
             Command::Close { op, .. } => self.shared.done(op, Value::None),
         }
@@ -103,7 +104,7 @@ impl Task {
         let addresses = if addresses.is_empty() { self.dialer.addresses(&peer).unwrap_or_default() } else { addresses };
         if addresses.is_empty() {
             let text = format!("no address of {peer} is known; dial a multiaddr that ends in /p2p/{peer}");
-            let error = Error::new(ErrorKind::Dial, text).with("peer", peer.to_base58());
+            let error = Error::new(ErrorKind::Dial, text).with("peer_id", peer.to_base58());
             return self.ops.fail(op, error, &self.shared);
         }
         self.check(peer, addresses, Some(op));
@@ -138,8 +139,13 @@ impl Task {
         let options =
             DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing).build();
         match self.swarm.dial(options) {
-            // Somebody else's dial is under way, or the peer came to us: its outcome is ours.
-            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+            Ok(()) => {}
+            // The peer came to us meanwhile; or another dial is under way, whose outcome is this one's.
+            Err(DialError::DialPeerConditionFalse(_)) => {
+                if self.swarm.is_connected(&peer) {
+                    self.dialer.connected(peer, Instant::now());
+                }
+            }
             Err(error) => self.dial_failed(Some(peer), None, &error),
         }
     }
@@ -177,7 +183,7 @@ impl Task {
             (Some(Denial::Gate(reason)), Some(peer)) => not_authorized(peer, reason),
             _ => describe(error),
         };
-        tracing::debug!(peer = peer.map(|peer| peer.to_base58()), error = %told, "a dial failed");
+        tracing::debug!(peer = peer.map(PeerId::to_base58), error = %told, "a dial failed");
         self.ops.dial_failed(peer, connection, &told, &self.shared);
         self.hurry(now);
     }
@@ -196,8 +202,9 @@ impl Task {
 }
 
 fn not_authorized(peer: PeerId, reason: Refusal) -> Error {
-    let text = format!("{peer} was not dialled: {}", sentence(reason));
-    Error::new(ErrorKind::NotAuthorized, text).with("peer", peer.to_base58()).with("reason", reason.as_str())
+    let error = Error::new(ErrorKind::NotAuthorized, format!("no connection to {peer}: {}", sentence(reason)));
+    let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
+    error.with("peer_id", peer.to_base58()).with("wallet", wallet).with("reason", reason.as_str())
 }
 
 const fn sentence(reason: Refusal) -> &'static str {

@@ -32,10 +32,8 @@ impl Task {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result })) => {
-                if let Ok(rtt) = result {
-                    self.peers.answered(&peer, connection, rtt, Instant::now());
-                }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Ok(rtt) })) => {
+                self.peers.answered(&peer, connection, rtt, Instant::now());
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(peer_id, connection_id, &endpoint);
@@ -66,7 +64,13 @@ impl Task {
                     tracing::error!(addresses = shown.join(", "), ?reason, "a listener has closed");
                 }
             }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener reported an error"),
+            // With QUIC also each packet that nobody can read.
+            SwarmEvent::ListenerError { error, .. } => {
+                self.shared.counters.listener_errors.add(1);
+                if let Some(more) = self.listener_errors.pass(Instant::now()) {
+                    tracing::warn!(%error, more, "a listener reported an error");
+                }
+            }
             _ => {}
         }
     }
@@ -110,6 +114,7 @@ impl Task {
             "a peer is connected",
         );
         self.receiver.fresh_connection(&peer.wallet);
+        self.show_peers();
         self.emit(NodeEvent::PeerConnected { peer });
         self.update_views();
         self.ops.identified(peer_id, &self.shared);
@@ -126,22 +131,26 @@ impl Task {
                     _ => DisconnectReason::Closed,
                 });
                 tracing::info!(%peer, %wallet, ?reason, "a peer is gone");
+                self.shared.topics.peer_gone(&peer);
+                self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
                 self.dialer.lost(peer, now);
-                self.shared.topics.peer_gone(&peer);
                 self.update_views();
             }
-            Gone::BeforeIdentify { direction: Direction::Outbound, reason: None, .. } => {
+            Gone::BeforeIdentify { wallet, direction: Direction::Outbound, reason: None } => {
                 let text = format!(
                     "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's"
                 );
                 tracing::info!(%peer, "a peer refused this node: its list probably lacks our wallet");
                 self.refused(peer, "refused-by-peer");
                 self.dialer.refused(peer, now);
-                let error = Error::new(ErrorKind::Dial, text).with("causes", vec!["refused by the peer".to_owned()]);
+                let error = Error::new(ErrorKind::NotAuthorized, text)
+                    .with("peer_id", peer.to_base58())
+                    .with("wallet", wallet.to_string())
+                    .with("reason", "refused-by-peer");
                 self.ops.dial_failed(Some(peer), None, &error, &self.shared);
             }
-            Gone::BeforeIdentify { .. } => self.dialer.failed(peer, now, self.peers.is_empty()),
+            Gone::BeforeIdentify { .. } => self.dialer.unmet(peer, now, self.peers.is_empty()),
         }
         self.ops.gone(&peer, &self.shared);
         self.hurry(now);
@@ -161,7 +170,9 @@ impl Task {
                 count: 1,
             });
         }
-        tracing::debug!(%from, %error, "an incoming connection failed");
+        if let Some(more) = self.incoming_errors.pass(Instant::now()) {
+            tracing::debug!(%from, %error, more, "an incoming connection failed");
+        }
     }
 
     fn on_gossip(&mut self, event: gossipsub::Event) {
@@ -188,9 +199,21 @@ impl Task {
                 self.shared.topics.peer_left(topic.as_str(), &peer_id);
             }
             gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
-                let copies = (failed_messages.priority + failed_messages.non_priority) as u64;
-                self.shared.counters.unsent.add(copies);
-                tracing::warn!(peer = %peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
+                let failed = (failed_messages.priority + failed_messages.non_priority) as u64;
+                let retried = failed.min(self.retried);
+                self.retried -= retried;
+                let copies = failed - retried;
+                if copies > 0 {
+                    self.shared.counters.unsent.add(copies);
+                    tracing::warn!(peer = %peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
+                    let dropped = NodeEvent::MessageDropped {
+                        topic: String::new(),
+                        author: None,
+                        reason: "peer-too-slow",
+                        count: copies,
+                    };
+                    self.emit(dropped);
+                }
             }
             gossipsub::Event::GossipsubNotSupported { peer_id } => {
                 tracing::debug!(peer = %peer_id, "a peer does not speak gossip");

@@ -1,17 +1,23 @@
 //! The network: how connections are made, who may hold one, and the one task that drives all of it.
 
+mod admission;
 pub(crate) mod behaviour;
+mod closing;
 pub(crate) mod commands;
 pub(crate) mod dial;
 mod dialling;
 mod events;
 pub(crate) mod guard;
 pub(crate) mod jitter;
+mod limited;
 mod listen;
 mod merge;
 mod ops;
 mod peers;
+mod publishing;
+mod rounds;
 mod security;
 pub(crate) mod task;
 mod transport;
 pub(crate) mod views;
+mod warmup;

@@ -18,7 +18,6 @@ use futures::{
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
-    gossipsub::{IdentTopic, PublishError, TopicHash},
     swarm::{self, SwarmEvent},
 };
 use tokio::sync::mpsc;
@@ -28,24 +27,25 @@ use crate::{
     config::NodeConfig,
     discovery::bootstrap::Bootstrap,
     error::{Error, ErrorKind},
-    events::{Control, DisconnectReason, NodeEvent, Question, Value},
-    gate::{DatabaseId, Gate, GateEvent, Revocation, Verdict},
+    events::{Control, NodeEvent},
+    gate::{DatabaseId, Gate},
     identity::{SecretKey, Wallet},
     logs,
     pubsub::receive::Receiver,
-    shared::{BootstrapSource, Shared},
+    shared::Shared,
     swarm::{
         behaviour::{Behaviour, BehaviourEvent},
-        commands::{Command, parse_node},
+        commands::Command,
         dial::Dialer,
         dialling::Checked,
         guard::{AddressLimits, Guard},
         jitter::Jitter,
+        limited::Limited,
         listen,
         merge::Merger,
         ops::Ops,
         peers::Peers,
-        transport, views,
+        transport, views, warmup,
     },
 };
 
@@ -53,21 +53,12 @@ pub(super) type NodeSwarm = Swarm<Behaviour>;
 
 /// Links stay up when they are quiet; `swarm/peers.rs` closes the dead ones.
 const IDLE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// Work between two looks at everything else, so that neither publishing nor receiving starves the other.
-const PUBLISH_BUDGET: usize = 32;
-const EVENT_BUDGET: usize = 64;
+pub(super) const EVENT_BUDGET: usize = 64;
 /// The pace of timers while something waits for one, and while nothing does.
 const TICK: Duration = Duration::from_millis(50);
 const IDLE_TICK: Duration = Duration::from_millis(500);
 /// Round trip times come with every ping; the views show them this often.
 const VIEWS_EVERY: Duration = Duration::from_secs(1);
-/// What is in the queues towards the peers gets this long on the wire when a node closes.
-const LINGER: Duration = Duration::from_millis(100);
-const FLUSH: Duration = Duration::from_secs(1);
-const GOODBYE: Duration = Duration::from_millis(500);
-/// One warning about a topic without a subscriber in this time.
-const UNHEARD_EVERY: Duration = Duration::from_secs(60);
-const UNHEARD_TOPICS: usize = 1_024;
 
 pub(super) struct Task {
     pub(super) swarm: NodeSwarm,
@@ -83,14 +74,22 @@ pub(super) struct Task {
     /// Dials that wait for the gate.
     pub(super) checks: FuturesUnordered<BoxFuture<'static, Checked>>,
     /// The host's answer to the question for bootstrap nodes.
-    asked: FuturesUnordered<BoxFuture<'static, Result<Answer, String>>>,
+    pub(super) asked: FuturesUnordered<BoxFuture<'static, Result<Answer, String>>>,
     /// Listeners that have not reported an address yet, and the operation that waits for them.
     pub(super) opening: HashSet<ListenerId>,
     pub(super) start: Option<u64>,
     pub(super) failure: Option<Error>,
-    unheard: HashMap<String, Instant>,
-    published_at: Option<Instant>,
-    tick_at: Instant,
+    pub(super) listener_errors: Limited,
+    pub(super) incoming_errors: Limited,
+    pub(super) unheard: HashMap<String, Instant>,
+    /// Peers whose wallet has left the lists: gossip takes nothing of theirs, whoever passes it on.
+    pub(super) blacklisted: HashSet<PeerId>,
+    pub(super) published_at: Option<Instant>,
+    /// The queues to all peers of a topic are full: publishing goes on after a moment.
+    pub(super) paused_until: Option<Instant>,
+    /// Copies that such queues did not take, and that are tried again: gossip reports them as failed all the same.
+    pub(super) retried: u64,
+    pub(super) tick_at: Instant,
     views_at: Instant,
 }
 
@@ -128,7 +127,7 @@ pub(crate) async fn run(
             () = task.shared.topics.changed() => task.sync_topics(),
             Some(checked) = task.checks.next() => task.on_checked(checked),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
-            () = task.shared.outbox.filled() => task.publish(),
+            () = task.shared.outbox.filled(), if task.paused_until.is_none() => task.publish(),
             event = next_event(&mut task.swarm, &task.shared) => task.on_swarm(event),
             () = tokio::time::sleep_until(task.tick_at.into()) => {}
         }
@@ -139,6 +138,9 @@ pub(crate) async fn run(
             }
         }
         let now = Instant::now();
+        if task.paused_until.is_some_and(|until| until <= now) {
+            task.paused_until = None;
+        }
         if now >= task.tick_at {
             task.tick(now);
         }
@@ -155,7 +157,7 @@ pub(crate) async fn run(
 }
 
 /// The swarm's next event. Messages with a wrong signature are reported by gossip only in its log, within this poll.
-async fn next_event(swarm: &mut NodeSwarm, shared: &Shared) -> SwarmEvent<BehaviourEvent> {
+pub(super) async fn next_event(swarm: &mut NodeSwarm, shared: &Shared) -> SwarmEvent<BehaviourEvent> {
     poll_fn(|cx| {
         logs::take_invalid_messages();
         let event = Pin::new(&mut *swarm).poll_next(cx);
@@ -176,6 +178,9 @@ impl Task {
     fn open(key: &SecretKey, config: NodeConfig, shared: Arc<Shared>, gate: Gate, start: u64) -> Result<Self, Error> {
         let core =
             |error: &dyn std::fmt::Display| Error::new(ErrorKind::Core, format!("the network cannot start: {error}"));
+        if config.listen.quic_port.is_some() {
+            warmup::begin();
+        }
         let identity = key.libp2p();
         let transport =
             transport::build(&identity, &config.listen, &config.connections, gate.clone()).map_err(|e| core(&e))?;
@@ -221,8 +226,13 @@ impl Task {
             opening,
             start: Some(start),
             failure: None,
+            listener_errors: Limited::default(),
+            incoming_errors: Limited::default(),
             unheard: HashMap::new(),
+            blacklisted: HashSet::new(),
             published_at: None,
+            paused_until: None,
+            retried: 0,
             tick_at: now,
             views_at: now,
         })
@@ -253,8 +263,7 @@ impl Task {
         }
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
-            let peers = self.peers.infos();
-            self.shared.views().peers = peers;
+            self.show_peers();
         }
         let soonest = [self.dialer.next(), self.bootstrap.next(), self.merger.next()].into_iter().flatten().min();
         let pause = match soonest {
@@ -270,6 +279,12 @@ impl Task {
         if let Some(event) = self.merger.pass(event, Instant::now()) {
             self.shared.mailbox.offer(Control::Event(event));
         }
+    }
+
+    /// The host may ask for the peers as soon as it hears that they changed: this comes before the event.
+    pub(super) fn show_peers(&self) {
+        let peers = self.peers.infos();
+        self.shared.views().peers = peers;
     }
 
     /// Peers, lists or databases changed: who is ready, and who waited for it.
@@ -304,218 +319,6 @@ impl Task {
             |database, full| topics.peers(full).iter().filter(|peer| counts(gate, peers, database, peer)).count(),
             &self.shared,
         );
-    }
-
-    fn sync_topics(&mut self) {
-        let changes = self.shared.topics.take_changes();
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        for full in changes.subscribe {
-            if let Err(error) = gossip.subscribe(&IdentTopic::new(&full)) {
-                tracing::error!(topic = full, %error, "gossip refused a subscription");
-            }
-        }
-        for full in changes.unsubscribe {
-            gossip.unsubscribe(&IdentTopic::new(full));
-        }
-        if changes.databases {
-            for (peer, topics) in gossip.all_peers() {
-                for topic in topics {
-                    self.shared.topics.peer_joined(topic.as_str(), *peer);
-                }
-            }
-            if !self.shared.topics.databases().is_empty() && self.bootstrap.start() {
-                self.ask_bootstrap();
-            }
-            self.update_views();
-        }
-    }
-
-    fn publish(&mut self) {
-        let (events, writable) = self.shared.outbox.take(PUBLISH_BUDGET);
-        let now = Instant::now();
-        self.published_at = Some(now);
-        for event in events {
-            let size = event.envelope.len() as u64;
-            let topic = TopicHash::from_raw(event.full_topic.clone());
-            match self.swarm.behaviour_mut().gossip.publish(topic, event.envelope) {
-                Ok(_) => {
-                    self.shared.counters.published.add(1);
-                    self.shared.counters.published_bytes.add(size);
-                }
-                Err(PublishError::NoPeersSubscribedToTopic) => self.unheard(event.full_topic, now),
-                Err(PublishError::AllQueuesFull(copies)) => {
-                    self.shared.counters.unsent.add(copies as u64);
-                    let dropped = NodeEvent::MessageDropped {
-                        topic: event.full_topic,
-                        author: Some(*self.swarm.local_peer_id()),
-                        reason: "peers-too-slow",
-                        count: 1,
-                    };
-                    self.emit(dropped);
-                }
-                Err(error) => tracing::error!(topic = event.full_topic, %error, "gossip refused an event"),
-            }
-        }
-        for op in writable {
-            self.shared.done(op, Value::None);
-        }
-    }
-
-    fn unheard(&mut self, full_topic: String, now: Instant) {
-        self.shared.counters.published_unheard.add(1);
-        if self.unheard.get(&full_topic).is_some_and(|last| now.duration_since(*last) < UNHEARD_EVERY) {
-            return;
-        }
-        if self.unheard.len() >= UNHEARD_TOPICS {
-            self.unheard.retain(|_, last| now.duration_since(*last) < UNHEARD_EVERY);
-        }
-        tracing::warn!(topic = full_topic, "published to nobody: no connected peer is subscribed to the topic");
-        if self.unheard.len() < UNHEARD_TOPICS {
-            self.unheard.insert(full_topic, now);
-        }
-    }
-
-    pub(super) fn ask_bootstrap(&mut self) {
-        self.shared.views().bootstrap_attempts = self.bootstrap.attempts();
-        match self.shared.bootstrap_source() {
-            BootstrapSource::List(nodes) => self.on_bootstrap_answer(Ok(Answer::Bootstrap(nodes))),
-            BootstrapSource::Asked => {
-                let ask =
-                    Arc::clone(&self.shared.requests).ask(Question::Bootstrap, self.config.bootstrap.connect_timeout);
-                self.asked.push(ask.boxed());
-            }
-        }
-    }
-
-    fn on_bootstrap_answer(&mut self, answer: Result<Answer, String>) {
-        let now = Instant::now();
-        let nodes: Vec<(PeerId, Vec<Multiaddr>)> = match answer {
-            Ok(Answer::Bootstrap(nodes)) => nodes.iter().filter_map(|node| parse_node(node).ok()).collect(),
-            Ok(Answer::Wallets(_) | Answer::Failed(_)) => Vec::new(),
-            Err(error) => {
-                tracing::warn!(error, "the bootstrap function failed; trying again");
-                Vec::new()
-            }
-        };
-        for (peer, _) in nodes.iter().filter(|(peer, _)| matches!(self.gate.check_now(peer), Verdict::Refuse(_))) {
-            tracing::warn!(%peer, "a bootstrap node is not on the list of wallets: it will not be dialled until it is");
-        }
-        let dialling = self.dialer.bootstrap(&nodes, now);
-        self.bootstrap.answered(dialling, now);
-        self.hurry(now);
-    }
-
-    fn on_gate(&mut self, event: GateEvent) {
-        match event {
-            GateEvent::Refused { peer, wallet, direction, reason } => {
-                self.emit(NodeEvent::PeerRefused {
-                    peer: Some(peer),
-                    wallet,
-                    direction,
-                    reason: reason.as_str(),
-                    count: 1,
-                });
-            }
-            GateEvent::Revoked(wallets) => self.on_revoked(&wallets),
-            GateEvent::Readmitted(wallets) => {
-                for wallet in wallets {
-                    self.swarm.behaviour_mut().gossip.remove_blacklisted_peer(&wallet.peer_id());
-                }
-                self.dialer.hurry(Instant::now());
-                self.update_views();
-            }
-            GateEvent::Changed { database, added, removed, total } => {
-                let database = self.name(database);
-                tracing::info!(database, added, removed, total, "the list of wallets has changed");
-                self.emit(NodeEvent::WalletsChanged { database, added, removed, total });
-                self.update_views();
-            }
-            GateEvent::Failed { database, error, failures, retry_in } => {
-                let database = self.name(database);
-                tracing::warn!(
-                    database,
-                    error,
-                    failures,
-                    retry_in_s = retry_in.as_secs_f64(),
-                    "the registry could not be read"
-                );
-                self.emit(NodeEvent::RegistryFailed { database, error, failures, retry_in });
-            }
-            GateEvent::Stale { database, age } => {
-                let database = self.name(database);
-                tracing::error!(
-                    database,
-                    age_s = age.as_secs(),
-                    "the list of wallets is too old: nobody new is admitted"
-                );
-                self.emit(NodeEvent::RegistryStale { database, age });
-            }
-            GateEvent::NotListed { database } => {
-                let database = self.name(database);
-                tracing::warn!(
-                    database,
-                    "this node's own wallet is not on the list: other nodes will refuse it; register the wallet, or use the key of one that is",
-                );
-            }
-        }
-    }
-
-    /// For people; empty when the database has just been closed.
-    fn name(&self, database: DatabaseId) -> String {
-        self.shared.topics.name(database).unwrap_or_default()
-    }
-
-    fn on_revoked(&mut self, wallets: &[Wallet]) {
-        let close = matches!(self.config.gate.revocation, Revocation::Close);
-        for wallet in wallets {
-            let peer = wallet.peer_id();
-            self.dialer.forget(&peer);
-            self.receiver.forget(wallet);
-            if close {
-                self.peers.closing(&peer, DisconnectReason::Revoked);
-                self.swarm.behaviour_mut().gossip.blacklist_peer(&peer);
-                // `Err` says that it was not connected.
-                let _ = self.swarm.disconnect_peer_id(peer);
-            }
-            self.emit(NodeEvent::WalletRevoked { wallet: *wallet });
-        }
-        self.update_views();
-    }
-
-    /// Sends what is queued, says goodbye, ends.
-    async fn close(mut self, op: u64, until: Instant) -> Result<(), Error> {
-        let start = Instant::now();
-        let until = until.min(start + FLUSH + GOODBYE);
-        let linger =
-            self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
-        while !self.shared.outbox.is_empty() && Instant::now() < until {
-            self.publish();
-            for _ in 0..EVENT_BUDGET {
-                let Some(event) = next_event(&mut self.swarm, &self.shared).now_or_never() else { break };
-                self.on_swarm(event);
-            }
-            tokio::task::yield_now().await;
-        }
-        if linger {
-            self.drive(until.min(Instant::now() + LINGER), |_| false).await;
-        }
-        for peer in self.peers.all() {
-            self.peers.closing(&peer, DisconnectReason::Closed);
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        self.drive(until.min(Instant::now() + GOODBYE), |task| task.peers.is_empty()).await;
-        self.shared.done(op, Value::None);
-        Ok(())
-    }
-
-    /// Lets the swarm work until then, or until it is done.
-    async fn drive(&mut self, until: Instant, done: impl Fn(&Self) -> bool) {
-        while !done(self) {
-            match tokio::time::timeout_at(until.into(), next_event(&mut self.swarm, &self.shared)).await {
-                Ok(event) => self.on_swarm(event),
-                Err(_) => break,
-            }
-        }
     }
 }
 

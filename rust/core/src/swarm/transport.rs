@@ -37,17 +37,15 @@ pub(crate) fn build(
     gate: Gate,
 ) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
-    let quic = match listen.quic_port {
-        None => OptionalTransport::none(),
-        Some(_) => {
-            let mut config = quic::Config::new(key);
-            config.handshake_timeout = inbound;
-            config.keep_alive_interval = QUIC_KEEP_ALIVE;
-            config.max_idle_timeout = QUIC_IDLE_MS;
-            OptionalTransport::some(
-                quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
-            )
-        }
+    let quic = if listen.quic_port.is_some() {
+        let mut config = quic::Config::new(key);
+        config.handshake_timeout = inbound;
+        config.keep_alive_interval = QUIC_KEEP_ALIVE;
+        config.max_idle_timeout = QUIC_IDLE_MS;
+        let transport = quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        OptionalTransport::some(transport)
+    } else {
+        OptionalTransport::none()
     };
     let tcp = match listen.tcp_port {
         None => OptionalTransport::none(),

@@ -1,5 +1,5 @@
 //! A host for real nodes: drains the mailbox, answers questions, waits for conditions with a deadline.
-#![allow(dead_code, reason = "every test file uses its own part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "every test file uses its own part, and a test may panic")]
 
 use std::{
     collections::HashMap,
@@ -15,14 +15,14 @@ use depinmesh_core::{
     config::{BootstrapConfig, ConnectionConfig, ListenConfig, NodeConfig, PubSubConfig, TcpSecurity},
     error::Error,
     events::{Control, NodeEvent, Question, Value},
-    gate::{DatabaseId, Entry, GateConfig, Revocation, WalletSource},
+    gate::{DatabaseId, Entry, GateConfig, Revocation},
     identity::SecretKey,
     node::Node,
     pubsub::{Delivered, topics::Subscription},
 };
 use depinmesh_mailbox::{Drained, Item, Limits, Overflow, Wake};
 
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
 struct Bell {
@@ -37,22 +37,22 @@ impl Wake for Bell {
     }
 }
 
-pub type Wallets = Box<dyn FnMut() -> Result<Vec<Entry>, String> + Send>;
+pub(crate) type Wallets = Box<dyn FnMut() -> Result<Vec<Entry>, String> + Send>;
 
 /// One node and what its host knows of it. Single-threaded: it looks whenever it is asked something.
-pub struct Host {
-    pub key: SecretKey,
-    pub node: Arc<Node>,
+pub(crate) struct Host {
+    pub(crate) key: SecretKey,
+    pub(crate) node: Arc<Node>,
     bell: Arc<Bell>,
     results: HashMap<u64, Result<Value, Error>>,
-    pub events: Vec<NodeEvent>,
-    pub stopped: Option<Option<Error>>,
-    pub wallets: Wallets,
+    pub(crate) events: Vec<NodeEvent>,
+    pub(crate) stopped: Option<Result<(), Error>>,
+    pub(crate) wallets: Wallets,
 }
 
 static OPS: AtomicU64 = AtomicU64::new(1);
 
-pub fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
+pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
     NodeConfig {
         listen: ListenConfig {
             hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
@@ -90,7 +90,7 @@ pub fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
 
 impl Host {
     /// A started node.
-    pub fn start(key: SecretKey, config: NodeConfig) -> Self {
+    pub(crate) fn start(key: SecretKey, config: NodeConfig) -> Self {
         let bell = Arc::new(Bell::default());
         let node = Node::new(key.clone(), config, Arc::clone(&bell) as Arc<dyn Wake>);
         let mut host = Self {
@@ -106,21 +106,16 @@ impl Host {
         host
     }
 
-    pub fn attach(&mut self, name: &str, wallets: &[&Host]) -> DatabaseId {
-        let entries = wallets.iter().map(|host| Entry::Text(host.key.wallet().to_string())).collect();
-        self.node.attach(name, WalletSource::List(entries)).expect("the database opens")
-    }
-
     /// Begins an operation and waits for its end.
-    pub fn run(&mut self, begin: impl FnOnce(&Node, u64)) -> Result<Value, Error> {
+    pub(crate) fn run(&mut self, begin: impl FnOnce(&Node, u64)) -> Result<Value, Error> {
         let op = OPS.fetch_add(1, Ordering::Relaxed);
         begin(&self.node, op);
         self.until("an operation ends", |host| host.results.contains_key(&op));
         self.results.remove(&op).expect("it is there")
     }
 
-    pub fn dial(&mut self, address: &str) -> Result<Value, Error> {
-        let address = address.to_owned();
+    pub(crate) fn dial(&mut self, address: &str) -> Result<Value, Error> {
+        let address = [address.to_owned()];
         self.run(move |node, op| {
             if let Err(error) = node.dial(op, &address, Duration::from_secs(10)) {
                 panic!("the address is refused at the call: {error}");
@@ -129,7 +124,7 @@ impl Host {
     }
 
     /// Waits until it holds, looking at the mailbox meanwhile.
-    pub fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + DEADLINE;
         while !holds(self) {
             assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}; events: {:?}", self.events);
@@ -138,7 +133,7 @@ impl Host {
     }
 
     /// Takes what is in the mailbox, after waiting a moment for something to be there.
-    pub fn look(&mut self, wait: Duration) {
+    pub(crate) fn look(&mut self, wait: Duration) {
         loop {
             match self.node.mailbox().drain(256) {
                 Drained::Items(items) => items.into_iter().for_each(|item| self.take(item)),
@@ -164,18 +159,18 @@ impl Host {
                 self.node.answer_bootstrap(id, Vec::new()).expect("an empty list is a list");
             }
             Item::Control(Control::Event(event)) => self.events.push(event),
-            Item::Control(Control::Stopped(why)) => self.stopped = Some(why),
+            Item::Control(Control::Stopped(why)) => self.stopped = Some(why.map_or(Ok(()), Err)),
             Item::Control(Control::Cancel { .. }) | Item::Ready(_) => {}
         }
     }
 
-    pub fn subscribe(&self, database: DatabaseId, topic: &str) -> Arc<Subscription> {
+    pub(crate) fn subscribe(&self, database: DatabaseId, topic: &str) -> Arc<Subscription> {
         let limits = Limits { items: 10_000, bytes: 64 << 20, overflow: Overflow::DropOldest };
         self.node.subscribe(database, topic, limits).expect("the topic is subscribed")
     }
 
     /// Waits for so many events of a subscription.
-    pub fn receive(&mut self, subscription: &Subscription, n: usize) -> Vec<Arc<Delivered>> {
+    pub(crate) fn receive(&mut self, subscription: &Subscription, n: usize) -> Vec<Arc<Delivered>> {
         let mut events = Vec::new();
         self.until("the events arrive", |_| {
             let _ = subscription.take(1_024, &mut events);
@@ -184,12 +179,12 @@ impl Host {
         events
     }
 
-    pub fn wait_for_peers(&mut self, database: DatabaseId, topic: &str, n: usize) {
+    pub(crate) fn wait_for_peers(&mut self, database: DatabaseId, topic: &str, n: usize) {
         self.run(|node, op| node.wait_for_peers(op, database, topic, n).expect("the topic is a name"))
             .expect("the peers come");
     }
 
-    pub fn close(mut self) {
+    pub(crate) fn close(mut self) {
         self.run(|node, op| node.close(op, Duration::from_secs(5))).expect("a close does not fail");
     }
 }

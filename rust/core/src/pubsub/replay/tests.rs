@@ -212,7 +212,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Next(by) => number += by,
-                Step::Restart(skew) => number = (START + second * SECOND).saturating_add_signed(skew * SECOND as i64),
+                Step::Restart(skew) => number = (START + second * SECOND).saturating_add_signed(skew * SECOND.cast_signed()),
                 Step::Wait(by) => second += by,
                 Step::Reset => scene.reset(),
                 Step::Replay(which) => {

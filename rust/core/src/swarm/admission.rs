@@ -1,0 +1,95 @@
+//! What the gate reports, and what it means for connections, meshes and dials.
+
+use std::time::Instant;
+
+use libp2p::PeerId;
+
+use crate::{
+    events::{DisconnectReason, NodeEvent},
+    gate::{DatabaseId, GateEvent, Revocation, Verdict},
+    identity::Wallet,
+    swarm::task::Task,
+};
+
+impl Task {
+    pub(super) fn on_gate(&mut self, event: GateEvent) {
+        match event {
+            GateEvent::Refused { peer, wallet, direction, reason } => {
+                self.emit(NodeEvent::PeerRefused {
+                    peer: Some(peer),
+                    wallet,
+                    direction,
+                    reason: reason.as_str(),
+                    count: 1,
+                });
+            }
+            GateEvent::Revoked(wallets) => self.on_revoked(&wallets),
+            // Names the whole list when it is the first: who waits to be on it is looked for instead.
+            GateEvent::Readmitted(_) => {
+                let listed = |peer: &PeerId| matches!(self.gate.check_now(peer), Verdict::Admit(_));
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                for peer in self.blacklisted.extract_if(|peer| listed(peer)) {
+                    gossip.remove_blacklisted_peer(&peer);
+                }
+                self.dialer.admit(listed, Instant::now());
+                self.update_views();
+            }
+            GateEvent::Changed { database, added, removed, total } => {
+                let database = self.name(database);
+                tracing::info!(database, added, removed, total, "the list of wallets has changed");
+                self.emit(NodeEvent::WalletsChanged { database, added, removed, total });
+                self.update_views();
+            }
+            GateEvent::Failed { database, error, failures, retry_in } => {
+                let database = self.name(database);
+                tracing::warn!(
+                    database,
+                    error,
+                    failures,
+                    retry_in_s = retry_in.as_secs_f64(),
+                    "the registry could not be read"
+                );
+                self.emit(NodeEvent::RegistryFailed { database, error, failures, retry_in });
+            }
+            GateEvent::Stale { database, age } => {
+                let database = self.name(database);
+                tracing::error!(
+                    database,
+                    age_s = age.as_secs(),
+                    "the list of wallets is too old: nobody new is admitted"
+                );
+                self.emit(NodeEvent::RegistryStale { database, age });
+            }
+            GateEvent::NotListed { database } => {
+                let database = self.name(database);
+                tracing::warn!(
+                    database,
+                    "this node's own wallet is not on the list: other nodes will refuse it; register the wallet, or use the key of one that is",
+                );
+            }
+        }
+    }
+
+    /// For people; empty when the database has just been closed.
+    fn name(&self, database: DatabaseId) -> String {
+        self.shared.topics.name(database).unwrap_or_default()
+    }
+
+    fn on_revoked(&mut self, wallets: &[Wallet]) {
+        let close = matches!(self.config.gate.revocation, Revocation::Close);
+        for wallet in wallets {
+            let peer = wallet.peer_id();
+            self.dialer.bar(&peer);
+            self.receiver.forget(wallet);
+            if close {
+                self.peers.closing(&peer, DisconnectReason::Revoked);
+                self.swarm.behaviour_mut().gossip.blacklist_peer(&peer);
+                self.blacklisted.insert(peer);
+                // `Err` says that it was not connected.
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            self.emit(NodeEvent::WalletRevoked { wallet: *wallet });
+        }
+        self.update_views();
+    }
+}

@@ -1,0 +1,57 @@
+//! The end of a node: what is queued is sent, every peer hears a goodbye.
+
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+
+use crate::{
+    error::Error,
+    events::{DisconnectReason, Value},
+    swarm::task::{EVENT_BUDGET, Task, next_event},
+};
+
+/// What is in the queues towards the peers gets this long on the wire when a node closes.
+const LINGER: Duration = Duration::from_millis(100);
+const FLUSH: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_millis(500);
+
+impl Task {
+    /// Sends what is queued, says goodbye, ends.
+    pub(super) async fn close(mut self, op: u64, until: Instant) -> Result<(), Error> {
+        let start = Instant::now();
+        let until = until.min(start + FLUSH + GOODBYE);
+        let linger =
+            self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
+        while !self.shared.outbox.is_empty() && Instant::now() < until {
+            if self.paused_until.is_none_or(|until| until <= Instant::now()) {
+                self.paused_until = None;
+                self.publish();
+            }
+            for _ in 0..EVENT_BUDGET {
+                let Some(event) = next_event(&mut self.swarm, &self.shared).now_or_never() else { break };
+                self.on_swarm(event);
+            }
+            tokio::task::yield_now().await;
+        }
+        if linger {
+            self.drive(until.min(Instant::now() + LINGER), |_| false).await;
+        }
+        for peer in self.peers.all() {
+            self.peers.closing(&peer, DisconnectReason::Closed);
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        self.drive(until.min(Instant::now() + GOODBYE), |task| task.peers.is_empty()).await;
+        self.shared.done(op, Value::None);
+        Ok(())
+    }
+
+    /// Lets the swarm work until then, or until it is done.
+    async fn drive(&mut self, until: Instant, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            match tokio::time::timeout_at(until.into(), next_event(&mut self.swarm, &self.shared)).await {
+                Ok(event) => self.on_swarm(event),
+                Err(_) => break,
+            }
+        }
+    }
+}

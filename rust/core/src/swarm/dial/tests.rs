@@ -1,0 +1,116 @@
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn address() -> Vec<Multiaddr> {
+    vec!["/ip4/127.0.0.1/tcp/1".parse().expect("a multiaddr")]
+}
+
+fn dialer(limit: usize) -> (Dialer, Instant) {
+    (Dialer::new(PeerId::random(), limit, Jitter::seeded(3)), Instant::now())
+}
+
+#[test]
+fn a_whole_list_is_dialled_at_once_but_for_ourselves() {
+    let (mut dialer, now) = dialer(8);
+    let own = dialer.own;
+    let nodes: Vec<_> = (0..5).map(|_| (PeerId::random(), address())).chain([(own, address())]).collect();
+    assert!(dialer.bootstrap(&nodes, now));
+    let due = dialer.due(now);
+    assert_eq!(due.len(), 5);
+    assert!(due.iter().all(|(peer, _)| *peer != own));
+    assert!(!dialer.bootstrap(&[(own, address())], now), "a list of ourselves alone is an empty list");
+}
+
+#[test]
+fn dials_under_way_stay_bounded_for_a_list_of_any_length() {
+    let (mut dialer, now) = dialer(8);
+    let nodes: Vec<_> = (0..1_000).map(|_| (PeerId::random(), address())).collect();
+    dialer.bootstrap(&nodes, now);
+    let first = dialer.due(now);
+    assert_eq!(first.len(), 8);
+    assert!(dialer.due(now).is_empty());
+    dialer.failed(first[0].0, now, true);
+    assert_eq!(dialer.due(now).len(), 1);
+    assert!(!dialer.round_ended());
+}
+
+#[test]
+fn a_round_goes_on_while_a_connected_node_has_not_said_who_it_is() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.bootstrap(&[(peer, address())], now);
+    assert_eq!(dialer.due(now).len(), 1);
+    dialer.connected(peer, now);
+    assert!(!dialer.round_ended());
+    dialer.failed(peer, now, true);
+    assert!(dialer.round_ended());
+}
+
+#[test]
+fn a_lone_node_tries_again_after_a_quarter_second_doubling_to_two() {
+    let (mut dialer, mut now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.bootstrap(&[(peer, address())], now);
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        assert_eq!(dialer.due(now).len(), 1);
+        dialer.failed(peer, now, true);
+        let next = dialer.next().expect("another try");
+        pauses.push(next - now);
+        now = next;
+    }
+    for (pause, nominal) in pauses.iter().zip([250, 500, 1_000, 2_000, 2_000, 2_000]) {
+        assert!(*pause >= MS * nominal * 8 / 10 && *pause <= MS * nominal * 12 / 10, "{pauses:?}");
+    }
+}
+
+#[test]
+fn a_lost_peer_is_dialled_at_once_and_a_refusing_one_slowly() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.identified(peer, address(), now);
+    assert!(dialer.due(now).is_empty());
+    dialer.lost(peer, now);
+    assert_eq!(dialer.due(now).len(), 1);
+    dialer.refused(peer, now);
+    assert!(dialer.due(now + MS * 1_500).is_empty());
+    assert_eq!(dialer.due(now + MS * 2_500).len(), 1);
+}
+
+#[test]
+fn a_bootstrap_node_off_the_list_is_dialled_when_it_is_back_on_it() {
+    let (mut dialer, now) = dialer(8);
+    let (named, met) = (PeerId::random(), PeerId::random());
+    dialer.bootstrap(&[(named, address())], now);
+    dialer.identified(named, address(), now);
+    dialer.identified(met, address(), now);
+    for peer in [named, met] {
+        dialer.bar(&peer);
+        dialer.lost(peer, now);
+    }
+    assert!(dialer.due(now + FORGET_AFTER).is_empty());
+    dialer.admit(|_| false, now);
+    assert!(dialer.due(now).is_empty());
+    dialer.admit(|_| true, now);
+    assert_eq!(dialer.due(now), [(named, address())], "the addresses of others are forgotten");
+}
+
+#[test]
+fn a_failed_second_dial_leaves_a_connected_peer_alone() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.identified(peer, address(), now);
+    dialer.failed(peer, now, false);
+    assert!(dialer.due(now + FORGET_AFTER).is_empty());
+}
+
+#[test]
+fn a_forgotten_peer_is_never_dialled() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.identified(peer, address(), now);
+    dialer.forget(&peer);
+    dialer.lost(peer, now);
+    assert!(dialer.due(now + FORGET_AFTER).is_empty());
+}

@@ -1,0 +1,46 @@
+//! Rounds of the bootstrap: where the list comes from, and who on it is dialled.
+
+use std::{sync::Arc, time::Instant};
+
+use futures::FutureExt;
+use libp2p::{Multiaddr, PeerId};
+
+use crate::{
+    bridge::requests::Answer,
+    events::Question,
+    gate::Verdict,
+    shared::BootstrapSource,
+    swarm::{commands::parse_node, task::Task},
+};
+
+impl Task {
+    pub(super) fn ask_bootstrap(&mut self) {
+        self.shared.views().bootstrap_attempts = self.bootstrap.attempts();
+        match self.shared.bootstrap_source() {
+            BootstrapSource::List(nodes) => self.on_bootstrap_answer(Ok(Answer::Bootstrap(nodes))),
+            BootstrapSource::Asked => {
+                let ask =
+                    Arc::clone(&self.shared.requests).ask(Question::Bootstrap, self.config.bootstrap.connect_timeout);
+                self.asked.push(ask.boxed());
+            }
+        }
+    }
+
+    pub(super) fn on_bootstrap_answer(&mut self, answer: Result<Answer, String>) {
+        let now = Instant::now();
+        let nodes: Vec<(PeerId, Vec<Multiaddr>)> = match answer {
+            Ok(Answer::Bootstrap(nodes)) => nodes.iter().filter_map(|node| parse_node(node).ok()).collect(),
+            Ok(Answer::Wallets(_) | Answer::Failed(_)) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(error, "the bootstrap function failed; trying again");
+                Vec::new()
+            }
+        };
+        for (peer, _) in nodes.iter().filter(|(peer, _)| matches!(self.gate.check_now(peer), Verdict::Refuse(_))) {
+            tracing::warn!(%peer, "a bootstrap node is not on the list of wallets: it will not be dialled until it is");
+        }
+        let dialling = self.dialer.bootstrap(&nodes, now);
+        self.bootstrap.answered(dialling, now);
+        self.hurry(now);
+    }
+}

@@ -1,0 +1,287 @@
+"""The gate and its registry: who is let in and who is put out, with real nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import threading
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from depinmesh import IdentityError, Keypair, PeerRefused, RegistryError, WalletRevoked, WalletsChanged, connect
+from tests.registries import Registry, guarded, inside, visitor
+from tests.support import alone, eventually, soon
+
+if TYPE_CHECKING:
+    from depinmesh import Wallet
+
+
+def keys(n: int) -> list[Keypair]:
+    return [Keypair.generate() for _ in range(n)]
+
+
+@pytest.mark.parametrize("form", ["list", "plain function", "coroutine function"])
+async def test_a_registry_of_every_form_lets_in_the_listed_and_nobody_else(form: str) -> None:
+    host_key, friend, stranger = keys(3)
+    wallets = [host_key.wallet, friend.wallet]
+
+    async def coroutine_function() -> list[Wallet]:
+        return wallets
+
+    registry = {"list": wallets, "plain function": lambda: wallets, "coroutine function": coroutine_function}[form]
+    async with guarded(registry, host_key) as host:
+        refusals = host.node.events(PeerRefused)
+        async with visitor(host, stranger), visitor(host, friend) as let_in:
+            await eventually(lambda: inside(host, friend) and inside(let_in, host_key))
+            refusal = await soon(anext(refusals))
+            assert (refusal.wallet, refusal.peer_id) == (stranger.wallet, stranger.peer_id)
+            assert (refusal.direction, refusal.reason) == ("inbound", "not-listed")
+            assert inside(host, friend)
+
+
+async def test_a_wallet_listed_a_moment_ago_is_let_in_by_one_read_that_its_dial_causes() -> None:
+    host_key, newcomer = keys(2)
+    registry = Registry([host_key.wallet])
+    async with guarded(registry, host_key) as host:
+        await eventually(lambda: host.node.gate.listed)
+        registry.entries.append(newcomer.wallet)
+        assert not host.node.gate.is_authorized(newcomer.wallet)
+        async with visitor(host, newcomer):
+            await eventually(lambda: inside(host, newcomer))
+        assert len(registry.starts) == 2
+
+
+async def test_a_miss_is_judged_by_a_read_that_starts_after_it() -> None:
+    host_key, newcomer = keys(2)
+    registry = Registry([host_key.wallet])
+    async with guarded(registry, host_key) as host:
+        await eventually(lambda: host.node.gate.listed)
+        registry.gate.clear()
+        reading = asyncio.create_task(host.node.gate.refresh())
+        await eventually(lambda: len(registry.starts) == 2)  # it answers with the list as of now
+        registry.entries.append(newcomer.wallet)
+        async with visitor(host, newcomer, bootstrap={"wait": "none"}) as waiting:
+            # Its handshake is over, and it stands at the gate.
+            await eventually(lambda: waiting.node.status().counters["connections_total"] == 1)
+            assert host.node.status().counters["connections_total"] == 0
+            assert len(registry.starts) == 2
+            registry.gate.set()
+            await soon(reading)
+            await eventually(lambda: inside(host, newcomer))
+            assert len(registry.starts) == 3
+
+
+async def test_many_misses_at_once_share_one_read() -> None:
+    host_key, *newcomers = keys(5)
+    registry = Registry([host_key.wallet])
+    async with guarded(registry, host_key, min_interval=1.0) as host:
+        await eventually(lambda: host.node.gate.listed)
+        registry.entries += [key.wallet for key in newcomers]
+        visits = [asyncio.ensure_future(visitor(host, key)) for key in newcomers]
+        visitors = await soon(asyncio.gather(*visits))
+        await eventually(lambda: inside(host, *newcomers))
+        assert len(registry.starts) == 2
+        await asyncio.gather(*(one.close() for one in visitors))
+
+
+async def test_knocking_strangers_cause_at_most_one_read_a_min_interval() -> None:
+    host_key, *strangers = keys(4)
+    registry = Registry([host_key.wallet])
+    async with guarded(registry, host_key, min_interval=0.5, negative_ttl=0.0) as host:
+        await eventually(lambda: host.node.gate.listed)
+
+        async def knock(key: Keypair) -> None:
+            async with visitor(host, key, bootstrap={"wait": "none"}):
+                await eventually(lambda: len(registry.starts) >= 5)
+
+        await asyncio.gather(*map(knock, strangers))
+        refused = host.node.status().counters["refused_total"]
+    assert refused >= 3
+    assert all(later - earlier >= 0.49 for earlier, later in pairwise(registry.starts))
+
+
+async def test_a_refusal_is_remembered_and_a_refresh_that_lists_the_wallet_ends_it() -> None:
+    host_key, newcomer = keys(2)
+    registry = Registry([host_key.wallet])
+    async with guarded(registry, host_key, negative_ttl=600.0) as host:
+        refusals = host.node.events(PeerRefused)
+        async with visitor(host, newcomer):
+            await soon(anext(refusals))
+            reads = len(registry.starts)
+            await soon(anext(refusals))  # the second knock
+            assert len(registry.starts) == reads
+            registry.entries.append(newcomer.wallet)
+            await host.node.gate.refresh()
+            await eventually(lambda: inside(host, newcomer))
+            assert len(registry.starts) == reads + 1
+
+
+async def test_a_removed_wallet_is_put_out_within_the_refresh_interval_and_a_second_and_can_return() -> None:
+    host_key, friend, other = keys(3)
+    registry = Registry([host_key.wallet, friend.wallet, other.wallet])
+    async with guarded(registry, host_key, refresh_interval=1.0) as host:
+        stream = host.node.events(WalletRevoked, WalletsChanged)
+        async with visitor(host, friend), visitor(host, other):
+            await eventually(lambda: inside(host, friend, other))
+            registry.entries.remove(friend.wallet)
+            removed = time.monotonic()
+            await eventually(lambda: inside(host, other))
+            assert time.monotonic() - removed < 1.0 + 1.0
+            await eventually(lambda: host.node.status().counters["refused_total"] > 0)  # it knocks in vain
+            assert inside(host, other)
+            registry.entries.append(friend.wallet)
+            await eventually(lambda: inside(host, friend, other))
+        seen = [await soon(anext(stream)) for _ in range(4)]
+    changes = [(one.added, one.removed, one.total) for one in seen if isinstance(one, WalletsChanged)]
+    assert changes == [(3, 0, 3), (0, 1, 2), (1, 0, 3)]
+    assert [one.wallet for one in seen if isinstance(one, WalletRevoked)] == [friend.wallet]
+
+
+async def test_a_removed_wallet_stays_inside_when_revocation_is_keep() -> None:
+    host_key, friend = keys(2)
+    registry = Registry([host_key.wallet, friend.wallet])
+    async with guarded(registry, host_key, revocation="keep") as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))
+        registry.entries.remove(friend.wallet)
+        await host.node.gate.refresh()
+        assert not host.node.gate.is_authorized(friend.wallet)
+        await host.node.hang_up(Keypair.generate().peer_id)  # the node has gone through its queue since
+        assert [peer.wallet for peer in host.node.peers()] == [friend.wallet]
+
+
+async def test_the_view_of_the_gate_follows_the_registry() -> None:
+    host_key, friend, stranger = keys(3)
+    registry = Registry([host_key.wallet, friend.wallet])
+    registry.gate.clear()
+    async with guarded(registry, host_key) as host:
+        gate = host.node.gate
+        assert (gate.wallets, gate.age, gate.listed) == ([], None, False)
+        assert not gate.is_authorized(friend.wallet)
+        registry.gate.set()
+        await eventually(lambda: gate.listed)
+        assert set(gate.wallets) == {host_key.wallet, friend.wallet}
+        assert gate.age is not None
+        assert 0 <= gate.age < 10
+        for form in (friend.wallet, friend.peer_id, str(friend.wallet), str(friend.peer_id)):
+            assert gate.is_authorized(form)
+        for form in (stranger.wallet, stranger.peer_id):
+            assert not gate.is_authorized(form)
+        with pytest.raises(IdentityError):
+            gate.is_authorized("neither")
+        age, wait = gate.age, time.monotonic() + 0.05
+        await eventually(lambda: time.monotonic() > wait)
+        assert gate.age > age
+        await gate.refresh()
+        assert gate.age < 0.05
+        registry.fail("no route to the chain")
+        with pytest.raises(RegistryError, match="no route to the chain"):
+            await gate.refresh()
+        assert set(gate.wallets) == {host_key.wallet, friend.wallet}
+
+
+async def test_our_own_wallet_missing_is_a_warning_at_each_read(caplog: pytest.LogCaptureFixture) -> None:
+    host_key, friend = keys(2)
+    registry = Registry([friend.wallet])
+    caplog.set_level(logging.WARNING, "depinmesh")
+
+    def warnings() -> int:
+        return sum("own wallet is not on the list" in record.getMessage() for record in list(caplog.records))
+
+    async with guarded(registry, host_key) as host:
+        await eventually(lambda: host.node.gate.wallets == [friend.wallet])
+        assert not host.node.gate.listed
+        await eventually(lambda: warnings() >= 1)
+        for _ in range(2):
+            before = warnings()
+            await host.node.gate.refresh()
+            await eventually(lambda: warnings() > before)  # noqa: B023  # awaited here
+        registry.entries.append(host_key.wallet)
+        await host.node.gate.refresh()
+        assert host.node.gate.listed
+
+
+async def test_a_registry_function_runs_in_the_context_of_connect() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    host_key, seen = Keypair.generate(), []
+
+    async def on_the_loop() -> list[Wallet]:
+        seen.append(("loop", variable.get()))
+        return [host_key.wallet]
+
+    def in_a_thread() -> list[Wallet]:
+        seen.append(("thread", variable.get()))
+        return [host_key.wallet]
+
+    variable.set("connected")
+    opening = [guarded(registry, host_key) for registry in (on_the_loop, in_a_thread)]
+    variable.set("later")
+    for one in opening:
+        async with one as host:
+            await eventually(lambda: host.node.gate.listed)  # awaited here
+            await host.node.gate.refresh()
+    assert seen == [("loop", "connected")] * 2 + [("thread", "connected")] * 2
+
+
+async def test_a_plain_registry_function_runs_once_at_a_time() -> None:
+    host_key, inside_now, most, calls = Keypair.generate(), 0, 0, 0
+    leave = threading.Event()
+
+    def registry() -> list[Wallet]:
+        nonlocal inside_now, most, calls
+        calls, inside_now = calls + 1, inside_now + 1
+        most = max(most, inside_now)
+        leave.wait(10)
+        inside_now -= 1
+        return [host_key.wallet]
+
+    try:
+        async with guarded(registry, host_key, timeout=0.1, refresh_interval=0.1) as host:
+            with pytest.raises(RegistryError, match="no answer within"):
+                await host.node.gate.refresh()
+            for _ in range(3):  # each is given up, and none begins beside the one that hangs
+                with pytest.raises(RegistryError):
+                    await host.node.gate.refresh()
+            assert (calls, most) == (1, 1)
+            leave.set()
+            await eventually(lambda: calls >= 4 and host.node.gate.listed)
+            assert most == 1
+    finally:
+        leave.set()
+
+
+def random_wallets(n: int) -> list[str]:
+    """Return wallets whose secrets nobody knows: every second number is a point of the curve."""
+    pubkey: Any = pytest.importorskip("solders.pubkey").Pubkey
+    wallets: list[str] = []
+    while len(wallets) < n:
+        drawn = pubkey(os.urandom(32))
+        if drawn.is_on_curve():
+            wallets.append(str(drawn))
+    return wallets
+
+
+@pytest.mark.parametrize("source", ["list", "function"])
+async def test_a_hundred_thousand_wallets_hold_up_the_loop_for_no_more_than_a_moment(source: str) -> None:
+    wallets = random_wallets(100_000)
+    longest, last = 0.0, time.perf_counter()
+
+    async def tick() -> None:
+        nonlocal longest, last
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+
+    ticking = asyncio.create_task(tick())
+    async with connect(**alone(authorized_wallets=wallets if source == "list" else lambda: wallets)) as db:
+        await eventually(lambda: db.node.gate.is_authorized(wallets[-1]))
+        assert all(map(db.node.gate.is_authorized, wallets[::10_000]))
+        assert not db.node.gate.is_authorized(Keypair.generate().wallet)
+    ticking.cancel()
+    assert longest < 3 * 0.05, f"the loop stood still for {longest * 1000:.0f} ms"
