@@ -164,13 +164,14 @@ def first_events(bench: Bench, say: Callable[[str], None]) -> None:
     keys = [Keypair.generate() for _ in range(bench.starts + 1)]
     wallets = [str(key.wallet) for key in keys]
     figure = bench.figure(Figure("start of a process to first event delivered", "ms", must=450, goal=330))
+    cpu = bench.figure(Figure("the same, CPU of the process", "ms"))
     with bench.ours("run_on", keys[0], wallets, "quic", 1) as running:
         address = running.line("listening")["address"]
         for number, key in enumerate(keys[1:]):
             began = monotonic_ns()
             with bench.ours("first_event", key, wallets, "quic", 0, bootstrap=[address], n=number) as starter:
                 ours = (running.line("delivered")["at"] - began) / 1e6
-                starter.wait()
+                cpu.add(starter.line("published")["cpu_ms"])
             one = ("--credit", bench.credit(), "--count", "1", "--warmup", "0")
             with bench.raw("recv", "quic", 1, *one) as receiver:
                 to = receiver.line("listening")["address"]
@@ -272,20 +273,26 @@ def main() -> None:
             Path(folder),
         )
         load, rng = Load(), random.Random(options.seed)
-        for _ in range(options.blocks):
-            pairs(bench, rng, say)
-        for measure in (first_events, dials, imports, idle):
-            measure(bench, say)
-    others = load.others()
+        try:
+            for _ in range(options.blocks):
+                pairs(bench, rng, say)
+            for measure in (first_events, dials, imports, idle):
+                measure(bench, say)
+        finally:  # what there is, also when something failed
+            report(bench, load.others(), options.json)
+
+
+def report(bench: Bench, others: float, file: Path | None) -> None:
+    """Print the table, and add all results to the file."""
     figures = bench.figures.values()
     columns = ("figure", "ours", "raw rust-libp2p", "ours to raw", "must", "goal", "reached")
     show("Loopback, 1 -> 1, 200-byte events: median [min..max]", columns, [figure.cells() for figure in figures])
     print(f"{describe()}; other programs used {others:.0%} of it")
-    if options.json:
+    if file:
         machine: dict[str, object] = {"bench": "network", "machine": describe(), "others": others}
         rows = [{"bench": "network", **figure.as_json()} for figure in figures]
-        with options.json.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in [machine, *bench.lines, *rows])
+        with file.open("a", encoding="utf-8") as opened:
+            opened.writelines(json.dumps(line) + "\n" for line in [machine, *bench.lines, *rows])
 
 
 if __name__ == "__main__":

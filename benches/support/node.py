@@ -13,7 +13,7 @@ import resource
 import struct
 import sys
 from pathlib import Path
-from time import monotonic, monotonic_ns, perf_counter, sleep
+from time import monotonic, monotonic_ns, perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Any
 
 from depinmesh import Node, connect
@@ -196,6 +196,7 @@ async def first_event(spec: Spec) -> None:
     """Start, find the running peer, and publish one event."""
     async with connect(**fields_of(spec)) as database:
         await database.publish(TOPIC, spec["n"], min_peers=1, timeout=STALLED)
+        say("published", cpu_ms=process_time() * 1e3)
 
 
 async def dial(spec: Spec) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
-_END = 3.0
+_END = 10.0  # it takes one second, on a machine that has one
 _FORCED_END = 1.0
 _KEPT_LINES = 20
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from depinmesh.database import Database
     from depinmesh.event import Event
 
-_PATIENCE = 8.0
+_PATIENCE = 10.0
 
 
 class _Role:
@@ -61,11 +61,15 @@ class _Role:
         await db.node.gate.refresh()
         self._lines.report("refreshed")
 
-    async def _count(self, db: Database, at_least: dict[str, int]) -> None:
-        """Report what came, as soon as it is so much of each author, or will not come."""
+    async def _count(self, db: Database, at_least: dict[str, int], refusals: int) -> None:
+        """Report what came, as soon as it is so much of each author and so many refusals, or will not come."""
+
+        def is_enough() -> bool:
+            return self._refused.total() >= refusals and all(self._received[who] >= n for who, n in at_least.items())
+
         try:
             async with asyncio.timeout(_PATIENCE), self._changed:
-                await self._changed.wait_for(lambda: all(self._received[who] >= n for who, n in at_least.items()))
+                await self._changed.wait_for(is_enough)
         except TimeoutError:
             pass  # the numbers say it
         self._lines.report(
@@ -90,6 +94,8 @@ class _Role:
                 self._refused[f"{event.wallet} {event.reason}"] += event.count
             elif isinstance(event, PeerConnected):
                 self._let_in[event.peer.wallet] = event.peer.transport
+            async with self._changed:
+                self._changed.notify_all()
 
 
 async def _main(lines: Lines) -> None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 TOPIC = "presence"
 EACH = 50
 _WITHOUT_QUIC = "cyd"
-_KNOCKING = 1.2
-_PATIENCE = 8.0
+_ATTEMPTS = 5
+"""One at each address: two nodes with two, one with one."""
+_PATIENCE = 10.0
 
 
 class Stage:
@@ -50,14 +51,15 @@ class Stage:
             stranger.tell(key=self._keys["stranger"].to_base58(), topic=TOPIC)
 
             self._say(f"each node sends {EACH} events to the two others")
-            result.alone = await self._counted(1)
+            await self._published()
+            result.alone = Scene(seen=await self._counted(1))
 
             self._say("a stranger knocks, and the nodes go on talking")
-            result.unlisted = await self._visit(stranger, 2, _KNOCKING, wants=None)
+            result.unlisted = await self._visit(stranger, 2, listed=False)
 
             self._say("the control: the stranger's wallet is listed, and it comes again")
             await self._list_everybody()
-            result.listed = await self._visit(stranger, 3, _PATIENCE, wants=len(NODES) * EACH)
+            result.listed = await self._visit(stranger, 3, listed=True)
 
             self._say("ending the processes")
             everybody = [*self._nodes.values(), stranger]
@@ -90,28 +92,35 @@ class Stage:
         for node in self._nodes.values():
             await node.hear("refreshed")
 
-    async def _visit(self, stranger: Child, rounds: int, seconds: float, *, wants: int | None) -> Scene:
-        stranger.tell(nodes=self._entries, seconds=seconds, wants=wants)
+    async def _visit(self, stranger: Child, rounds: int, *, listed: bool) -> Scene:
+        """Let the stranger knock, the nodes talk while it is there, and the stranger leave."""
+        events, ends = (len(NODES) * EACH, 0) if listed else (0, _ATTEMPTS)
+        stranger.tell(nodes=self._entries, seconds=_PATIENCE, events=events, ends=ends)
         await stranger.hear("knocked")
-        others = len(NODES) - 1 if wants is None else len(NODES)
         for node in self._nodes.values():
-            node.tell(do="publish", count=EACH, peers=others)
+            node.tell(do="publish", count=EACH, peers=len(NODES) if listed else len(NODES) - 1)
+        # Listed, it has to be heard; not listed, it must not be, and there is nothing that one could wait for.
+        await self._published()
+        await self._counted(rounds, strange=1 if listed else 0, refusals=1)
+        stranger.tell(do="leave")
         visit = await stranger.hear("visited")
         visit.pop("report")
-        scene = await self._counted(rounds, {"stranger": min(1, visit["events_sent"])})
-        return Scene(seen=scene.seen, **visit)
+        return Scene(seen=await self._counted(rounds), **visit)
 
-    async def _counted(self, rounds: int, more: dict[str, int] | None = None) -> Scene:
-        """Ask for what was seen when each node has what the others sent in so many rounds."""
-        expected = dict.fromkeys(NODES, rounds * EACH) | (more or {})
+    async def _published(self) -> None:
+        for node in self._nodes.values():
+            await node.hear("published")
+
+    async def _counted(self, rounds: int, *, strange: int = 0, refusals: int = 0) -> dict[str, Seen]:
+        """Ask for what was seen when each node has what the others sent in so many rounds, and this of the stranger."""
+        expected = dict.fromkeys(NODES, rounds * EACH) | {"stranger": strange}
         for name, node in self._nodes.items():
             at_least = {str(self._keys[who].wallet): count for who, count in expected.items() if who != name}
-            node.tell(do="count", at_least=at_least)
+            node.tell(do="count", at_least=at_least, refusals=refusals)
         seen: dict[str, Seen] = {}
         for name, node in self._nodes.items():
-            await node.hear("published")
             seen[name] = self._seen(await node.hear("counted"))
-        return Scene(seen=seen)
+        return seen
 
     def _seen(self, report: dict[str, Any]) -> Seen:
         stranger = str(self._keys["stranger"].wallet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import asdict
 
@@ -24,9 +25,10 @@ async def _main(lines: Lines) -> None:
 
 
 async def _visit(
-    lines: Lines, stranger: Stranger, topic: str, nodes: list[str], seconds: float, wants: int | None
+    lines: Lines, stranger: Stranger, topic: str, nodes: list[str], seconds: float, events: int, ends: int
 ) -> Visit:
-    """Knock; with `wants` leave as soon as it has heard so many events and said something itself."""
+    """Knock, and leave when told to, but not before so many events came or so many attempts ended."""
+    leaving = asyncio.ensure_future(lines.command())
     told = False
 
     def enough(visit: Visit) -> bool:
@@ -34,9 +36,13 @@ async def _visit(
         if not told and (visit.ends or visit.identified):
             told = True
             lines.report("knocked")
-        return wants is not None and visit.events_received >= wants and visit.events_sent > 0
+        return leaving.done() and visit.events_received >= events and len(visit.ends) >= ends
 
-    return await stranger.visit(nodes, topic, seconds=seconds, until=enough)
+    visit = await stranger.visit(nodes, topic, seconds=seconds, until=enough)
+    if not told:
+        raise RuntimeError(f"no node has answered within {seconds:g} s")
+    await leaving
+    return visit
 
 
 if __name__ == "__main__":
