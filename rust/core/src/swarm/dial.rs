@@ -88,8 +88,11 @@ impl Dialer {
     /// Every node of the last list has been dialled, and none is under way. One that is connected is so too: it has not
     /// said who it is yet, or the node would be ready, and nobody would ask.
     pub(crate) fn round_ended(&self) -> bool {
-        let is_waiting = |target: &Target| matches!(target.state, State::Due(_));
-        self.targets.values().filter(|target| target.bootstrap).all(|target| target.tried && is_waiting(target))
+        !self.targets.values().filter(|target| target.bootstrap).any(|target| match target.state {
+            State::Due(_) => !target.tried,
+            State::Dialling | State::Connected => true,
+            State::Barred => false,
+        })
     }
 
     /// Those whose time has come, as far as the limit of dials under way allows.

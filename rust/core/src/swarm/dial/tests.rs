@@ -43,8 +43,12 @@ fn a_round_goes_on_while_a_connected_node_has_not_said_who_it_is() {
     assert_eq!(dialer.due(now).len(), 1);
     dialer.connected(peer, now);
     assert!(!dialer.round_ended());
-    dialer.failed(peer, now, true);
+    dialer.unmet(peer, now, true);
     assert!(dialer.round_ended());
+    dialer.bootstrap(&[(peer, address())], now);
+    assert!(!dialer.round_ended());
+    dialer.bar(&peer);
+    assert!(dialer.round_ended(), "nobody waits for a node that has left the list of wallets");
 }
 
 #[test]
