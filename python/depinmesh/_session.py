@@ -74,7 +74,7 @@ class Session:
         if isinstance(source, tuple):
             return self.core.attach(name, await normalise_wallets_async(source))
         database = self.core.attach(name, None)
-        self._registries[database] = getattr(source, "wallets", source)
+        self._registries[database] = _function(source, "wallets")
         return database
 
     async def dial(self, address: BootstrapNode | str, timeout: float) -> PeerId:
@@ -112,7 +112,7 @@ class Session:
 
     async def _bootstrap_nodes(self) -> list[list[str]]:
         source: Any = self._config.bootstrap_nodes
-        function = getattr(source, "bootstrap_nodes", source)
+        function = _function(source, "bootstrap_nodes")
         with self._logged("The bootstrap function failed"):
             nodes = await self._calls.call(function)
             return normalise_nodes(nodes, self._on_wrong_node)
@@ -127,6 +127,12 @@ class Session:
 
     def _on_wrong_node(self, error: ConfigError) -> None:
         self._log.log(logging.WARNING, "A bootstrap node was left out", {"error": str(error)})
+
+
+def _function(source: Any, method: str) -> Any:
+    """Return the method of a provider. A function may have an attribute of that name which is no method."""
+    provider = getattr(source, method, None)
+    return provider if callable(provider) else source
 
 
 @atexit.register

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depinmesh import DialError, Keypair, NotAuthorizedError, PeerConnected, PeerRefused
+from depinmesh import Keypair, NotAuthorizedError, PeerConnected, PeerRefused
 from tests.security.attack import (
     TRANSPORTS,
     address_of,

@@ -50,6 +50,7 @@ async def test_a_wallet_that_is_removed_is_out_within_a_refresh_and_a_second(tra
             await guest.wait("peer-subscribed", topic=topic)
             await guest.publish(topic, envelope(key.peer_id, "before"))
             assert (await events.get(15)).message == "before"
+            await eventually(lambda: [peer.wallet for peer in db.peers()] == [key.wallet])
             assert db.node.gate.is_authorized(key.wallet)
 
             # On both sides of the wire: what the node says happened, and what the other saw.
@@ -87,6 +88,7 @@ async def test_all_connections_of_a_removed_wallet_are_closed() -> None:
             await over_tcp.dial(address_of(db.node, "tcp"), hold_ms=0)
             await over_quic.wait("identified")
             await over_tcp.wait("identified")
+            await eventually(lambda: [peer.wallet for peer in db.peers()] == [key.wallet])
             wallets.remove(key.wallet)
             removed = monotonic()
             await over_quic.wait("closed")
@@ -106,6 +108,7 @@ async def test_a_wallet_that_is_listed_again_gets_in_without_a_restart(transport
                 await guest.wait("peer-subscribed", n=number, topic=topic)
                 await guest.publish(topic, envelope(key.peer_id, number))
                 assert (await events.get(15)).message == number
+                await eventually(lambda: len(db.peers()) == 1)  # an event may arrive before its author is identified
                 wallets.remove(key.wallet)
                 await eventually(lambda: db.peers() == [])
                 refused = await guest.dial(address, hold_ms=5_000)  # and this is remembered, for ten seconds

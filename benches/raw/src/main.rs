@@ -11,7 +11,7 @@
 //! `--size` bytes, `{"id":..,"from_peer":..,"message":{"t":..,"n":..,"pad":..},"timestamp":..}`: `n` counts from 0, `t` is the
 //! instant of `CLOCK_MONOTONIC` in nanoseconds for which the message was scheduled (`time.monotonic_ns()` in Python), 0 when
 //! throughput is measured. Each side prints JSON lines; the last one is its result. Neither result holds the first `--warmup`
-//! messages. `recv` ends after `--count` messages, or when none has come for ten seconds.
+//! messages. `send` says how long its dial took. `recv` ends after `--count` messages, or when none has come for ten seconds.
 //!
 //! # The credit file
 //!

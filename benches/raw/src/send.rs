@@ -8,7 +8,7 @@ use libp2p::{
     gossipsub::{self, IdentTopic, TopicHash},
     swarm::SwarmEvent,
 };
-use serde_json::Map;
+use serde_json::{Map, json};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -78,10 +78,14 @@ impl Sender {
     /// Dials and waits until the receiver is known to listen; earlier messages would go nowhere.
     async fn connect(&mut self, options: &Options) -> Result<()> {
         let address = options.address.clone().ok_or("--address is missing")?;
+        let dialled = Instant::now();
         self.swarm.dial(address)?;
         let subscribed = async {
             loop {
                 match self.swarm.select_next_some().await {
+                    SwarmEvent::ConnectionEstablished { .. } => {
+                        line(&json!({"event": "connected", "ms": dialled.elapsed().as_secs_f64() * 1e3}));
+                    }
                     SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(gossipsub::Event::Subscribed {
                         topic, ..
                     })) if topic == self.topic => return Ok(()),
@@ -123,7 +127,7 @@ impl Sender {
             let room = window.saturating_sub(ahead).min(total - self.sent).min(BATCH);
             if room == 0 {
                 tokio::select! {
-                    event = self.swarm.select_next_some() => check(event)?,
+                    event = self.swarm.select_next_some() => self.check(event)?,
                     _ = look.tick() => {}
                 }
                 continue;
@@ -132,7 +136,7 @@ impl Sender {
                 self.publish(0)?;
             }
             while let Some(event) = self.swarm.select_next_some().now_or_never() {
-                check(event)?;
+                self.check(event)?;
             }
             // The connection's task may have been queued behind this one.
             tokio::task::yield_now().await;
@@ -149,10 +153,23 @@ impl Sender {
                     Some(instant) => self.publish(instant)?,
                     None => break,
                 },
-                event = self.swarm.select_next_some() => check(event)?,
+                event = self.swarm.select_next_some() => self.check(event)?,
             }
         }
         self.as_fast_as_possible(self.sent, 0).await
+    }
+
+    fn check(&self, event: SwarmEvent<BehaviourEvent>) -> Result<()> {
+        match event {
+            // A receiver that has everything ends, and we may hear of that before we look at the credit.
+            SwarmEvent::ConnectionClosed { cause, .. } if self.received() < self.sent => {
+                Err(format!("the connection ended: {cause:?}").into())
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(gossipsub::Event::SlowPeer {
+                failed_messages, ..
+            })) => Err(format!("messages were dropped: {failed_messages:?}").into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -173,14 +190,4 @@ fn schedule(rate: NonZeroU64, length: Duration) -> mpsc::Receiver<u64> {
         }
     });
     receiver
-}
-
-fn check(event: SwarmEvent<BehaviourEvent>) -> Result<()> {
-    match event {
-        SwarmEvent::ConnectionClosed { cause, .. } => Err(format!("the connection ended: {cause:?}").into()),
-        SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(gossipsub::Event::SlowPeer { failed_messages, .. })) => {
-            Err(format!("messages were dropped: {failed_messages:?}").into())
-        }
-        _ => Ok(()),
-    }
 }

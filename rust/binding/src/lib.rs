@@ -18,6 +18,7 @@ mod mailbox;
 mod node;
 mod options;
 mod path;
+mod stranger;
 mod subscription;
 
 use pyo3::prelude::*;
@@ -42,6 +43,7 @@ mod _core {
         identity::{SecretKey, check_wallet, peer_id_of, wallet_bytes, wallet_of},
         logs::{logs_dropped, set_log_level, take_logs, versions},
         node::Node,
+        stranger::Stranger,
         subscription::Subscription,
     };
 

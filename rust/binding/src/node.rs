@@ -101,6 +101,11 @@ impl Node {
         Ok(())
     }
 
+    fn crash(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.get(py)?.crash();
+        Ok(())
+    }
+
     #[pyo3(signature = (request, wallets, /))]
     fn answer_wallets(&self, py: Python<'_>, request: u64, wallets: &Bound<'_, PyList>) -> PyResult<bool> {
         let core = self.core.get(py)?;

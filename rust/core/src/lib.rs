@@ -19,6 +19,7 @@ pub mod node;
 pub mod pubsub;
 mod runtime;
 mod shared;
+pub mod stranger;
 mod swarm;
 
 /// What a bug report needs to know of this build.

@@ -141,6 +141,12 @@ impl Node {
         let _ = self.commands.try_send(Command::Cancel { op });
     }
 
+    /// Makes the network fail as a fault of ours would, so that a program can be tested against it.
+    pub fn crash(&self) {
+        // `Err` says that it has ended, or is so far behind that it has no room for one more wish.
+        let _ = self.commands.try_send(Command::Crash);
+    }
+
     pub fn answer_wallets(&self, request: u64, wallets: Vec<Entry>) -> bool {
         self.shared.requests.answer(request, Answer::Wallets(wallets))
     }

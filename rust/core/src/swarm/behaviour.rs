@@ -57,7 +57,7 @@ impl Behaviour {
 }
 
 /// GossipSub as a Go node runs it; wire.md section 4 has the table and what breaks otherwise.
-fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
+pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
     let PubSubConfig { max_message_size: _, flood_publish } = pubsub;
     let config = ConfigBuilder::default()
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)

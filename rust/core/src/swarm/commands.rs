@@ -11,14 +11,39 @@ use crate::{
 };
 
 pub(crate) enum Command {
-    Dial { op: u64, target: DialTarget, timeout: Duration },
-    HangUp { op: u64, peer: PeerId },
+    Dial {
+        op: u64,
+        target: DialTarget,
+        timeout: Duration,
+    },
+    HangUp {
+        op: u64,
+        peer: PeerId,
+    },
     RetryBootstrap,
-    WaitReady { op: u64, database: Option<DatabaseId> },
-    WaitForPeers { op: u64, database: DatabaseId, full_topic: String, n: usize },
-    WaitFirstRound { op: u64, until: Instant },
-    Cancel { op: u64 },
-    Close { op: u64, until: Instant },
+    WaitReady {
+        op: u64,
+        database: Option<DatabaseId>,
+    },
+    WaitForPeers {
+        op: u64,
+        database: DatabaseId,
+        full_topic: String,
+        n: usize,
+    },
+    WaitFirstRound {
+        op: u64,
+        until: Instant,
+    },
+    Cancel {
+        op: u64,
+    },
+    /// For tests of programs that must live through it.
+    Crash,
+    Close {
+        op: u64,
+        until: Instant,
+    },
 }
 
 /// Whom to dial, as the caller named it.

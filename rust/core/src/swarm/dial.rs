@@ -85,9 +85,14 @@ impl Dialer {
         nodes.iter().any(|(peer, _)| *peer != self.own)
     }
 
-    /// Every node of the last list has been dialled, and none is under way.
+    /// Every node of the last list has been dialled, and none is under way. One that is connected is so too: it has not
+    /// said who it is yet, or the node would be ready, and nobody would ask.
     pub(crate) fn round_ended(&self) -> bool {
-        !self.targets.values().any(|target| target.bootstrap && (!target.tried || target.state == State::Dialling))
+        !self.targets.values().filter(|target| target.bootstrap).any(|target| match target.state {
+            State::Due(_) => !target.tried,
+            State::Dialling | State::Connected => true,
+            State::Barred => false,
+        })
     }
 
     /// Those whose time has come, as far as the limit of dials under way allows.

@@ -77,6 +77,7 @@ impl Task {
                 self.hurry(now);
             }
             Command::Cancel { op } => self.ops.cancel(op),
+            Command::Crash => panic!("crashed on request"),
             // The loop takes it before it comes here.
             Command::Close { op, .. } => self.shared.done(op, Value::None),
         }

@@ -114,6 +114,7 @@ impl Task {
             "a peer is connected",
         );
         self.receiver.fresh_connection(&peer.wallet);
+        self.show_peers();
         self.emit(NodeEvent::PeerConnected { peer });
         self.update_views();
         self.ops.identified(peer_id, &self.shared);
@@ -130,9 +131,10 @@ impl Task {
                     _ => DisconnectReason::Closed,
                 });
                 tracing::info!(%peer, %wallet, ?reason, "a peer is gone");
+                self.shared.topics.peer_gone(&peer);
+                self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
                 self.dialer.lost(peer, now);
-                self.shared.topics.peer_gone(&peer);
                 self.update_views();
             }
             Gone::BeforeIdentify { wallet, direction: Direction::Outbound, reason: None } => {

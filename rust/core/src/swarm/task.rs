@@ -263,8 +263,7 @@ impl Task {
         }
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
-            let peers = self.peers.infos();
-            self.shared.views().peers = peers;
+            self.show_peers();
         }
         let soonest = [self.dialer.next(), self.bootstrap.next(), self.merger.next()].into_iter().flatten().min();
         let pause = match soonest {
@@ -280,6 +279,12 @@ impl Task {
         if let Some(event) = self.merger.pass(event, Instant::now()) {
             self.shared.mailbox.offer(Control::Event(event));
         }
+    }
+
+    /// The host may ask for the peers as soon as it hears that they changed: this comes before the event.
+    pub(super) fn show_peers(&self) {
+        let peers = self.peers.infos();
+        self.shared.views().peers = peers;
     }
 
     /// Peers, lists or databases changed: who is ready, and who waited for it.

@@ -71,7 +71,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 async fn stranger(options: &Options, address: Multiaddr, number: usize) -> Result<Attempt> {
     let mut node = Node::new(Keypair::generate_ed25519(), options, false)?;
     if options.sources > 0 {
-        // A dial leaves from the address that its transport listens on.
+        // A QUIC dial leaves from the address that its transport listens on; TCP takes only the port from it.
         let last = 2 + u8::try_from(number % usize::from(options.sources))?.min(252);
         node.listen(local(&address, Ipv4Addr::new(127, 0, 0, last))).await?;
     }

@@ -36,6 +36,22 @@ fn dials_under_way_stay_bounded_for_a_list_of_any_length() {
 }
 
 #[test]
+fn a_round_goes_on_while_a_connected_node_has_not_said_who_it_is() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.bootstrap(&[(peer, address())], now);
+    assert_eq!(dialer.due(now).len(), 1);
+    dialer.connected(peer, now);
+    assert!(!dialer.round_ended());
+    dialer.unmet(peer, now, true);
+    assert!(dialer.round_ended());
+    dialer.bootstrap(&[(peer, address())], now);
+    assert!(!dialer.round_ended());
+    dialer.bar(&peer);
+    assert!(dialer.round_ended(), "nobody waits for a node that has left the list of wallets");
+}
+
+#[test]
 fn a_lone_node_tries_again_after_a_quarter_second_doubling_to_two() {
     let (mut dialer, mut now) = dialer(8);
     let peer = PeerId::random();

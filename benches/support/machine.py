@@ -1,0 +1,50 @@
+"""What the figures were measured on, and who else was using it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from pathlib import Path
+from time import monotonic
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_IDLE = (3, 4)  # idle and iowait, in the first line of /proc/stat
+
+
+def describe() -> str:
+    """Return the machine in one line."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.machine(),
+    )
+    system = f"{platform.system()} {platform.release().partition('-')[0]}"
+    return f"{os.cpu_count()} cores of {model}, {system}, Python {platform.python_version()}"
+
+
+class Load:
+    """How busy the machine was with anything but this process and its children that have ended."""
+
+    def __init__(self) -> None:
+        self._begun = monotonic(), _busy(), _own()
+
+    def others(self) -> float:
+        """Return the share of the machine that others used since the start."""
+        at, busy, own = self._begun
+        whole = (monotonic() - at) * (os.cpu_count() or 1)
+        return max(0.0, (_busy() - busy - (_own() - own)) / whole)
+
+
+def _busy() -> float:
+    """Processor seconds of the whole machine so far."""
+    times = [int(text) for text in _lines("/proc/stat")[0].split()[1:9]]
+    return sum(time for index, time in enumerate(times) if index not in _IDLE) / _TICK
+
+
+def _own() -> float:
+    uses = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(use.ru_utime + use.ru_stime for use in uses)
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,85 @@
+"""Processes of a bench: started on a core of their own, heard line by line, and ended with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+LONGEST = 120.0  # seconds
+
+
+class Child:
+    """A process that answers in lines of JSON. It is killed at the end of the block, or when it takes too long."""
+
+    def __init__(self, command: Sequence[str], *, core: int | None = None, spec: dict[str, Any] | None = None) -> None:
+        with _on(core):
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("both are pipes")
+        self._out = self._process.stdout
+        self._timer = threading.Timer(LONGEST, self._process.kill)
+        self._timer.daemon = True
+        self._timer.start()
+        if spec is not None:
+            self._process.stdin.write(json.dumps(spec) + "\n")
+            self._process.stdin.flush()
+
+    def line(self, event: str) -> dict[str, Any]:
+        """Return the next line about this; others before it are passed over."""
+        for text in self._out:
+            line: dict[str, Any] = json.loads(text)
+            if line["event"] == event:
+                return line
+            if line["event"] == "failed":
+                raise RuntimeError(f"{self._process.args!r}: {line['error']}")
+        raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()} before it said {event!r}")
+
+    def wait(self) -> None:
+        """Wait until it has ended by itself."""
+        self._process.wait()
+
+    def end(self) -> None:
+        """End it now."""
+        self._process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None and self._process.stdin is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(3)
+        self._process.kill()
+        self._process.communicate()
+        self._timer.cancel()
+
+
+@contextlib.contextmanager
+def _on(core: int | None) -> Iterator[None]:
+    """Let what is started here stay on one core: a child begins with the cores of its parent."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    allowed = sorted(before)
+    os.sched_setaffinity(0, {allowed[core % len(allowed)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def python(*arguments: str) -> list[str]:
+    """Return the command that runs this interpreter."""
+    return [sys.executable, *arguments]

@@ -1,0 +1,75 @@
+"""`depinmesh keygen`: keys of nodes, in the forms that others read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from depinmesh.errors import without_secrets
+from depinmesh.identity import Keypair
+
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_SECRET_LENGTH = 64
+
+
+def run(count: int, form: str, output: str | None) -> int:
+    """Make keys, write them, and say which wallets they have."""
+    keys = [Keypair.generate() for _ in range(count)]
+    text = "".join(f"{_line(key, form, number, count)}\n" for number, key in enumerate(keys, 1))
+    if output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        try:
+            _write_private(Path(output), text)
+        except OSError as error:
+            return _fail(output, error)
+        print(f"wrote {count} {'key' if count == 1 else 'keys'} to {output}", file=sys.stderr)
+    for key in keys:
+        print(f"wallet {key.wallet}", file=sys.stderr)
+    return 0
+
+
+def _line(key: Keypair, form: str, number: int, count: int) -> str:
+    secret = key.to_base58()
+    if form == "json":
+        return json.dumps({"wallet": key.wallet, "peer_id": key.peer_id, "private_key": secret})
+    if form == "env":
+        # One environment holds one key of a name.
+        return f"DEPINMESH_PRIVATE_KEY{f'_{number}' if count > 1 else ''}={secret}"
+    if form == "solana":
+        return json.dumps(list(_bytes(secret)), separators=(",", ":"))
+    return secret
+
+
+def _bytes(secret: str) -> bytes:
+    """Undo Base58, in which alone a secret leaves its key pair."""
+    number = 0
+    for digit in secret:
+        number = number * len(_ALPHABET) + _ALPHABET.index(digit)
+    return number.to_bytes(_SECRET_LENGTH)
+
+
+def _write_private(file: Path, text: str) -> None:
+    # O_EXCL: neither a file nor a link that somebody has put there is followed or overwritten.
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii", newline="\n") as stream:
+            stream.write(text)
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.unlink()  # half of a key is none
+        raise
+
+
+def _fail(output: str, error: OSError) -> int:
+    name = without_secrets(output)
+    if isinstance(error, FileExistsError):
+        reason = "exists already, and a key is never overwritten; choose another name"
+    else:
+        reason = f"cannot be written: {error.strerror}"
+    print(f"depinmesh keygen: {name} {reason}", file=sys.stderr)
+    return 1

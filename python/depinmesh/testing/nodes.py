@@ -1,0 +1,73 @@
+"""Real nodes on loopback, connected to each other."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from depinmesh._tasks import limit
+from depinmesh.connecting import connect
+from depinmesh.events import PeerConnected
+from depinmesh.identity import Keypair
+from depinmesh.testing.registry import MockRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Unpack
+
+    from depinmesh.config import ConfigFields
+    from depinmesh.database import Database
+
+
+@asynccontextmanager
+async def network(
+    n: int,
+    *,
+    quic: bool = True,
+    tcp: bool = True,
+    registry: MockRegistry | None = None,
+    timeout: float = 30.0,
+    **fields: Unpack[ConfigFields],
+) -> AsyncIterator[list[Database]]:
+    """Run `n` nodes on loopback, each with a new key, all listed, and each connected to each when the block begins.
+
+    Args:
+        n: How many.
+        quic: Whether they have QUIC, on any free port; it goes before TCP where they have both.
+        tcp: Whether they have TCP, on any free port.
+        registry: The registry that all of them read; their wallets are added to it. By default a new one.
+        timeout: Seconds until they must be connected; then `MeshTimeoutError`.
+        fields: Any other fields of the configuration of every node, such as `database="rooms"`.
+
+    Raises:
+        ValueError: `fields` has one that differs between the nodes, and is made here.
+    """
+    if made := sorted(fields.keys() & {"private_key", "key_file", "authorized_wallets", "bootstrap_nodes"}):
+        raise ValueError(f"network() itself gives its nodes {' and '.join(made)}")
+    keys = [Keypair.generate() for _ in range(n)]
+    registry = MockRegistry() if registry is None else registry
+    registry.add(*(key.wallet for key in keys))
+    listen = {"hosts": ["127.0.0.1"], "quic_port": 0 if quic else None, "tcp_port": 0 if tcp else None}
+    common: ConfigFields = {"listen": listen, "authorized_wallets": registry, **fields}
+    databases: list[Database] = []
+    entries: list[str] = []
+    try:
+        async with limit(timeout, f"connecting {n} nodes"):
+            for key in keys:
+                # The earlier ones are dialled, so each pair has one link.
+                own: ConfigFields = {**common, "private_key": key, "bootstrap_nodes": list(entries)}
+                db = await connect(**own)
+                databases.append(db)
+                entries += db.node.bootstrap_entries()
+            for db in databases:
+                await _has_peers(db, n - 1)
+        yield databases
+    finally:
+        await asyncio.gather(*(db.close() for db in databases))
+
+
+async def _has_peers(db: Database, n: int) -> None:
+    with db.node.events(PeerConnected) as connected:
+        while len(db.peers()) < n:
+            await anext(connected)

@@ -1,0 +1,230 @@
+"""`depinmesh.testing`, which tests of users stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import depinmesh.testing
+from depinmesh import ConfigError, Keypair, MeshTimeoutError, PeerRefused, RegistryError, connect
+from depinmesh.testing import MockRegistry, Stranger, Visit, network
+from tests.support import alone, eventually, nothing_left, soon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from depinmesh import Database
+
+pytest_plugins = ["pytester"]
+
+
+def entries_of(databases: Iterable[Database]) -> list[str]:
+    return [entry for db in databases for entry in db.node.bootstrap_entries()]
+
+
+async def test_a_network_is_connected_and_leaves_nothing() -> None:
+    async with nothing_left(), network(4, database="rooms") as databases:
+        for db in databases:
+            assert db.name == "rooms"
+            assert {peer.peer_id for peer in db.peers()} == {
+                other.node.peer_id for other in databases if other is not db
+            }
+            assert all("/127.0.0.1/" in address for address in db.node.addresses)
+
+
+async def test_the_first_bootstrap_round_of_a_network_finds_its_peers() -> None:
+    """The gate has the list before the first dial: else a node would refuse its own, and try again later."""
+    for _ in range(10):
+        async with network(3) as databases:
+            assert [db.node.status().bootstrap_attempts for db in databases] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("quic", "tcp", "transport"), [(True, False, "quic"), (False, True, "tcp")])
+async def test_a_network_can_have_one_transport(quic: bool, tcp: bool, transport: str) -> None:
+    async with network(2, quic=quic, tcp=tcp) as databases:
+        for db in databases:
+            assert [peer.transport for peer in db.peers()] == [transport]
+
+
+async def test_a_network_of_one_and_of_none() -> None:
+    async with network(1) as (db,):
+        assert db.peers() == []
+    async with network(0) as databases:
+        assert databases == []
+
+
+async def test_a_network_refuses_what_it_makes_itself() -> None:
+    with pytest.raises(ValueError, match="authorized_wallets"):
+        async with network(2, authorized_wallets=[]):
+            pass
+    with pytest.raises(ConfigError):
+        async with network(2, database=""):
+            pass
+
+
+async def test_a_network_that_does_not_come_about_is_a_timeout_and_leaves_nothing() -> None:
+    registry = MockRegistry()
+    registry.hang()
+    async with nothing_left():
+        with pytest.raises(MeshTimeoutError):
+            async with network(2, registry=registry, timeout=0.3):
+                pass
+
+
+async def test_a_wallet_that_is_removed_from_the_registry_of_a_network_is_out() -> None:
+    registry = MockRegistry()
+    async with network(3, registry=registry) as (one, two, three):
+        registry.remove(three.node.wallet)
+        for db in (one, two):
+            await soon(db.node.gate.refresh())
+        await eventually(lambda: [peer.wallet for peer in one.peers()] == [two.node.wallet])
+        registry.add(three.node.wallet)
+        for db in (one, two):
+            await soon(db.node.gate.refresh())
+        await eventually(lambda: len(one.peers()) == 2)
+
+
+async def test_a_registry_answers_what_it_was_told_and_counts() -> None:
+    registry = MockRegistry(["a"])
+    registry.add("b", "a", "b")
+    assert await registry() == registry.wallets == ["a", "b"]
+    registry.remove("a", "c")
+    assert await registry() == ["b"]
+    registry.set(["x", "x"])
+    assert await registry() == ["x", "x"]
+    assert registry.calls == 3
+
+
+async def test_a_registry_fails_takes_long_and_hangs_until_it_recovers() -> None:
+    registry = MockRegistry(["a"])
+    registry.fail(OSError("no chain"))
+    with pytest.raises(OSError, match="no chain"):
+        await registry()
+    registry.recover()
+    registry.delay(60)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(registry(), 0.01)
+    registry.recover()
+    registry.hang()
+    call = asyncio.create_task(registry())
+    cancelled = asyncio.create_task(registry())
+    done, _ = await asyncio.wait([call, cancelled], timeout=0.05)
+    assert not done
+    cancelled.cancel()
+    with suppress(asyncio.CancelledError):
+        await cancelled
+    thread = threading.Thread(target=registry.recover)
+    thread.start()
+    assert await soon(call) == ["a"]
+    thread.join()
+    assert registry.calls == 4
+
+
+async def test_a_node_meets_the_failure_of_its_registry() -> None:
+    registry = MockRegistry()
+    async with network(2, registry=registry) as (db, _):
+        registry.fail(OSError("no chain"))
+        with pytest.raises(RegistryError, match="no chain"):
+            await soon(db.node.gate.refresh())
+        assert len(db.peers()) == 1
+        registry.recover()
+        await soon(db.node.gate.refresh())
+
+
+async def test_a_function_with_an_attribute_called_wallets_is_a_function() -> None:
+    wallet = Keypair.generate().wallet
+
+    class Registry:
+        wallets = ("not", "these")
+
+        def __call__(self) -> list[str]:
+            return [wallet]
+
+    async with connect(**alone(authorized_wallets=Registry())) as db:
+        await soon(db.node.gate.refresh())
+        assert db.node.gate.wallets == [wallet]
+
+
+async def test_a_stranger_gets_nothing_and_with_the_control_everything() -> None:
+    registry, stranger = MockRegistry(), Stranger()
+    async with nothing_left():
+        async with network(2, registry=registry) as (one, two), two.subscribe("t") as heard:
+            addresses = entries_of((one, two))
+            with one.node.events(PeerRefused) as refusals:
+                knocked: set[str] = set()
+
+                def both_transports(visit: Visit) -> bool:
+                    knocked.update(re.findall("/(udp|tcp)/", " ".join(visit.ends)))
+                    one.publish_nowait("t", "secret")
+                    return knocked == {"udp", "tcp"} and len(visit.ends) > 3
+
+                visit = await stranger.visit(addresses, "t", seconds=10, until=both_transports)
+                assert knocked == {"udp", "tcp"}
+                assert (visit.identified, visit.events_received, visit.events_sent) == (0, 0, 0)
+                assert visit.events_published > 0
+                refusal = await soon(anext(refusals))
+                assert (refusal.wallet, refusal.direction) == (stranger.wallet, "inbound")
+                assert refusal.reason == "not-listed"
+
+            registry.add(stranger.wallet)
+            for db in (one, two):
+                await soon(db.node.gate.refresh())
+
+            async def talk() -> None:
+                await one.wait_for_peers("t", 2, 15)
+                for number in range(20):
+                    await one.publish("t", number)
+
+            talking = asyncio.create_task(talk())
+            visit = await stranger.visit(
+                addresses, "t", seconds=15, until=lambda v: v.events_received >= 20 and v.events_sent > 0
+            )
+            await soon(talking)
+            assert (visit.identified, visit.events_received) == (2, 20)
+            authors = set()
+            while stranger.wallet not in authors:
+                authors.add((await heard.get(15)).wallet)
+            assert authors == {one.node.wallet, stranger.wallet}
+            await eventually(lambda: len(one.peers()) == 1)
+        await eventually(lambda: not [name for name in native_threads() if name.startswith("stranger")])
+
+
+async def test_a_stranger_before_a_shut_door_says_so() -> None:
+    address = f"{Stranger().wallet}@127.0.0.1:-:9"
+    visit = await Stranger().visit([address], "t", seconds=10, until=lambda visit: bool(visit.ends))
+    assert visit.connected == 0
+    assert "could not be reached" in visit.ends[0]
+
+
+async def test_a_cancelled_visit_ends() -> None:
+    async with nothing_left():
+        visit = asyncio.create_task(Stranger().visit([], "t", seconds=60))
+        await asyncio.sleep(0.05)
+        visit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await soon(visit)
+        await eventually(lambda: not [name for name in native_threads() if name.startswith("stranger")])
+
+
+def test_the_recipe_of_the_documentation_works(pytester: pytest.Pytester) -> None:
+    assert depinmesh.testing.__doc__ is not None
+    recipe = re.search(r"\n    import pytest_asyncio\n.*?(?=\n\S)", depinmesh.testing.__doc__, re.DOTALL)
+    assert recipe is not None
+    pytester.makepyfile(test_recipe=re.sub("(?m)^    ", "", recipe[0]))
+    pytester.makeini("[pytest]\nasyncio_mode = auto\n")
+    # In a process of its own: this one has a loop policy and plugins of ours.
+    pytester.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=1)
+
+
+def native_threads() -> list[str]:
+    names = []
+    for comm in Path("/proc/self/task").glob("*/comm"):
+        with suppress(OSError):  # it has just ended
+            names.append(comm.read_text().strip())
+    return names
