@@ -1,6 +1,9 @@
 //! The end of a node: what is queued is sent, every peer hears a goodbye.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 
@@ -41,7 +44,10 @@ impl Task {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         self.drive(until.min(Instant::now() + GOODBYE), |task| task.peers.is_empty()).await;
-        self.shared.done(op, Value::None);
+        let shared = Arc::clone(&self.shared);
+        // The sockets go first: who is told that the node is closed may listen on its ports again.
+        drop(self);
+        shared.done(op, Value::None);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::{
         behaviour::BehaviourEvent,
         guard::Denial,
         listen::is_loopback,
-        peers::{Connection, Gone},
+        peers::{Connection, GHOST_AFTER, Gone},
         task::Task,
     },
 };
@@ -100,6 +100,8 @@ impl Task {
         }
         self.dialer.connected(peer, now);
         self.ops.established(peer, id);
+        // It may be the second one.
+        self.tick_at = self.tick_at.min(now + GHOST_AFTER);
     }
 
     fn on_identify(&mut self, event: identify::Event) {

@@ -1,8 +1,13 @@
 //! Opening the ports: what is taken is an error with its number, a missing IPv6 stack is a warning.
 
-use std::{collections::HashSet, io, net::IpAddr};
+use std::{
+    collections::HashSet,
+    io,
+    net::{IpAddr, TcpListener, UdpSocket},
+    time::{Duration, Instant},
+};
 
-use libp2p::{Multiaddr, TransportError, core::transport::ListenerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, core::transport::ListenerId, multiaddr::Protocol};
 
 use crate::{
     config::ListenConfig,
@@ -10,25 +15,32 @@ use crate::{
     swarm::task::NodeSwarm,
 };
 
+/// A node that was just closed on the same port lets go of it when its last connection has died down.
+const FREE_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// One address to listen on.
+struct Place {
+    host: IpAddr,
+    port: u16,
+    udp: bool,
+}
+
 /// Asks the swarm to listen everywhere that is configured. Each id reports its addresses, or its end, as an event.
-pub(super) fn open(swarm: &mut NodeSwarm, config: &ListenConfig) -> Result<HashSet<ListenerId>, Error> {
+pub(super) async fn open(swarm: &mut NodeSwarm, config: &ListenConfig) -> Result<HashSet<ListenerId>, Error> {
     let mut listeners = HashSet::new();
     let mut missing = None;
-    for host in &config.hosts {
-        for (address, port) in addresses(*host, config) {
-            match swarm.listen_on(address.clone()) {
-                Ok(id) => {
-                    listeners.insert(id);
-                }
-                Err(error) => {
-                    let failure = describe(&address, port, &error);
-                    if !(host.is_ipv6() && is_missing_stack(&error)) {
-                        return Err(failure);
-                    }
-                    tracing::warn!(%address, "this machine has no IPv6: not listening there");
-                    missing = Some(failure);
-                }
+    let until = Instant::now() + FREE_WITHIN;
+    for place in places(config) {
+        match place.listen(swarm, until).await {
+            Ok(id) => {
+                listeners.insert(id);
             }
+            Err(cause) if place.host.is_ipv6() && is_missing_stack(&cause) => {
+                tracing::warn!(address = %place.address(), "this machine has no IPv6: not listening there");
+                missing = Some(place.failure(&cause));
+            }
+            Err(cause) => return Err(place.failure(&cause)),
         }
     }
     match missing {
@@ -37,48 +49,62 @@ pub(super) fn open(swarm: &mut NodeSwarm, config: &ListenConfig) -> Result<HashS
     }
 }
 
-fn addresses(host: IpAddr, config: &ListenConfig) -> Vec<(Multiaddr, u16)> {
-    let base = Multiaddr::from(host);
-    let quic = config.quic_port.map(|port| (base.clone().with(Protocol::Udp(port)).with(Protocol::QuicV1), port));
-    let tcp = config.tcp_port.map(|port| (base.with(Protocol::Tcp(port)), port));
-    quic.into_iter().chain(tcp).collect()
+fn places(config: &ListenConfig) -> Vec<Place> {
+    let of = |host: &IpAddr| {
+        let quic = config.quic_port.map(|port| Place { host: *host, port, udp: true });
+        let tcp = config.tcp_port.map(|port| Place { host: *host, port, udp: false });
+        quic.into_iter().chain(tcp)
+    };
+    config.hosts.iter().flat_map(of).collect()
 }
 
-fn describe(address: &Multiaddr, port: u16, error: &TransportError<io::Error>) -> Error {
-    let cause = io_cause(error);
-    let remedy = match cause.as_ref().map(|(kind, _)| *kind) {
-        Some(io::ErrorKind::AddrInUse) => "the port is taken; end the other program, or choose another port",
-        Some(io::ErrorKind::PermissionDenied) => {
-            "not permitted; ports below 1024 need a privilege, choose a higher one"
+impl Place {
+    fn address(&self) -> Multiaddr {
+        let base = Multiaddr::from(self.host);
+        if self.udp {
+            base.with(Protocol::Udp(self.port)).with(Protocol::QuicV1)
+        } else {
+            base.with(Protocol::Tcp(self.port))
         }
-        Some(io::ErrorKind::AddrNotAvailable) => "this machine has no such address; check listen.hosts",
-        _ => "the address cannot be listened on",
-    };
-    Error::new(ErrorKind::Listen, format!("cannot listen on {address}: {remedy} ({error})"))
-        .with("address", address.to_string())
-        .with("port", usize::from(port))
+    }
+
+    async fn listen(&self, swarm: &mut NodeSwarm, until: Instant) -> Result<ListenerId, io::Error> {
+        loop {
+            let error = match swarm.listen_on(self.address()) {
+                Ok(id) => return Ok(id),
+                Err(error) => error,
+            };
+            let cause = self.cause().unwrap_or_else(|| io::Error::other(error));
+            if cause.kind() != io::ErrorKind::AddrInUse || self.port == 0 || Instant::now() >= until {
+                return Err(cause);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What the operating system says to the same wish. The transports wrap its error out of sight.
+    fn cause(&self) -> Option<io::Error> {
+        let place = (self.host, self.port);
+        if self.udp { UdpSocket::bind(place).err() } else { TcpListener::bind(place).err() }
+    }
+
+    fn failure(&self, cause: &io::Error) -> Error {
+        let remedy = match cause.kind() {
+            io::ErrorKind::AddrInUse => "the port is taken; end the other program, or choose another port",
+            io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need a privilege, choose a higher one",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address; check listen.hosts",
+            _ => "the address cannot be listened on",
+        };
+        Error::new(ErrorKind::Listen, format!("cannot listen on {}: {remedy} ({cause})", self.address()))
+            .with("address", self.address().to_string())
+            .with("port", usize::from(self.port))
+    }
 }
 
 /// IPv6 that is compiled out or disabled, by the numbers of Linux, macOS and Windows.
-fn is_missing_stack(error: &TransportError<io::Error>) -> bool {
-    matches!(io_cause(error), Some((_, Some(97 | 47 | 10_047))))
-        || matches!(io_cause(error), Some((io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported, _)))
-}
-
-/// The operating system's own error below the wrappers of the transports.
-fn io_cause(error: &TransportError<io::Error>) -> Option<(io::ErrorKind, Option<i32>)> {
-    let TransportError::Other(outer) = error else { return None };
-    let mut found = outer.raw_os_error().map(|number| (outer.kind(), Some(number)));
-    let mut next = outer.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    while let Some(error) = next {
-        if let Some(inner) = error.downcast_ref::<io::Error>() {
-            found = Some((inner.kind(), inner.raw_os_error()));
-            next = inner.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-        } else {
-            next = error.source();
-        }
-    }
-    found
+fn is_missing_stack(cause: &io::Error) -> bool {
+    matches!(cause.raw_os_error(), Some(97 | 47 | 10_047))
+        || matches!(cause.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
 }
 
 /// An address that others should not be told of, unless the whole node lives on loopback.

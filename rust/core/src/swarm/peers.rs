@@ -14,6 +14,10 @@ use crate::{
     swarm::behaviour::PING_LIMIT,
 };
 
+/// How identify names nodes of this library.
+const OWN_AGENT: &str = "depinmesh/";
+pub(crate) const GHOST_AFTER: Duration = Duration::from_millis(100);
+
 pub(crate) struct Connection {
     id: ConnectionId,
     address: Multiaddr,
@@ -150,6 +154,24 @@ impl Peers {
             }
         }
         overdue
+    }
+
+    /// What a restart leaves behind: a peer of this library dials only when it has no connection, so when it has dialled
+    /// twice, the older connection is dead on its side. Gossip would go on to use it until it times out.
+    pub(crate) fn ghosts(&self, now: Instant) -> Vec<ConnectionId> {
+        let mut ghosts = Vec::new();
+        for entry in self.0.values().filter(|entry| entry.agent.starts_with(OWN_AGENT)) {
+            let mut dialled = entry.connections.iter().filter(|connection| connection.direction == Direction::Inbound);
+            let newest = dialled.clone().max_by_key(|connection| connection.since);
+            // A peer that reaches us over two transports at once ends one of the connections itself, within moments.
+            if let Some(newest) = newest
+                && newest.identified
+                && now.duration_since(newest.since) >= GHOST_AFTER
+            {
+                ghosts.extend(dialled.by_ref().filter(|other| other.id != newest.id).map(|other| other.id));
+            }
+        }
+        ghosts
     }
 
     pub(crate) fn closing(&mut self, peer: &PeerId, reason: DisconnectReason) {

@@ -106,7 +106,7 @@ pub(crate) async fn run(
     if shared.gate.set(gate.clone()).is_err() {
         return Err(Error::new(ErrorKind::Core, "a node is started once"));
     }
-    let mut task = match Task::open(&key, config, Arc::clone(&shared), gate, start) {
+    let mut task = match Task::open(&key, config, Arc::clone(&shared), gate, start).await {
         Ok(task) => task,
         Err(error) => {
             shared.failed(start, error);
@@ -175,7 +175,13 @@ pub(super) async fn next_event(swarm: &mut NodeSwarm, shared: &Shared) -> SwarmE
 }
 
 impl Task {
-    fn open(key: &SecretKey, config: NodeConfig, shared: Arc<Shared>, gate: Gate, start: u64) -> Result<Self, Error> {
+    async fn open(
+        key: &SecretKey,
+        config: NodeConfig,
+        shared: Arc<Shared>,
+        gate: Gate,
+        start: u64,
+    ) -> Result<Self, Error> {
         let core =
             |error: &dyn std::fmt::Display| Error::new(ErrorKind::Core, format!("the network cannot start: {error}"));
         if config.listen.quic_port.is_some() {
@@ -203,7 +209,7 @@ impl Task {
         for address in announce {
             swarm.add_external_address(address);
         }
-        let opening = listen::open(&mut swarm, &config.listen)?;
+        let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
         Ok(Self {
             dialer: Dialer::new(key.peer_id(), usize::from(config.connections.dial_concurrency), Jitter::random()),
@@ -245,7 +251,7 @@ impl Task {
 
     fn tick(&mut self, now: Instant) {
         let overdue = self.peers.overdue(now, self.config.connections.handshake_timeout);
-        for connection in overdue {
+        for connection in overdue.into_iter().chain(self.peers.ghosts(now)) {
             self.swarm.close_connection(connection);
         }
         if self.bootstrap.is_dialling() && self.dialer.round_ended() {
