@@ -1,4 +1,4 @@
-//! What a node is told at its start. Plain data: the host language has validated it (design: Python owns configuration).
+//! What a node is told at its start. Plain data, which the host language has validated.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct ListenConfig {
     pub announce: Vec<String>,
 }
 
-/// How a node finds its first peers again (wire.md section 7, design rule 20).
+/// How a node finds its first peers again (docs/wire.md section 7).
 #[derive(Clone, Debug)]
 pub struct BootstrapConfig {
     pub connect_timeout: Duration,

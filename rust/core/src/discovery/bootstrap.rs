@@ -1,4 +1,4 @@
-//! When to ask for bootstrap nodes (wire.md section 7, the column "ours"). Pure: the caller brings the time.
+//! When to ask for bootstrap nodes (docs/wire.md section 7). Pure: the caller brings the time.
 //!
 //! ```text
 //! idle --start--> asking --answer--> dialling --all failed--> waiting --retry_interval--> asking

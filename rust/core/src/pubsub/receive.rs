@@ -145,7 +145,7 @@ impl Receiver {
         })
     }
 
-    /// The author, if this database lists its wallet (design rule 10).
+    /// The author, if this database lists its wallet.
     fn author(&mut self, peer: PeerId, route: &Route) -> Option<Arc<Author>> {
         let author = match self.authors.get(&peer) {
             Some(author) => Arc::clone(author),

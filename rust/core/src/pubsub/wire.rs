@@ -1,4 +1,4 @@
-//! The numbers of wire.md section 4: what fits on the wire, and what a name may be.
+//! The numbers of docs/wire.md section 4: what fits on the wire, and what a name may be.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) const fn hello_bytes(full_topic: &str) -> usize {
     full_topic.len() + HELLO_OVERHEAD
 }
 
-/// Refuses the subscription that would make that message too large to be read (design rule 19).
+/// Refuses the subscription that would make that message too large to be read.
 pub(crate) fn check_hello(subscribed: usize, full_topic: &str) -> Result<(), Error> {
     if subscribed + hello_bytes(full_topic) < MAX_HELLO {
         return Ok(());
@@ -66,7 +66,7 @@ pub(crate) fn check_hello(subscribed: usize, full_topic: &str) -> Result<(), Err
     .with("topic", full_topic))
 }
 
-/// Refuses what would damage the link (design rule 19): a message above the limit ends gossip with a Go peer.
+/// Refuses what would damage the link: a message above the limit ends gossip with a Go peer.
 pub(crate) fn check_size(envelope: usize, full_topic: &str, configured: usize) -> Result<(), Error> {
     let limit = configured.min(MAX_PAYLOAD.saturating_sub(full_topic.len()));
     if envelope <= limit {

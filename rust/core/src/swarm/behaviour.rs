@@ -16,7 +16,7 @@ use libp2p::{
 
 use crate::{config::PubSubConfig, pubsub::wire, swarm::guard::Guard};
 
-/// Design rule 20: a ping every 2 s. The library's own failure report comes later than our limit, so `swarm/peers.rs`
+/// docs/wire.md section 7. The library's own failure report comes later than our limit, so `swarm/peers.rs`
 /// closes connections by the time of the last success.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PING_LIMIT: Duration = Duration::from_secs(8);
@@ -56,7 +56,7 @@ impl Behaviour {
     }
 }
 
-/// GossipSub as a Go node runs it; wire.md section 4 has the table and what breaks otherwise.
+/// GossipSub as a Go node runs it; docs/wire.md section 4 has the table.
 pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
     let PubSubConfig { max_message_size: _, flood_publish } = pubsub;
     let config = ConfigBuilder::default()

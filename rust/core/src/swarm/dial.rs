@@ -1,4 +1,4 @@
-//! Whom to dial, and when: bootstrap nodes and former peers, by design rule 20. Pure: the caller brings the time.
+//! Whom to dial, and when: bootstrap nodes and former peers (docs/wire.md section 7). Pure: the caller brings the time.
 
 use std::{
     collections::HashMap,

@@ -134,7 +134,7 @@ impl Task {
         }
     }
 
-    /// By peer id, and only when there is no connection and no dial (wire.md section 6): else there would be two.
+    /// By peer id, and only when there is no connection and no dial (docs/wire.md section 6): else there would be two.
     fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
         let options =
             DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing).build();

@@ -1,7 +1,7 @@
 //! The first behaviour of the swarm: nothing behind it hears of a connection that it denies.
 //!
 //! The gate in the transport is the authority; this is the second look, in the same turn in which the swarm takes the
-//! connection, so that a revocation between the two is not missed (design rule 8). It must stay the first field of the
+//! connection, so that a revocation between the two is not missed. It must stay the first field of the
 //! behaviour: later ones change their state before a denial and never hear of it.
 
 use std::{

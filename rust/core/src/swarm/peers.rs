@@ -192,7 +192,7 @@ impl Peers {
         self.0.keys().copied().collect()
     }
 
-    /// The peers that count as connected (design rule 17).
+    /// The peers that count as connected (docs/wire.md section 6).
     pub(crate) fn infos(&self) -> Vec<PeerInfo> {
         self.0.iter().filter_map(|(peer, entry)| entry.info(*peer)).collect()
     }

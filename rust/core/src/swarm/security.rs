@@ -1,4 +1,4 @@
-//! Noise and TLS side by side on TCP, Noise first (wire.md section 6).
+//! Noise and TLS side by side on TCP, Noise first (docs/wire.md section 6).
 //!
 //! libp2p's own combination of two security upgrades is private to its builder, and core's public one gives
 //! `Either<(PeerId, A), (PeerId, B)>`, which `authenticate` does not take.

@@ -23,10 +23,10 @@ use crate::{
     swarm::security::Security,
 };
 
-/// A stranger has this long to prove an identity (design: a connection that shows none within 3 s is cut).
+/// A stranger has this long to prove an identity (docs/wire.md section 6).
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// QUIC notices a dead path by itself: design rule 20.
+/// QUIC notices a dead path by itself (docs/wire.md section 7).
 const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(2);
 const QUIC_IDLE_MS: u32 = 6_000;
 
