@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from depinmesh import ClosedError, CoreError, NodeState, PeerConnected, PeerDisconnected
+from depinmesh import ClosedError, CoreError, NodeState, PeerDisconnected, WalletRevoked
 from depinmesh.testing import crash, network
 from tests.support import eventually, nothing_left, soon, state_of
 
@@ -24,7 +24,7 @@ async def test_a_panic_fails_the_node_within_a_second_and_every_await_with_it() 
             for wait in (
                 subscription.get(),
                 anext(iterated),
-                anext(node.events(PeerConnected)),
+                anext(node.events(WalletRevoked)),
                 db.wait_for_peers("t", 5),
                 db.publish("t", 1, min_peers=5),
                 node.dial("/ip4/127.0.0.1/udp/9/quic-v1"),
