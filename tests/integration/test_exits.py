@@ -25,7 +25,6 @@ WAYS = {
     "daemon thread": 0,
     "thread": 0,
     "fork": 0,
-    "fork and a new node": 0,
 }
 FORGOTTEN = {"exception", "sys.exit unclosed", "never closed"}
 """Those whose node is collected unclosed; what a daemon thread refers to never is."""

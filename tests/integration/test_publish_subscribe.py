@@ -303,6 +303,7 @@ async def test_wait_for_peers_ends_in_a_timeout(pair: Pair) -> None:
 
 
 async def test_wait_ready_returns_at_once_when_a_peer_is_there(pair: Pair) -> None:
+    await eventually(lambda: pair[0].is_ready and pair[0].node.is_ready)
     await pair[0].wait_ready(0)
     await pair[0].node.wait_ready(0)
 

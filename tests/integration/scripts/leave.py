@@ -99,10 +99,6 @@ def refused(db: Database) -> None:
     raise AssertionError("the child could use its parent's node")
 
 
-def anew(_: Database) -> None:
-    asyncio.run(normal())
-
-
 def run(main: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
     return lambda: asyncio.run(main())
 
@@ -116,7 +112,6 @@ WAYS: dict[str, Callable[[], None]] = {
     "daemon thread": in_thread,
     "thread": thread_closed,
     "fork": lambda: fork(refused),
-    "fork and a new node": lambda: fork(anew),
 }
 
 if __name__ == "__main__":
