@@ -10,13 +10,11 @@ import pytest
 from depinmesh import (
     ClosedError,
     ConfigError,
-    CoreError,
     Keypair,
     ListenError,
     MeshTimeoutError,
     Node,
     NodeState,
-    PeerConnected,
     connect,
 )
 from tests.support import alone, fields_of, mesh_of, nothing_left, soon, state_of
@@ -220,28 +218,3 @@ async def test_close_ends_what_is_awaited() -> None:
     for wait in waits:
         with pytest.raises(ClosedError):
             await soon(wait)
-
-
-async def test_a_failure_of_the_core_is_told_to_all_who_wait() -> None:
-    db = await connect(**alone())
-    subscription, stream = await db.subscribe("t"), db.node.events(PeerConnected)
-    waits = [
-        asyncio.create_task(wait)
-        for wait in (db.wait_ready(), db.wait_for_peers("t"), anext(subscription), subscription.get(), anext(stream))
-    ]
-    await asyncio.sleep(0.01)
-    db.node._session.core.abort()  # type: ignore[union-attr]  # it ends without a word, as after a panic
-    for wait in waits:
-        with pytest.raises(CoreError):
-            await soon(wait)
-    assert state_of(db.node) is NodeState.FAILED
-    with pytest.raises(CoreError):
-        await db.publish("t", 1)
-    with pytest.raises(CoreError):
-        db.publish_nowait("t", 1)
-    with pytest.raises(CoreError):
-        await subscription.get()
-    await soon(db.close())
-    assert state_of(db.node) is NodeState.CLOSED
-    async with connect(**alone()):  # the process can go on
-        pass
