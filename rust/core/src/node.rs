@@ -294,11 +294,8 @@ impl Node {
     }
 
     pub fn is_ready(&self, database: Option<DatabaseId>) -> bool {
-        let views = self.shared.views();
-        match database {
-            None => views.ready,
-            Some(database) => views.ready_databases.get(&database).copied().unwrap_or(false),
-        }
+        // As `peers` sees it, or one of the two would be ahead of the other for a moment.
+        !self.peers(database).is_empty()
     }
 
     /// `None` before the start.
