@@ -82,8 +82,7 @@ test-loom: ## every interleaving of the mailbox, by loom
 .PHONY: test-python
 test-python: build ## unit, integration and fast security tests in Python
 	cargo build --locked -p depinmesh-attacker
-	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security tests/typing) \
-	|| { echo 'AGAIN, ALONE: what failed above. Each is a fault to be found'; $(bin)/pytest --last-failed --last-failed-no-failures none -m 'not slow' $(wildcard tests/unit tests/integration tests/security tests/typing); }
+	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security tests/typing)
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with
 # an extension that has BridgeBench.

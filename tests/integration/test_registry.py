@@ -265,29 +265,31 @@ def random_wallets(n: int) -> list[str]:
     return wallets
 
 
-async def longest_stall(source: Any, last: str) -> float:
-    """Return for how many seconds the loop stood still while a node took its wallets."""
-    longest = 0.0
+async def longest_turns(source: Any, last: str) -> tuple[float, float]:
+    """Return the longest turn of the loop while a node took its wallets: on the clock, and as work of its thread."""
+    clock = work = 0.0
 
     async def tick() -> None:
-        nonlocal longest
-        before = time.perf_counter()
+        nonlocal clock, work
+        before = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+            after = time.perf_counter(), time.thread_time()
+            clock, work = max(clock, after[0] - before[0]), max(work, after[1] - before[1])
+            before = after
 
     ticking = asyncio.create_task(tick())
     async with connect(**alone(authorized_wallets=source)) as db:
         await eventually(lambda: db.node.gate.is_authorized(last))
         assert not db.node.gate.is_authorized(Keypair.generate().wallet)
     ticking.cancel()
-    return longest
+    return clock, work
 
 
 @pytest.mark.parametrize("form", ["list", "function"])
 async def test_a_hundred_thousand_wallets_hold_up_the_loop_for_no_more_than_a_moment(form: str) -> None:
     wallets = random_wallets(100_000)
-    # The best of three, as other processes hold it up too, but not each time.
-    stalls = [await longest_stall(wallets if form == "list" else lambda: wallets, wallets[-1]) for _ in range(3)]
-    print(f"the loop stood still for {[round(stall * 1000) for stall in stalls]} ms")
-    assert min(stalls) < 3 * 0.05
+    clock, work = await longest_turns(wallets if form == "list" else lambda: wallets, wallets[-1])
+    # Other processes stretch the clock, not the work; the clock would show a loop that waits for a lock.
+    assert work < 3 * 0.05
+    assert clock < 1.0
