@@ -130,6 +130,24 @@ async def test_an_async_handler_that_raises_does_not_end_the_subscription(pair: 
     await eventually(lambda: handler_errors(pair[1]) == 5)
 
 
+async def test_a_handler_that_raises_on_every_second_event_loses_none(pair: Pair) -> None:
+    sender, receiver = pair
+    seen: list[Any] = []
+
+    async def handler(event: Event) -> None:
+        await asyncio.sleep(0)
+        seen.append(event.message)
+        if event.message % 2:
+            raise ValueError(event.message)
+
+    subscription = await receiver.subscribe("t", handler)
+    await send(sender, receiver, "t", *range(500))
+    await eventually(lambda: len(seen) == 500)
+    assert seen == list(range(500))
+    await eventually(lambda: handler_errors(receiver) == 250)
+    assert (subscription.stats.delivered, subscription.stats.dropped) == (500, 0)
+
+
 async def test_a_handler_that_cancels_itself_does_not_end_the_subscription(pair: Pair) -> None:
     seen: list[Any] = []
 
