@@ -63,10 +63,11 @@ impl BridgeBench {
     #[pyo3(signature = (count, message, rate = f64::INFINITY))]
     fn feed(&self, py: Python<'_>, count: u64, message: &Bound<'_, PyAny>, rate: f64) -> PyResult<()> {
         let json = encode(message).or_raise(py)?.json;
-        let (ring, stopped, room) = (Arc::clone(&self.ring), Arc::clone(&self.stopped), self.queue_size);
+        let (mailbox, ring, stopped) = (Arc::clone(&self.mailbox), Arc::clone(&self.ring), Arc::clone(&self.stopped));
+        let room = self.queue_size;
         let feeder = thread::Builder::new()
             .name("depinmesh-bench".to_owned())
-            .spawn(move || feed(&ring, count, &json, rate, room, &stopped))?;
+            .spawn(move || feed(&mailbox, &ring, count, &json, rate, room, &stopped))?;
         *self.feeder() = Some(feeder);
         Ok(())
     }
@@ -129,7 +130,15 @@ impl BridgeBench {
     }
 }
 
-fn feed(ring: &EventRing, count: u64, json: &[u8], rate: f64, room: usize, stopped: &AtomicBool) -> Fed {
+fn feed(
+    mailbox: &Mailbox<Control>,
+    ring: &EventRing,
+    count: u64,
+    json: &[u8],
+    rate: f64,
+    room: usize,
+    stopped: &AtomicBool,
+) -> Fed {
     let key = SecretKey::generate();
     let author = Arc::new(Author::new(key.peer_id(), key.wallet()));
     let topic: Arc<str> = Arc::from("bench");
@@ -147,6 +156,7 @@ fn feed(ring: &EventRing, count: u64, json: &[u8], rate: f64, room: usize, stopp
         let bytes = event.data.len();
         let pushing = Instant::now();
         ring.push(event, bytes);
+        mailbox.flush();
         let took = pushing.elapsed();
         fed.in_push += took;
         fed.longest_push = fed.longest_push.max(took);

@@ -76,11 +76,12 @@ fn across_threads_1m(bencher: Bencher) {
         let mailbox = Mailbox::<u64>::new(Arc::new(Unpark(thread::current())), BATCH);
         let ring = ring(&mailbox, 1, LIMITS);
         let producer = {
-            let ring = Arc::clone(&ring);
+            let (mailbox, ring) = (Arc::clone(&mailbox), Arc::clone(&ring));
             thread::spawn(move || {
                 let event = Arc::new(0);
                 for _ in 0..EVENTS {
                     ring.push(Arc::clone(&event), 200);
+                    mailbox.flush();
                 }
             })
         };

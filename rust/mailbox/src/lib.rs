@@ -39,6 +39,9 @@
 //! * One arming gives one wake at most, whoever of many producers comes first, so a flood does not fill the descriptor.
 //! * Once woken, the consumer owns the progress: no wake comes until an answer was [`Drained::Parked`] or [`Taken::Parked`].
 //!   One that stops earlier has to come back by itself.
+//! * Events come in bursts, and a wake for each would cost more than the event: the `Ready` of a ring waits in the mailbox
+//!   until [`Mailbox::flush`], which the producer calls after the last push of its turn. What is posted or offered wakes
+//!   at once, and takes along what waits for a flush.
 //! * A wake can turn out to be for nothing, when the consumer's second look was faster. It then finds nothing and parks.
 //!
 //! Wakes happen and items are destroyed outside of the locks, so neither can deadlock.
@@ -58,6 +61,7 @@
 //! assert_eq!(events.take(256, &mut batch), Taken::Parked);
 //!
 //! events.push("hello", 5);
+//! mailbox.flush();
 //! mailbox.post("done");
 //! assert_eq!(mailbox.drain(256), Drained::Items(vec![Item::Ready(7), Item::Control("done")]));
 //! assert_eq!(events.take(256, &mut batch), Taken::Items);

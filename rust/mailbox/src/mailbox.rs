@@ -76,6 +76,7 @@ impl<C> Mailbox<C> {
     /// Ignored after [`close`](Self::close).
     pub fn post(&self, item: C) {
         self.put(Item::Control(item));
+        self.flush();
     }
 
     /// Puts an item that may be dropped: when as many as the limit wait, the oldest offered one goes, and is counted.
@@ -97,12 +98,21 @@ impl<C> Mailbox<C> {
             let place = lanes.take_place();
             lanes.offered.push_back((place, item));
         }
-        self.wake_if_parked();
+        self.flush();
         drop(displaced);
     }
 
-    /// A parked ring has something to take. Each ring sends this once for each time that it was parked, and its consumer
-    /// parks it again only after that was drained, so what waits here is bounded by the number of rings.
+    /// Wakes the consumer when it is parked. Who pushes into rings calls this after the last push of a turn, so that
+    /// many events cost one wake: a wake is a system call here and a turn of the event loop there.
+    pub fn flush(&self) {
+        if self.park.claim() {
+            self.waker.wake();
+        }
+    }
+
+    /// A parked ring has something to take; it is told at the next flush. Each ring sends this once for each time that it
+    /// was parked, and its consumer parks it again only after that was drained, so what waits here is bounded by the
+    /// number of rings.
     pub(crate) fn ready(&self, ring: u64) {
         self.put(Item::Ready(ring));
     }
@@ -110,7 +120,7 @@ impl<C> Mailbox<C> {
     /// Lets nothing more in. What is in can still be drained, after that the answer is [`Drained::Closed`].
     pub fn close(&self) {
         lock(&self.lanes).closed = true;
-        self.wake_if_parked();
+        self.flush();
     }
 
     /// Takes at most `limit` items, or parks when there are none. Only one thread may drain.
@@ -135,20 +145,10 @@ impl<C> Mailbox<C> {
     }
 
     fn put(&self, item: Item<C>) {
-        {
-            let mut lanes = lock(&self.lanes);
-            if lanes.closed {
-                return;
-            }
+        let mut lanes = lock(&self.lanes);
+        if !lanes.closed {
             let place = lanes.take_place();
             lanes.posted.push_back((place, item));
-        }
-        self.wake_if_parked();
-    }
-
-    fn wake_if_parked(&self) {
-        if self.park.claim() {
-            self.waker.wake();
         }
     }
 

@@ -151,10 +151,11 @@ fn ring_push_against_take_arming() {
         let (event_loop, mailbox) = mailbox();
         let ring = ring(&mailbox, 7, LIMITS);
         let producer = {
-            let ring = Arc::clone(&ring);
+            let (mailbox, ring) = (Arc::clone(&mailbox), Arc::clone(&ring));
             thread::spawn(move || {
                 ring.push(1, 1);
                 ring.push(2, 1);
+                mailbox.flush();
             })
         };
         let out = event_loop.take(&mailbox, &ring, 2);

@@ -42,7 +42,7 @@ pub struct Pushed {
 pub enum Taken {
     /// At least one item was appended. There may be more: take again.
     Items,
-    /// Nothing is there; the next item, or the close, sends one [`Item::Ready`](crate::Item::Ready).
+    /// Nothing is there; the next item, or the close, sends one [`Item::Ready`](crate::Item::Ready) to the mailbox.
     Parked,
     /// The ring is closed.
     Ended,
@@ -91,7 +91,7 @@ pub fn ring<C, T>(mailbox: &Arc<Mailbox<C>>, id: u64, limits: Limits) -> Arc<Rin
 }
 
 impl<C, T> Ring<C, T> {
-    /// Puts an item of so many bytes, by the limits; never waits.
+    /// Puts an item of so many bytes, by the limits; never waits. The consumer is woken by [`Mailbox::flush`], not by this.
     pub fn push(&self, item: T, bytes: usize) -> Pushed {
         // Destroyed after the lock is released. Mostly one item makes room for one, and then nothing is allocated for it.
         let mut displaced = None;
@@ -149,6 +149,7 @@ impl<C, T> Ring<C, T> {
             state.dropped += left.len() as u64;
         }
         self.ready_if_parked();
+        self.mailbox.flush();
         drop(left);
     }
 

@@ -9,7 +9,9 @@ use std::{
     thread::{self, Thread},
 };
 
-use depinmesh_mailbox::{Drained, Item, Mailbox, Ring, Wake};
+use depinmesh_mailbox::{Drained, Item, Limits, Mailbox, Overflow, Ring, Taken, Wake, ring};
+
+const LIMITS: Limits = Limits { items: 8, bytes: 80, overflow: Overflow::DropOldest };
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -81,6 +83,34 @@ fn wakes_once_for_each_parking() {
     assert_eq!(mailbox.drain(8), Drained::Parked);
     mailbox.post(5);
     assert_eq!(wakes.count(), 2);
+}
+
+#[test]
+fn pushes_wake_once_at_their_flush() {
+    let (wakes, mailbox) = mailbox(8);
+    let rings: [Arc<Ring<u32, u32>>; 2] = [7, 8].map(|id| ring(&mailbox, id, LIMITS));
+    for ring in &rings {
+        assert_eq!(ring.take(8, &mut Vec::new()), Taken::Parked);
+    }
+    assert_eq!(mailbox.drain(8), Drained::Parked);
+    rings.iter().chain(&rings).for_each(|ring| assert_eq!(ring.push(1, 1).dropped, 0));
+    assert_eq!(wakes.count(), 0);
+    mailbox.flush();
+    mailbox.flush();
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(mailbox.drain(8), Drained::Items(vec![Item::Ready(7), Item::Ready(8)]));
+}
+
+#[test]
+fn what_wakes_at_once_takes_along_what_waits_for_a_flush() {
+    let (wakes, mailbox) = mailbox(8);
+    let ring: Arc<Ring<u32, u32>> = ring(&mailbox, 7, LIMITS);
+    assert_eq!(ring.take(8, &mut Vec::new()), Taken::Parked);
+    assert_eq!(mailbox.drain(8), Drained::Parked);
+    ring.push(1, 1);
+    mailbox.post(2);
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(mailbox.drain(8), Drained::Items(vec![Item::Ready(7), Item::Control(2)]));
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl Task {
                 let Some(event) = next_event(&mut self.swarm, &self.shared).now_or_never() else { break };
                 self.on_swarm(event);
             }
+            self.shared.mailbox.flush();
             tokio::task::yield_now().await;
         }
         if linger {
@@ -55,7 +56,10 @@ impl Task {
     async fn drive(&mut self, until: Instant, done: impl Fn(&Self) -> bool) {
         while !done(self) {
             match tokio::time::timeout_at(until.into(), next_event(&mut self.swarm, &self.shared)).await {
-                Ok(event) => self.on_swarm(event),
+                Ok(event) => {
+                    self.on_swarm(event);
+                    self.shared.mailbox.flush();
+                }
                 Err(_) => break,
             }
         }

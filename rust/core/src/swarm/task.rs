@@ -137,6 +137,7 @@ pub(crate) async fn run(
                 None => break,
             }
         }
+        task.shared.mailbox.flush();
         let now = Instant::now();
         if task.paused_until.is_some_and(|until| until <= now) {
             task.paused_until = None;
