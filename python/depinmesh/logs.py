@@ -139,11 +139,13 @@ class _Forwarder:
             thread.join(4 * _LOOK)
 
     def _run(self) -> None:
-        loggers: set[StdlibLogger] = set()
+        before: set[StdlibLogger] = set()
         while True:
             # The last ones stay for the records of their node's end.
-            loggers = set(self._users) or loggers
+            before = set(self._users) or before
             rows = _core.take_logs(_BATCH, _LOOK)
+            # A node that came during the wait: the records may be those of its start, and there may be no others.
+            loggers = before | set(self._users)
             for row in rows:
                 for logger in loggers:
                     logger.write(row)

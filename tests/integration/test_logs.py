@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     import pytest
 
 
+class Collector(logging.Handler):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self.records.append(record)
+
+
 def of_core(records: list[logging.LogRecord]) -> list[logging.LogRecord]:
     """Return the records that come from the core."""
     return [record for record in list(records) if record.name.startswith("depinmesh.core.")]
@@ -43,17 +55,12 @@ async def test_the_level_is_followed(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_records_go_to_the_logger_of_the_configuration() -> None:
-    records: list[logging.LogRecord] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(record)
-
+    seen = Collector()
     logger = logging.Logger("fleet", logging.DEBUG)  # noqa: LOG001  # not among those of the process
-    logger.addHandler(Collector())
+    logger.addHandler(seen)
     async with connect(**alone(logger=logging.LoggerAdapter(logger))):
-        await eventually(lambda: records)
-    assert {record.name for record in records} == {"fleet"}
+        await eventually(lambda: seen.records)
+    assert {record.name for record in seen.records} == {"fleet"}
 
 
 async def test_the_thread_ends_with_the_last_node() -> None:
@@ -63,3 +70,13 @@ async def test_the_thread_ends_with_the_last_node() -> None:
     async with connect(**alone()):
         assert "depinmesh-logs" in threads()
     await eventually(lambda: "depinmesh-logs" not in threads())
+
+
+async def test_a_node_that_comes_as_another_has_ended_is_heard_from_its_start() -> None:
+    for _ in range(20):
+        seen = Collector()
+        logger = logging.Logger("next", logging.DEBUG)  # noqa: LOG001  # not among those of the process
+        logger.addHandler(seen)
+        async with connect(**alone(logger=logging.LoggerAdapter(logger))) as db:
+            address = db.node.addresses[0]
+        await eventually(lambda: any(address in record.getMessage() for record in seen.records))  # noqa: B023
