@@ -1,16 +1,17 @@
 """The configuration of a node: one frozen model with groups."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict, Unpack, cast
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
 
 from depinmesh._validation import Options, group
 from depinmesh.bootstrap import NodeSource, check_node_source
 from depinmesh.build import version
-from depinmesh.errors import ConfigProblem, IdentityError
+from depinmesh.errors import ConfigError, ConfigProblem, IdentityError
 from depinmesh.identity import Keypair, SecretLike
 from depinmesh.options import Bootstrap, Connections, Gate, Listen, PubSub
 from depinmesh.wallets import WalletSource, check_wallet_source
@@ -30,6 +31,7 @@ class ConfigFields(TypedDict, total=False):
     key_file: str | os.PathLike[str] | None
     database: str
     authorized_wallets: WalletSource
+    databases: Mapping[str, WalletSource | None] | Iterable[str]
     bootstrap_nodes: NodeSource
     logger: object | None
     listen: Listen | Mapping[str, object]
@@ -47,6 +49,24 @@ def _check_name(name: str) -> str:
     if not 1 <= length <= _LONGEST_NAME:
         raise ValueError(f"has {length} bytes as UTF-8, not 1 to {_LONGEST_NAME}")
     return name
+
+
+def _check_databases(given: object, info: ValidationInfo) -> Mapping[str, object]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError("is neither a mapping of names to lists of wallets nor a list of names")  # noqa: TRY004
+    sources = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given)
+    problems: list[ConfigProblem] = []
+    for name, source in sources.items():
+        try:
+            if name == info.data.get("database"):
+                raise ValueError("is the name of `database` already")  # noqa: TRY301  # one report for all of these
+            _check_name(name if isinstance(name, str) else "")
+            sources[name] = None if source is None else check_wallet_source(source)
+        except ValueError as error:
+            problems.append(ConfigProblem(str(name), None, str(error), "each database has a name of its own"))
+    if problems:
+        raise ConfigError.of(problems)
+    return MappingProxyType(sources)
 
 
 class Config(Options, frozen=True):
@@ -70,6 +90,15 @@ class Config(Options, frozen=True):
     authorized_wallets: Annotated[WalletSource, PlainValidator(check_wallet_source)] = Field(
         repr=False,
         description="who belongs to the fleet: a list of wallets, a function giving one, or an object with wallets()",
+    )
+    databases: Annotated[
+        Mapping[str, WalletSource | None],
+        PlainValidator(_check_databases),
+        PlainSerializer(list, when_used="json"),
+    ] = Field(
+        default_factory=lambda: MappingProxyType({}),
+        repr=False,
+        description="more databases that the node may open: names, each with who belongs to it; None is the list above",
     )
     bootstrap_nodes: Annotated[NodeSource, PlainValidator(check_node_source)] = Field(
         default=(),
@@ -96,6 +125,37 @@ class Config(Options, frozen=True):
         }
         problems = _read_key(given)
         self._fill(given, problems)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str] | None = None, *, env: bool = True, **fields: Unpack[ConfigFields]
+    ) -> Self:
+        """Read a configuration: keywords win over the environment, that over the file, that over the defaults.
+
+        They are merged field by field, also inside groups. Text is good everywhere: `"30s"`, `"8MiB"`, `"a, b"`,
+        `"none"`. Of `private_key` and `key_file` in two places the higher one counts. Registries and bootstrap nodes
+        may be a list, `module:function`, or a mapping with the `type` of a registry and its arguments.
+
+        Args:
+            path: A YAML file (extra `config`). Relative paths in it start from its folder.
+            env: Whether variables such as `DEPINMESH_DATABASE` and `DEPINMESH_GATE__TIMEOUT` count.
+            fields: Fields of `Config`.
+
+        Raises:
+            ConfigError: Something is wrong; `errors` has everything that is, with who gave it.
+        """
+        from depinmesh._loading.load import load
+
+        return cast("Self", load(path, env=env, fields=fields).config)
+
+    def _wallets_of(self, database: str) -> WalletSource:
+        """Return who belongs to a database: its own list, or `authorized_wallets`."""
+        own = self.databases.get(database)
+        return self.authorized_wallets if own is None else own
+
+    def __hash__(self) -> int:
+        """Agree with `==`; a mapping has no hash."""
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields if name != "databases"))
 
     def core_options(self) -> "NodeOptions":
         """Return what the core is told at its start."""

@@ -46,12 +46,15 @@ class ConfigProblem(NamedTuple):
     """What is wrong with it."""
     hint: str | None
     """What to do: the nearest known name, or what the field means."""
+    source: str | None = None
+    """Who gave it, of a configuration that was loaded: `node.yaml line 3`, `DEPINMESH_GATE__TIMEOUT`."""
 
     def __str__(self) -> str:
-        """Join the four parts in one line."""
+        """Join the parts in one line."""
         where = self.path if self.value is None else f"{self.path} = {self.value}" if self.path else self.value
         line = f"{where}: {self.reason}" if where else self.reason
-        return f"{line} ({self.hint})" if self.hint else line
+        line = f"{line} ({self.hint})" if self.hint else line
+        return f"{line} [{self.source}]" if self.source else line
 
     def under(self, prefix: str) -> Self:
         """Return the same problem as seen from a level above."""

@@ -144,13 +144,13 @@ class Node:
 
         Args:
             name: Name of the database; by default that of the configuration.
-            authorized_wallets: Who takes part in it; by default the list of the configuration.
+            authorized_wallets: Who takes part in it; by default whom the configuration says.
 
         Raises:
             ConfigError: The name or the list cannot be used, or the node has a database of that name.
         """
         name = self._config.database if name is None else name
-        source = self._config.authorized_wallets if authorized_wallets is None else registry(authorized_wallets)
+        source = self._config._wallets_of(name) if authorized_wallets is None else registry(authorized_wallets)
         return Connecting(functools.partial(self._attach, name, source), f"Node.database({name!r})")
 
     def peers(self) -> list[Peer]:

@@ -4,6 +4,7 @@ import ipaddress
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic.config import JsonDict
 
 from depinmesh._validation import Options
 from depinmesh.errors import ConfigError, ConfigProblem, shown
@@ -14,9 +15,16 @@ LARGEST_MESSAGE = 1_048_000
 
 _YEAR = 365 * 86_400
 
+_SECONDS: JsonDict = {"unit": "seconds"}  # a file may then say "30s", and the documents say the unit
+_BYTES: JsonDict = {"unit": "bytes"}  # "8MiB"
+
 # Strict: in code a number is a number. `default=` is spelt out below, as type checkers overlook a positional one.
-Seconds: TypeAlias = Annotated[float, Field(strict=True, gt=0, le=_YEAR, allow_inf_nan=False)]
-SecondsOrZero: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=_YEAR, allow_inf_nan=False)]
+Seconds: TypeAlias = Annotated[
+    float, Field(strict=True, gt=0, le=_YEAR, allow_inf_nan=False, json_schema_extra=_SECONDS)
+]
+SecondsOrZero: TypeAlias = Annotated[
+    float, Field(strict=True, ge=0, le=_YEAR, allow_inf_nan=False, json_schema_extra=_SECONDS)
+]
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Port: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=65_535)]
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
@@ -137,14 +145,14 @@ class Connections(Options, frozen=True):
 class PubSub(Options, frozen=True):
     """Sizes and policies of messages."""
 
-    max_message_size: Annotated[int, Field(strict=True, ge=1024, le=LARGEST_MESSAGE)] = Field(
+    max_message_size: Annotated[int, Field(strict=True, ge=1024, le=LARGEST_MESSAGE, json_schema_extra=_BYTES)] = Field(
         default=LARGEST_MESSAGE,
         description="bytes of the largest event, sent or received; the wire takes off the length of its topic",
     )
     queue_size: Count = Field(
         default=1024, description="events that wait for one subscription before its overflow policy applies"
     )
-    queue_bytes: Annotated[int, Field(strict=True, ge=1024, le=2**31 - 1)] = Field(
+    queue_bytes: Annotated[int, Field(strict=True, ge=1024, le=2**31 - 1, json_schema_extra=_BYTES)] = Field(
         default=8 * 1024 * 1024, description="bytes that wait for one subscription before its overflow policy applies"
     )
     overflow: Literal["drop_oldest", "drop_newest"] = Field(
