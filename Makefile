@@ -68,6 +68,7 @@ skipped:
 	@command -v cargo-deny >/dev/null || echo 'SKIPPED: licences and banned crates, as cargo-deny is not installed'
 	@command -v actionlint >/dev/null || echo 'SKIPPED: syntax of the workflows, as actionlint is not installed'
 	@command -v zizmor >/dev/null || echo 'SKIPPED: security of the workflows, as zizmor is not installed'
+	@command -v go >/dev/null || echo 'SKIPPED: one network with Go nodes, as Go is not installed'
 
 .PHONY: test-rust
 test-rust: ## unit tests and real nodes in Rust
@@ -80,9 +81,22 @@ test-loom: ## every interleaving of the mailbox, by loom
 	RUSTFLAGS='--cfg loom' cargo test --locked -p depinmesh-mailbox --lib --target-dir $(target)/loom -- models::
 
 .PHONY: test-python
-test-python: build ## unit, integration and fast security tests in Python
+test-python: build ## unit, integration, fast security tests and the core of those with Go nodes, in Python
 	cargo build --locked -p depinmesh-attacker
-	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security tests/typing)
+	@$(call if-installed,go,$(MAKE) --no-print-directory go-peers)
+	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security tests/interop tests/typing)
+
+# Newer Go breaks the QUIC of both: every inbound handshake ends the process.
+go = cd tests/interop/go && GOTOOLCHAIN=go1.23.6 go
+
+.PHONY: go-peers
+go-peers: ## compile the Go node of the tests against both sets of versions in the field
+	$(go) build -modfile=go-0.31.mod -o $(abspath $(target))/interop/go-0.31
+	$(go) build -o $(abspath $(target))/interop/go-0.41
+
+.PHONY: interop
+interop: build go-peers ## one network with nodes of other languages, all of it
+	$(bin)/pytest tests/interop
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with
 # an extension that has BridgeBench.

@@ -7,25 +7,22 @@ comes from the bytes it saw, so these tests do not take the word of the node und
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from depinmesh import Keypair, connect
+from tests.program import PATIENCE, Line, Program
 from tests.support import fields_of
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
 
     from depinmesh import Database, Node, PeerId, Wallet
-
-Line: TypeAlias = dict[str, Any]
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or Path(__file__).parents[2] / "target")
 BINARY = TARGET / "debug" / f"depinmesh-attacker{'.exe' if os.name == 'nt' else ''}"
@@ -40,45 +37,9 @@ TRANSPORTS = {
 }
 """How the attacker can be told to come: each of these alone."""
 
-LONGEST_LINE = 4 * 1024 * 1024
-PATIENCE = 30.0
 
-
-class Attacker:
+class Attacker(Program):
     """A running attacker and everything it has said so far."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._changed = asyncio.Event()
-        self._ended = False
-        self.lines: list[Line] = []
-
-    def said(self, event: str, **fields: Any) -> list[Line]:
-        """Return its lines about an event, so far, that have these fields."""
-        return [line for line in self.lines if {**line, "event": event, **fields} == line]
-
-    async def wait(self, event: str, *, n: int = 1, within: float = PATIENCE, **fields: Any) -> Line:
-        """Wait until it has said this n times; return the last of them."""
-        try:
-            async with asyncio.timeout(within):
-                while len(found := self.said(event, **fields)) < n:
-                    assert not self._ended, f"the attacker ended without {event!r}: {self.lines[-3:]}"
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"no {event!r} {fields} within {within:g} s: {self.lines[-5:]}") from None
-        return found[n - 1]
-
-    def tell(self, command: str, **fields: Any) -> None:
-        """Give it a command."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"cmd": command, **fields}).encode() + b"\n")
-
-    async def ask(self, command: str, answer: str, *, within: float = PATIENCE, **fields: Any) -> Line:
-        """Give it a command and wait for the line that answers it."""
-        before = len(self.said(answer))
-        self.tell(command, **fields)
-        return await self.wait(answer, n=before + 1, within=within)
 
     async def dial(self, address: str, *, times: int = 1, within: float = PATIENCE, **fields: Any) -> Line:
         """Let it dial; return what all the tries came to. The last connection stays when nobody closes it."""
@@ -96,17 +57,8 @@ class Attacker:
         """Wait for its last line, as those modes say that end by themselves."""
         line = await self.wait(event, within=within)
         async with asyncio.timeout(PATIENCE):
-            assert await self._process.wait() == 0
+            assert await self.process.wait() == 0
         return line
-
-    async def read(self) -> None:
-        """Take in what it says until it says nothing more."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            self.lines.append(json.loads(line))
-            self._changed.set()
-        self._ended = True
-        self._changed.set()
 
 
 @asynccontextmanager
@@ -114,18 +66,8 @@ async def attacker(*arguments: object) -> AsyncIterator[Attacker]:
     """Start an attacker; it ends with the block, whatever happens in it."""
     if not BINARY.exists():
         pytest.skip(f"{BINARY} is missing: cargo build -p depinmesh-attacker")
-    process = await asyncio.create_subprocess_exec(
-        BINARY, *map(str, arguments), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE
-    )
-    attacker = Attacker(process)
-    reading = asyncio.create_task(attacker.read())
-    try:
-        yield attacker
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
-            process.kill()
-        await process.wait()
-        await reading
+    async with Attacker.run(BINARY, *arguments) as program:
+        yield program
 
 
 @asynccontextmanager
