@@ -107,6 +107,11 @@ Item: TypeAlias = (
     | tuple[Literal["stopped"], Failure | None]  # the last item of all
 )
 
+# name, kind, value, labels; of a histogram: upper bounds with the count up to each, and the sum
+MetricRow: TypeAlias = tuple[
+    str, Literal["counter", "gauge", "histogram"], float, dict[str, str], list[tuple[float, int]], float
+]
+
 @final
 class Node:
     def __new__(cls, key: SecretKey, options: NodeOptions, /) -> Node: ...
@@ -159,7 +164,7 @@ class Node:
     def refresh_gate(self, op: int, /) -> None: ...
     # observing
     def status(self) -> dict[str, Any]: ...
-    def metrics(self) -> list[tuple[str, Literal["counter", "gauge"], float, dict[str, str]]]: ...
+    def metrics(self) -> list[MetricRow]: ...
 
 # logs and versions ---------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from depinmesh.event import Event
-    from depinmesh.logs import StdlibLogger
+    from depinmesh.logs import Adapter
     from depinmesh.subscription import Handler, Subscription
 
 # The handler call that the present code belongs to. Tasks that a handler starts inherit it: they, too, may close what
@@ -34,7 +34,7 @@ def own_calls() -> set[asyncio.Task[None]]:
 class HandlerErrors:
     """What handlers raised: logged, and counted by database and topic."""
 
-    def __init__(self, log: StdlibLogger) -> None:
+    def __init__(self, log: Adapter) -> None:
         self._log = log
         self._counts: dict[tuple[str, str], int] = {}
 

@@ -15,7 +15,7 @@ from depinmesh._pump import Pump, needs_thread
 from depinmesh.bootstrap import BootstrapNode, normalise_nodes
 from depinmesh.errors import ConfigError, MeshError
 from depinmesh.identity import PeerId
-from depinmesh.logs import forwarder
+from depinmesh.logs.forward import forwarder
 from depinmesh.wallets import normalise_wallets_async
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from depinmesh.config import Config
-    from depinmesh.logs import StdlibLogger
+    from depinmesh.logs import Adapter
 
 # How long the core may take beyond the time limit of a close before it is left to itself.
 _GRACE = 2.0
@@ -38,7 +38,7 @@ class Session:
         self,
         config: Config,
         context: contextvars.Context,
-        log: StdlibLogger,
+        log: Adapter,
         on_event: Callable[[str, dict[str, Any]], None],
         on_stopped: Callable[[MeshError | None], None],
     ) -> None:

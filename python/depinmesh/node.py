@@ -13,6 +13,7 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from depinmesh import _core
 from depinmesh._addresses import bootstrap_entries
 from depinmesh._arguments import registry
 from depinmesh._closing import Closing
@@ -26,6 +27,7 @@ from depinmesh.errors import ClosedError, CoreError, MeshError
 from depinmesh.events import EventStream, NodeEvent, Peer, from_core
 from depinmesh.gate import GateView, wallet_of
 from depinmesh.logs import adapt
+from depinmesh.logs.forward import log_metrics
 from depinmesh.status import Metric, NodeState, Status, counters_of
 
 if TYPE_CHECKING:
@@ -215,7 +217,7 @@ class Node:
             peers=len(self.peers()),
             databases=tuple(database._status() for database in self._databases if not database._is_closed),
             registry_age=self.gate.age,
-            uptime=monotonic() - self._started_at if self._state is NodeState.RUNNING else 0.0,
+            uptime=self._uptime(),
             bootstrap_attempts=core.get("bootstrap_attempts", 0),
             outbox=core.get("outbox", 0),
             events_lost=core.get("events_lost", 0),
@@ -223,9 +225,17 @@ class Node:
         )
 
     def metrics(self) -> list[Metric]:
-        """Return the counters and gauges of the node."""
-        core = [] if self._session is None else [Metric(*row) for row in self._session.core.metrics()]
-        return core + self._handler_errors.metrics()
+        """Return the counters, gauges and histograms of the node; `docs/metrics.md` lists them."""
+        versions = _core.versions()
+        info = {"version": versions["depinmesh"], "libp2p": versions["libp2p"]}
+        core = [] if self._session is None else self._session.core.metrics()
+        return [
+            Metric("info", "gauge", 1, info),
+            Metric("uptime_seconds", "gauge", self._uptime()),
+            *(Metric(*row) for row in core),
+            *self._handler_errors.metrics(),
+            *log_metrics(),
+        ]
 
     def __repr__(self) -> str:
         """Show identity and state."""
@@ -238,6 +248,9 @@ class Node:
             return
         session.abandon()
         _warn(f"unclosed node {self.peer_id}", ResourceWarning, stacklevel=2, source=self)
+
+    def _uptime(self) -> float:
+        return monotonic() - self._started_at if self._state is NodeState.RUNNING else 0.0
 
     def _running(self) -> Session:
         """Return what runs, or raise why nothing does."""

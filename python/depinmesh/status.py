@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from depinmesh.identity import PeerId, Wallet
 
@@ -23,14 +23,22 @@ class NodeState(enum.StrEnum):
     FAILED = "failed"
 
 
+MetricKind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One sample. Counters only grow; their names end in `_total`."""
+    """One sample; `docs/metrics.md` says what each means. Counters only grow; their names end in `_total`."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: MetricKind
     value: float
-    labels: Mapping[str, str]
+    """Of a histogram, how many durations it has seen."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    buckets: Sequence[tuple[float, int]] = ()
+    """Of a histogram: upper bounds in seconds, each with the number of durations up to it; the last one is infinite."""
+    sum: float = 0.0
+    """Of a histogram: the seconds of all durations together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import ForkedProcessError, MeshError, WrongLoopError, connect
-from tests.support import alone, eventually, mesh_of, nothing_left, threads_of_ours
+from tests.support import alone, eventually, mesh_of, nothing_left, received, threads_of_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from depinmesh import Database, Event, Node, Wallet
 
 
@@ -62,14 +65,63 @@ async def test_a_forked_child_is_refused() -> None:
         assert (await events.get(15)).message == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+async def test_a_node_made_in_a_forked_child_is_refused_clearly() -> None:
+    """However the fork found the locks of the parent's threads: while they work, and after the last node was closed."""
+    async with mesh_of(2) as (one, two), two.subscribe("t") as events:
+        for number in range(25):
+            await one.publish("t", number)
+            assert await asyncio.to_thread(_forked, _new_node) == "ForkedProcessError: spawn\n"
+        assert await asyncio.to_thread(_forked, _new_node_while_logging) == "ForkedProcessError: spawn\n"
+        await eventually(lambda: received(events) > 0)
+    assert await asyncio.to_thread(_forked, _new_node) == "ForkedProcessError: spawn\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_forked_before_the_first_node_may_have_nodes() -> None:
+    program = """
+        import asyncio, os
+        import depinmesh
+        from tests.support import alone, connect
+
+        async def main():
+            async with connect(**alone()) as db:
+                return db.node.state
+
+        child = os.fork()
+        assert asyncio.run(main()) == "running"
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+    """
+    run = _python(program, "-W", "ignore::DeprecationWarning")
+    assert run.returncode == 0, run.stderr
+
+
+def _new_node() -> str:
+    try:
+        asyncio.run(_connected())
+    except ForkedProcessError as error:
+        return f"ForkedProcessError: {'spawn' if 'spawn' in str(error) else error}\n"
+    return "connected\n"
+
+
+def _new_node_while_logging() -> str:
+    logging.getLogger("depinmesh").setLevel(logging.DEBUG)
+    return _new_node()
+
+
 def _in_a_fork(db: Database, subscription: Any) -> str:
+    return _forked(lambda: _outcomes(db, subscription))
+
+
+def _forked(work: Callable[[], str]) -> str:
     read, write = os.pipe()
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # newer Pythons advise against it
         child = os.fork()
     if child == 0:
         # Nothing of the parent's may run here: no handlers at exit, no finalisers.
         with contextlib.suppress(BaseException):
-            os.write(write, _outcomes(db, subscription).encode())
+            os.write(write, work().encode())
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as lines:
@@ -145,18 +197,22 @@ def test_a_process_ends_whatever_state_its_nodes_are_in(way: str, *, closed: boo
         asyncio.run(main())
         {way}
     """
-    run = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-W", "always::ResourceWarning", "-c", textwrap.dedent(program)],
+    run = _python(program, "-W", "always::ResourceWarning")
+    assert run.returncode == 0, run.stderr
+    assert ("unclosed node" in run.stderr) is not closed
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+
+
+def _python(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", *options, "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
         timeout=20,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
-    assert run.returncode == 0, run.stderr
-    assert ("unclosed node" in run.stderr) is not closed
-    assert "Traceback" not in run.stderr
-    assert "Exception ignored" not in run.stderr
 
 
 class LoopWithoutReader(asyncio.SelectorEventLoop):

@@ -86,7 +86,7 @@ def test_calls_after_the_close_say_so() -> None:
     assert not node.gate_listed()
     assert not node.is_ready(None)
     assert isinstance(node.status(), dict)
-    assert all(kind in {"counter", "gauge"} for _, kind, _, _ in node.metrics())
+    assert all(kind in {"counter", "gauge", "histogram"} for _, kind, *_ in node.metrics())
 
 
 def test_what_is_no_address_to_listen_on_is_named() -> None:

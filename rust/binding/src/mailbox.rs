@@ -2,7 +2,7 @@
 
 use depinmesh_core::{
     error::Error,
-    events::{Control, DisconnectReason, NodeEvent, Question, Value},
+    events::{Control, NodeEvent, Question, Value},
 };
 use depinmesh_mailbox::{Drained, Item, Mailbox};
 use pyo3::{
@@ -67,17 +67,6 @@ fn value_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAn
     }
 }
 
-const fn disconnect_reason(reason: DisconnectReason) -> &'static str {
-    match reason {
-        DisconnectReason::Closed => "closed",
-        DisconnectReason::Timeout => "timeout",
-        DisconnectReason::Revoked => "revoked",
-        DisconnectReason::Trimmed => "trimmed",
-        DisconnectReason::Reset => "reset",
-        DisconnectReason::Refused => "refused",
-    }
-}
-
 /// The fields of one event, set one by one under the names of its class in `depinmesh.events`.
 struct Fields<'py>(Bound<'py, PyDict>);
 
@@ -97,7 +86,7 @@ fn event_fields<'py>(py: Python<'py>, event: &NodeEvent) -> PyResult<(&'static s
             fields
                 .with("peer_id", peer.to_base58())?
                 .with("wallet", wallet.to_string())?
-                .with("reason", disconnect_reason(*reason))?,
+                .with("reason", reason.as_str())?,
         ),
         NodeEvent::PeerRefused { peer, wallet, direction, reason, count } => (
             "PeerRefused",

@@ -6,6 +6,7 @@
 
 use depinmesh_core::{
     bridge::waker::Waker,
+    check_process,
     gate::{Verdict, WalletSource},
     identity::{self, Wallet},
     metrics::MetricKind,
@@ -30,7 +31,7 @@ use crate::{
     subscription::Subscription,
 };
 
-type MetricRow<'py> = (&'static str, &'static str, f64, Bound<'py, PyDict>);
+type MetricRow<'py> = (&'static str, &'static str, f64, Bound<'py, PyDict>, Vec<(f64, u64)>, f64);
 
 #[pyclass(frozen, module = "depinmesh._core")]
 pub(crate) struct Node {
@@ -43,6 +44,7 @@ impl Node {
     #[new]
     #[pyo3(signature = (key, options, /))]
     fn new(py: Python<'_>, key: &SecretKey, options: NodeOptions) -> PyResult<Self> {
+        check_process().or_raise(py)?;
         let waker = Waker::new(options.waker().or_raise(py)?).or_raise(py)?;
         let config = options.into_config().or_raise(py)?;
         let core = node::Node::new(key.0.clone(), config, waker.wake());
@@ -285,8 +287,10 @@ impl Node {
                 let kind = match metric.kind {
                     MetricKind::Counter => "counter",
                     MetricKind::Gauge => "gauge",
+                    MetricKind::Histogram => "histogram",
                 };
-                Ok((metric.name, kind, metric.value, metric.labels.into_py_dict(py)?))
+                let labels = metric.labels.into_py_dict(py)?;
+                Ok((metric.name, kind, metric.value, labels, metric.buckets, metric.sum))
             })
             .collect()
     }

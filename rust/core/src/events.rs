@@ -17,6 +17,20 @@ pub enum DisconnectReason {
     Refused,
 }
 
+impl DisconnectReason {
+    /// As events and metrics name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+            Self::Revoked => "revoked",
+            Self::Trimmed => "trimmed",
+            Self::Reset => "reset",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     Inbound,

@@ -12,6 +12,7 @@ mod discovery;
 pub mod error;
 pub mod events;
 pub mod gate;
+mod histogram;
 pub mod identity;
 pub mod logs;
 pub mod metrics;
@@ -21,6 +22,8 @@ mod runtime;
 mod shared;
 pub mod stranger;
 mod swarm;
+
+pub use runtime::check_process;
 
 /// What a bug report needs to know of this build.
 pub fn versions() -> Vec<(&'static str, String)> {

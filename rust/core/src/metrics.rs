@@ -8,31 +8,50 @@ use std::{
     },
 };
 
-use crate::gate::GateCounters;
+use crate::{
+    gate::GateCounters,
+    histogram::{Histogram, Reading},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     Counter,
     Gauge,
+    Histogram,
 }
 
-/// One sample. `name` has no prefix; labels are few and bounded.
+/// One sample. `name` has no prefix; labels are few and bounded. The value of a histogram is its count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     pub name: &'static str,
     pub kind: MetricKind,
     pub value: f64,
     pub labels: Vec<(&'static str, String)>,
+    /// Of a histogram: upper bounds with the count up to each, and the sum of all values.
+    pub buckets: Vec<(f64, u64)>,
+    pub sum: f64,
 }
 
 impl Metric {
     #[expect(clippy::cast_precision_loss, reason = "a float sample is what metrics are; exact up to 2^53")]
     pub(crate) fn counter(name: &'static str, value: u64) -> Self {
-        Self { name, kind: MetricKind::Counter, value: value as f64, labels: Vec::new() }
+        Self { kind: MetricKind::Counter, ..Self::gauge(name, value as f64) }
     }
 
     pub(crate) const fn gauge(name: &'static str, value: f64) -> Self {
-        Self { name, kind: MetricKind::Gauge, value, labels: Vec::new() }
+        Self { name, kind: MetricKind::Gauge, value, labels: Vec::new(), buckets: Vec::new(), sum: 0.0 }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "numbers of things that are there at once")]
+    pub(crate) const fn number(name: &'static str, n: usize) -> Self {
+        Self::gauge(name, n as f64)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    fn histogram(name: &'static str, reading: &Reading) -> Self {
+        let buckets = reading.buckets();
+        let count = buckets.last().map_or(0, |(_, count)| *count);
+        Self { kind: MetricKind::Histogram, buckets, sum: reading.sum(), ..Self::gauge(name, count as f64) }
     }
 
     pub(crate) fn labelled(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -88,6 +107,16 @@ pub(crate) struct Counters {
     pub overflowed: Counter,
     /// Copies that gossip could not send to a slow peer.
     pub unsent: Counter,
+    /// Events that subscriptions handed to the host.
+    pub delivered: Counter,
+    /// How long the oldest event of each batch that the host took had waited.
+    pub queue_wait: Histogram,
+    /// How long each new connection took, admission included.
+    pub connect: Histogram,
+    /// Round trips of pings.
+    pub ping: Histogram,
+    /// Peers whose last connection ended, by reason.
+    pub disconnections: ByReason,
     /// Connections that were established, both directions.
     pub connections: Counter,
     /// Dials that ended without a connection.
@@ -112,6 +141,11 @@ impl Counters {
             dropped,
             overflowed,
             unsent,
+            delivered,
+            queue_wait,
+            connect,
+            ping,
+            disconnections,
             connections,
             dial_failures,
             listener_errors,
@@ -126,15 +160,28 @@ impl Counters {
             Metric::counter("accepted_total", accepted.get()),
             Metric::counter("queue_overflow_total", overflowed.get()),
             Metric::counter("unsent_total", unsent.get()),
+            Metric::counter("delivered_total", delivered.get()),
+            Metric::histogram("queue_wait_seconds", &queue_wait.read()),
+            Metric::histogram("connect_seconds", &connect.read()),
+            Metric::histogram("ping_seconds", &ping.read()),
             Metric::counter("connections_total", connections.get()),
             Metric::counter("dial_failures_total", dial_failures.get()),
             Metric::counter("listener_errors_total", listener_errors.get()),
         ];
         let mut refused = refused.read();
-        if let Some(GateCounters { registry_calls, registry_failures, admitted, refused: by_gate, unreported }) = gate {
+        if let Some(gate) = gate {
+            let GateCounters {
+                registry_calls,
+                registry_failures,
+                registry_call,
+                admitted,
+                refused: by_gate,
+                unreported,
+            } = gate;
             samples.extend([
                 Metric::counter("registry_calls_total", *registry_calls),
                 Metric::counter("registry_failures_total", *registry_failures),
+                Metric::histogram("registry_call_seconds", registry_call),
                 Metric::counter("admitted_total", *admitted),
                 Metric::counter("refusals_unreported_total", *unreported),
             ]);
@@ -142,7 +189,12 @@ impl Counters {
                 *refused.entry(reason.as_str()).or_default() += n;
             }
         }
-        for (name, counts) in [("dropped_total", dropped.read()), ("refused_total", refused)] {
+        let by_reason = [
+            ("dropped_total", dropped.read()),
+            ("refused_total", refused),
+            ("disconnections_total", disconnections.read()),
+        ];
+        for (name, counts) in by_reason {
             samples.extend(counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled("reason", *reason)));
         }
         samples

@@ -28,7 +28,7 @@ use crate::{
     shared::{BootstrapSource, Shared},
     swarm::{
         commands::{Command, DialTarget, parse_node},
-        task,
+        task, views,
     },
 };
 
@@ -85,6 +85,7 @@ impl Node {
         let receiver = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let commands = receiver.ok_or_else(|| Error::new(ErrorKind::Core, "a node is started once"))?;
         logs::install();
+        self.shared.views().started = Some(Instant::now());
         let runtime = runtime::Share::get()?;
         let handle = runtime.handle();
         *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
@@ -246,7 +247,8 @@ impl Node {
         let (id, ring) = self.shared.topics.subscribe(database, topic, limits)?;
         let topics = Arc::clone(&self.shared.topics);
         let on_close = move || topics.unsubscribe(&full, id);
-        Ok(Arc::new(Subscription { id, ring, on_close: Box::new(on_close) }))
+        let counters = Arc::clone(&self.shared.counters);
+        Ok(Arc::new(Subscription { id, ring, counters, on_close: Box::new(on_close) }))
     }
 
     /// The listed peers that are known to be subscribed to the topic.
@@ -323,9 +325,20 @@ impl Node {
     }
 
     pub fn metrics(&self) -> Vec<Metric> {
-        let gate = self.shared.gate.get().map(Gate::counters);
-        let mut metrics = self.shared.counters.samples(gate.as_ref());
-        metrics.extend(crate::swarm::views::gauges(&self.shared.views()));
+        let gate = self.shared.gate.get();
+        let mut metrics = self.shared.counters.samples(gate.map(Gate::counters).as_ref());
+        if let Some(gate) = gate {
+            metrics.push(Metric::number("authorized_wallets", gate.wallets().len()));
+            metrics.push(Metric::number("own_wallet_listed", usize::from(gate.own_listed())));
+            metrics.extend(gate.age().map(|age| Metric::gauge("registry_age_seconds", age.as_secs_f64())));
+        }
+        metrics.extend(views::samples(&self.shared.views()));
+        metrics.extend(self.shared.samples());
+        for (id, name) in self.shared.topics.databases() {
+            let peers = self.peers(Some(id)).len();
+            metrics.push(Metric::number("database_peers", peers).labelled("database", &name));
+            metrics.push(Metric::number("database_ready", usize::from(peers > 0)).labelled("database", name));
+        }
         metrics
     }
 

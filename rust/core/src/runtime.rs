@@ -1,7 +1,10 @@
 //! The threads of the network: one tokio runtime for all nodes of the process, there as long as a node is.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,10 @@ const WORKERS: usize = 2;
 /// What is still running when the last node goes gets this long; then its threads are left behind.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
+/// The process that has started nodes; 0 while there is none. It is never taken back: the locks of the threads that a fork
+/// left behind may have been copied in any state, those of libraries too.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
 static CURRENT: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
 
 /// A share of the runtime. When the last one is dropped the threads end.
@@ -23,18 +30,28 @@ pub(crate) struct Share(Arc<Shared>);
 
 struct Shared {
     runtime: Option<Runtime>,
-    /// Threads do not survive a fork: a child makes its own.
-    pid: u32,
+}
+
+/// Fails in a process that was forked from one that had started nodes.
+pub fn check_process() -> Result<(), Error> {
+    let process = PROCESS.load(Ordering::Relaxed);
+    if process == 0 || process == std::process::id() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::ForkedProcess,
+        "this process was forked from one that had started nodes, and cannot have nodes of its own: start it by \
+         spawn, or fork before the first node starts",
+    ))
 }
 
 impl Share {
     pub(crate) fn get() -> Result<Self, Error> {
+        check_process()?;
+        PROCESS.store(std::process::id(), Ordering::Relaxed);
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = current.upgrade() {
-            if shared.pid == std::process::id() {
-                return Ok(Self(shared));
-            }
-            std::mem::forget(shared);
+            return Ok(Self(shared));
         }
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)
@@ -42,7 +59,7 @@ impl Share {
             .enable_all()
             .build()
             .map_err(|error| Error::new(ErrorKind::Core, format!("the network threads cannot be started: {error}")))?;
-        let shared = Arc::new(Shared { runtime: Some(runtime), pid: std::process::id() });
+        let shared = Arc::new(Shared { runtime: Some(runtime) });
         *current = Arc::downgrade(&shared);
         Ok(Self(shared))
     }
@@ -56,7 +73,7 @@ impl Share {
 impl Drop for Shared {
     fn drop(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
-        if self.pid != std::process::id() {
+        if check_process().is_err() {
             std::mem::forget(runtime);
         } else if Handle::try_current().is_ok() {
             // A runtime must not wait for itself: this is one of its own threads.

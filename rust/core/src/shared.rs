@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use depinmesh_mailbox::Mailbox;
@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 
 use crate::{
     bridge::requests::Requests,
+    discovery::bootstrap::Tally,
     error::{Error, Field},
     events::{Control, Value},
     gate::{DatabaseId, Gate},
-    metrics::Counters,
+    metrics::{Counters, Metric},
     node::PeerInfo,
     pubsub::{outbox::Outbox, topics::Topics},
 };
@@ -29,8 +30,10 @@ pub(crate) struct Views {
     pub addresses: Vec<String>,
     pub ready: bool,
     pub ready_databases: BTreeMap<DatabaseId, bool>,
-    pub bootstrap_attempts: u64,
-    pub ready_since: Option<Instant>,
+    pub bootstrap: Tally,
+    pub started: Option<Instant>,
+    /// From the start to the first peer.
+    pub time_to_ready: Option<Duration>,
 }
 
 pub(crate) struct Shared {
@@ -99,6 +102,21 @@ impl Shared {
         first
     }
 
+    /// What the queues hold.
+    pub(crate) fn samples(&self) -> [Metric; 7] {
+        let (events, bytes) = self.topics.queued();
+        let (waiting, waiting_bytes) = self.outbox.size();
+        [
+            Metric::number("topics", self.topics.subscribed()),
+            Metric::number("databases", self.topics.databases().len()),
+            Metric::number("queue_events", events),
+            Metric::number("queue_bytes", bytes),
+            Metric::number("outbox_events", waiting),
+            Metric::number("outbox_bytes", waiting_bytes),
+            Metric::counter("node_events_lost_total", self.mailbox.dropped()),
+        ]
+    }
+
     pub(crate) fn status(&self) -> Vec<(&'static str, Field)> {
         let views = self.views();
         vec![
@@ -106,7 +124,7 @@ impl Shared {
             ("peers", views.peers.len().into()),
             ("topics", self.topics.subscribed().into()),
             ("databases", self.topics.databases().into_iter().map(|(_, name)| name).collect::<Vec<_>>().into()),
-            ("bootstrap_attempts", views.bootstrap_attempts.into()),
+            ("bootstrap_attempts", views.bootstrap.attempts.into()),
             ("outbox", self.outbox.len().into()),
             ("events_lost", self.mailbox.dropped().into()),
         ]

@@ -25,12 +25,26 @@ pub(crate) struct Bootstrap {
     phase: Phase,
     jitter: Jitter,
     first_round_over: bool,
-    attempts: u64,
+    tally: Tally,
+}
+
+/// Rounds that began, that ended with a peer, and that ended without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub attempts: u64,
+    pub successes: u64,
+    pub failures: u64,
 }
 
 impl Bootstrap {
     pub(crate) const fn new(config: BootstrapConfig, jitter: Jitter) -> Self {
-        Self { config, phase: Phase::Idle, jitter, first_round_over: false, attempts: 0 }
+        Self {
+            config,
+            phase: Phase::Idle,
+            jitter,
+            first_round_over: false,
+            tally: Tally { attempts: 0, successes: 0, failures: 0 },
+        }
     }
 
     /// Ask for the list now? Starts the machine the first time. Single instance: never while one round is under way.
@@ -58,12 +72,16 @@ impl Bootstrap {
     pub(crate) fn round_failed(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Asking | Phase::Dialling { .. }) {
             self.first_round_over = true;
+            self.tally.failures += 1;
             self.phase = Phase::Waiting { until: now + self.jitter.around(self.config.retry_interval) };
         }
     }
 
     pub(crate) const fn ready(&mut self) {
         self.first_round_over = true;
+        if matches!(self.phase, Phase::Asking | Phase::Dialling { .. }) {
+            self.tally.successes += 1;
+        }
         self.phase = Phase::Ready;
     }
 
@@ -101,12 +119,12 @@ impl Bootstrap {
         matches!(self.phase, Phase::Dialling { .. })
     }
 
-    pub(crate) const fn attempts(&self) -> u64 {
-        self.attempts
+    pub(crate) const fn tally(&self) -> Tally {
+        self.tally
     }
 
     const fn ask(&mut self) -> bool {
-        self.attempts += 1;
+        self.tally.attempts += 1;
         self.phase = Phase::Asking;
         true
     }
@@ -134,6 +152,7 @@ mod tests {
         assert!(!machine.start(), "one round at a time");
         machine.answered(false, now);
         assert!(machine.first_round_over());
+        assert_eq!(machine.tally(), Tally { attempts: 1, successes: 0, failures: 1 });
         assert!(!machine.due(now + Duration::from_secs(3)));
         assert!(machine.due(now + Duration::from_secs(6)));
     }
@@ -155,6 +174,7 @@ mod tests {
         assert!(machine.start());
         machine.answered(true, now);
         machine.ready();
+        assert_eq!(machine.tally(), Tally { attempts: 1, successes: 1, failures: 0 });
         assert!(!machine.due(now + Duration::from_secs(3_600)));
         machine.not_ready(now);
         assert!(!machine.due(now + Duration::from_millis(1_900)));

@@ -11,7 +11,10 @@ use std::{
 use libp2p::PeerId;
 
 use super::Refusal;
-use crate::events::Direction;
+use crate::{
+    events::Direction,
+    histogram::{Histogram, Reading},
+};
 
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -22,6 +25,8 @@ pub struct GateCounters {
     pub registry_calls: u64,
     /// Calls of a registry that gave no list.
     pub registry_failures: u64,
+    /// How long these calls took.
+    pub registry_call: Reading,
     /// Checks that ended well.
     pub admitted: u64,
     /// Checks that ended in a refusal, for each reason.
@@ -34,6 +39,7 @@ pub struct GateCounters {
 pub(super) struct Counters {
     pub(super) registry_calls: AtomicU64,
     pub(super) registry_failures: AtomicU64,
+    pub(super) registry_call: Histogram,
     pub(super) admitted: AtomicU64,
     pub(super) unreported: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
@@ -51,6 +57,7 @@ impl Counters {
         GateCounters {
             registry_calls: self.registry_calls.load(Relaxed),
             registry_failures: self.registry_failures.load(Relaxed),
+            registry_call: self.registry_call.read(),
             admitted: self.admitted.load(Relaxed),
             refused: Refusal::ALL.map(|reason| (reason, self.refused[reason as usize].load(Relaxed))),
             unreported: self.unreported.load(Relaxed),

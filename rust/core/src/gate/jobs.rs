@@ -12,6 +12,7 @@ use tokio::task;
 use super::{
     DatabaseId, GateEvent,
     entries::{self, Entry, Parsed},
+    now,
     shared::Shared,
     wallets::WalletSet,
 };
@@ -49,7 +50,10 @@ pub(super) async fn run(shared: &Shared, mut job: Job) -> Ended {
     match mem::replace(&mut job.work, Work::Ask) {
         Work::Ask => {
             shared.counters.registry_calls.fetch_add(1, Relaxed);
-            let result = match shared.registry.wallets(database, shared.config.timeout).await {
+            let began = now();
+            let answer = shared.registry.wallets(database, shared.config.timeout).await;
+            shared.counters.registry_call.observe(now().saturating_duration_since(began));
+            let result = match answer {
                 Ok(entries) => check(job, entries).await.ok_or_else(|| "the list could not be checked".to_owned()),
                 Err(error) => Err(error),
             };

@@ -94,6 +94,12 @@ impl Outbox {
         self.state().queue.len()
     }
 
+    /// Events and bytes that wait.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.queue.len(), state.bytes)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

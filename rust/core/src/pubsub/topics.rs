@@ -16,6 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     events::Control,
     gate::DatabaseId,
+    metrics::Counters,
     pubsub::{Delivered, wire},
 };
 
@@ -200,6 +201,15 @@ impl Topics {
         self.state().topics.len()
     }
 
+    /// Events and bytes that wait in all subscriptions.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let state = self.state();
+        let rings = state.topics.values().flat_map(|topic| &topic.rings);
+        rings
+            .map(|(_, ring)| ring.stats())
+            .fold((0, 0), |(events, bytes), stats| (events + stats.pending, bytes + stats.pending_bytes))
+    }
+
     pub(crate) fn peer_joined(&self, full: &str, peer: PeerId) {
         let mut state = self.state();
         if belongs(&state.databases, full) {
@@ -241,6 +251,7 @@ fn belongs(databases: &HashMap<DatabaseId, String>, full: &str) -> bool {
 pub struct Subscription {
     pub(crate) id: u64,
     pub(crate) ring: Arc<EventRing>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) on_close: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -251,7 +262,14 @@ impl Subscription {
 
     /// Moves up to `limit` events into `out`. Nothing there: the next event posts the subscription's id.
     pub fn take(&self, limit: usize, out: &mut Vec<Arc<Delivered>>) -> Taken {
-        self.ring.take(limit, out)
+        let before = out.len();
+        let taken = self.ring.take(limit, out);
+        if let Some(oldest) = out.get(before) {
+            self.counters.delivered.add((out.len() - before) as u64);
+            // A clock that was set back makes it no time at all.
+            self.counters.queue_wait.observe(oldest.received_at.elapsed().unwrap_or_default());
+        }
+        taken
     }
 
     pub fn stats(&self) -> RingStats {

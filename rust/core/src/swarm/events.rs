@@ -34,8 +34,10 @@ impl Task {
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Ok(rtt) })) => {
                 self.peers.answered(&peer, connection, rtt, Instant::now());
+                self.shared.counters.ping.observe(rtt);
             }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, established_in, .. } => {
+                self.shared.counters.connect.observe(established_in);
                 self.on_established(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
@@ -133,6 +135,7 @@ impl Task {
                     _ => DisconnectReason::Closed,
                 });
                 tracing::info!(%peer, %wallet, ?reason, "a peer is gone");
+                self.shared.counters.disconnections.add(reason.as_str(), 1);
                 self.shared.topics.peer_gone(&peer);
                 self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });

@@ -15,7 +15,7 @@ use crate::{
 
 impl Task {
     pub(super) fn ask_bootstrap(&mut self) {
-        self.shared.views().bootstrap_attempts = self.bootstrap.attempts();
+        self.shared.views().bootstrap = self.bootstrap.tally();
         match self.shared.bootstrap_source() {
             BootstrapSource::List(nodes) => self.on_bootstrap_answer(Ok(Answer::Bootstrap(nodes))),
             BootstrapSource::Asked => {

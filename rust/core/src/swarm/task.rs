@@ -291,7 +291,9 @@ impl Task {
     /// The host may ask for the peers as soon as it hears that they changed: this comes before the event.
     pub(super) fn show_peers(&self) {
         let peers = self.peers.infos();
-        self.shared.views().peers = peers;
+        let mut views = self.shared.views();
+        views.peers = peers;
+        views.bootstrap = self.bootstrap.tally();
     }
 
     /// Peers, lists or databases changed: who is ready, and who waited for it.

@@ -19,7 +19,9 @@ pub(crate) fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: I
     let mut views = shared.views();
     let node_ready = !peers.is_empty();
     if node_ready != views.ready {
-        views.ready_since = node_ready.then_some(now);
+        if let (true, None, Some(started)) = (node_ready, views.time_to_ready, views.started) {
+            views.time_to_ready = Some(now.saturating_duration_since(started));
+        }
         events.push(edge(node_ready, None));
     }
     for (id, name) in databases {
@@ -44,12 +46,15 @@ fn edge(ready: bool, database: Option<String>) -> NodeEvent {
     if ready { NodeEvent::Ready { database } } else { NodeEvent::NotReady { database } }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of peers and addresses are small")]
-pub(crate) fn gauges(views: &Views) -> [Metric; 4] {
-    [
-        Metric::gauge("peers", views.peers.len() as f64),
-        Metric::gauge("ready", f64::from(u8::from(views.ready))),
-        Metric::gauge("listen_addresses", views.addresses.len() as f64),
-        Metric::counter("bootstrap_attempts_total", views.bootstrap_attempts),
-    ]
+pub(crate) fn samples(views: &Views) -> Vec<Metric> {
+    let mut samples = vec![
+        Metric::number("peers", views.peers.len()),
+        Metric::number("ready", usize::from(views.ready)),
+        Metric::number("listen_addresses", views.addresses.len()),
+        Metric::counter("bootstrap_attempts_total", views.bootstrap.attempts),
+        Metric::counter("bootstrap_successes_total", views.bootstrap.successes),
+        Metric::counter("bootstrap_failures_total", views.bootstrap.failures),
+    ];
+    samples.extend(views.time_to_ready.map(|time| Metric::gauge("time_to_ready_seconds", time.as_secs_f64())));
+    samples
 }

@@ -1,0 +1,91 @@
+"""Every metric of a node: its name, kind, meaning and labels. The only place that lists them.
+
+Documents, dashboard and alert rules are checked against it, and so is what a running node gives.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from depinmesh.status import MetricKind
+
+PREFIX = "depinmesh_"
+"""What the names have in front of them for Prometheus. `Node.metrics` gives them without."""
+
+
+class MetricInfo(NamedTuple):
+    """What is known of a metric without a node."""
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+CATALOGUE = (
+    # The node
+    MetricInfo("info", "gauge", "1; the labels name what runs", ("version", "libp2p")),
+    MetricInfo("uptime_seconds", "gauge", "seconds since the node was started"),
+    MetricInfo("ready", "gauge", "1 while any peer is connected, else 0"),
+    MetricInfo("time_to_ready_seconds", "gauge", "seconds from the start to the first peer; absent before"),
+    MetricInfo("peers", "gauge", "connected peers"),
+    MetricInfo("listen_addresses", "gauge", "addresses that the node listens on"),
+    MetricInfo("databases", "gauge", "open databases"),
+    MetricInfo("database_ready", "gauge", "1 while a peer of the database's list is connected, else 0", ("database",)),
+    MetricInfo("database_peers", "gauge", "connected peers of the database's list", ("database",)),
+    MetricInfo("topics", "gauge", "topics subscribed here"),
+    MetricInfo("node_events_lost_total", "counter", "node events dropped because the event loop did not take them"),
+    # Finding peers
+    MetricInfo("bootstrap_attempts_total", "counter", "times that the bootstrap nodes were asked for"),
+    MetricInfo("bootstrap_successes_total", "counter", "bootstrap rounds that ended with a peer"),
+    MetricInfo("bootstrap_failures_total", "counter", "bootstrap rounds that ended without one"),
+    MetricInfo("connections_total", "counter", "connections that were established, both directions"),
+    MetricInfo("disconnections_total", "counter", "peers whose last connection ended", ("reason",)),
+    MetricInfo("dial_failures_total", "counter", "dials that ended without a connection"),
+    MetricInfo("listener_errors_total", "counter", "what listeners reported; each unreadable QUIC packet is one"),
+    MetricInfo("connect_seconds", "histogram", "time that a new connection took until it was encrypted and admitted"),
+    MetricInfo("ping_seconds", "histogram", "round trips of pings to peers"),
+    # The gate
+    MetricInfo("authorized_wallets", "gauge", "wallets that may enter now"),
+    MetricInfo("own_wallet_listed", "gauge", "1 when the node's own wallet is on a list, else 0"),
+    MetricInfo("registry_age_seconds", "gauge", "age of the oldest list; absent before the first answer"),
+    MetricInfo("registry_calls_total", "counter", "calls of a registry"),
+    MetricInfo("registry_failures_total", "counter", "calls of a registry that gave no list"),
+    MetricInfo("registry_call_seconds", "histogram", "time that calls of a registry took, also those that failed"),
+    MetricInfo("admitted_total", "counter", "checks of a peer that ended well"),
+    MetricInfo("refused_total", "counter", "connections and dials that were refused", ("reason",)),
+    MetricInfo("refusals_unreported_total", "counter", "refusals that no node event tells of, under a flood of them"),
+    # Sending
+    MetricInfo("published_total", "counter", "events sent to at least one peer"),
+    MetricInfo("published_bytes_total", "counter", "bytes of the envelopes of events sent"),
+    MetricInfo("published_unheard_total", "counter", "events that no known peer subscribed to"),
+    MetricInfo("unsent_total", "counter", "copies of events that were not sent to a slow peer"),
+    MetricInfo("outbox_events", "gauge", "published events that wait for the network"),
+    MetricInfo("outbox_bytes", "gauge", "bytes of published events that wait for the network"),
+    # Receiving
+    MetricInfo("received_total", "counter", "messages of subscribed topics that arrived, before the checks"),
+    MetricInfo("received_bytes_total", "counter", "bytes of the envelopes of messages that arrived"),
+    MetricInfo("accepted_total", "counter", "messages that passed every check"),
+    MetricInfo("dropped_total", "counter", "messages that a check refused", ("reason",)),
+    MetricInfo("delivered_total", "counter", "events that subscriptions handed to the program"),
+    MetricInfo("queue_overflow_total", "counter", "events that full subscriptions lost"),
+    MetricInfo("queue_events", "gauge", "received events that wait in subscriptions"),
+    MetricInfo("queue_bytes", "gauge", "bytes of received events that wait in subscriptions"),
+    MetricInfo("queue_wait_seconds", "histogram", "time that the oldest event of a batch waited to be taken"),
+    MetricInfo("handler_errors_total", "counter", "events whose handler raised", ("database", "topic")),
+    # Logs, of all nodes of the process
+    MetricInfo("log_records_dropped_total", "counter", "records of the core lost because the logger was too slow"),
+    MetricInfo("log_errors_total", "counter", "records that a logger did not take because it raised"),
+)
+
+BY_NAME = {info.name: info for info in CATALOGUE}
+
+
+def table() -> str:
+    """Return the catalogue as a Markdown table."""
+    rows = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    for info in CATALOGUE:
+        labels = ", ".join(f"`{label}`" for label in info.labels)
+        rows.append(f"| `{PREFIX}{info.name}` | {info.kind} | {labels} | {info.help} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,112 @@
+"""The thread that takes the records of the core to the loggers of the nodes."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from depinmesh import _core
+from depinmesh.logs.adapters import failures
+from depinmesh.status import Metric
+
+if TYPE_CHECKING:
+    from depinmesh.logs.adapters import Adapter
+
+_OFF = 255
+_BATCH = 512
+# Seconds between two looks at the level, as nobody tells us of a change, and at whether the thread is still needed.
+_LOOK = 0.25
+
+
+def log_metrics() -> list[Metric]:
+    """Return the counters of what was not logged, by whichever node of the process."""
+    return [
+        Metric("log_records_dropped_total", "counter", _core.logs_dropped()),
+        Metric("log_errors_total", "counter", failures.count),
+    ]
+
+
+class _Forwarder:
+    """The thread that takes the records of the core, of all nodes of the process, while there are nodes.
+
+    A thread and not the loop: records also flow while the loop is blocked, and a slow logger does not block the loop.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: list[Adapter] = []
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        self._level = _OFF
+        self._dropped = 0
+
+    def add(self, logger: Adapter) -> None:
+        """Begin to write to this one, too, for one node more."""
+        if self._pid != os.getpid():
+            # The thread, and perhaps the holder of the lock, stayed in the parent.
+            self.__init__()  # type: ignore[misc]  # all of its state is to be as new
+        with self._lock:
+            self._users.append(logger)
+            self._follow_level()
+            if self._thread is None:
+                self._dropped = _core.logs_dropped()
+                self._thread = threading.Thread(target=self._run, name="depinmesh-logs", daemon=True)
+                self._thread.start()
+
+    def remove(self, logger: Adapter) -> None:
+        """End what one `add` began."""
+        # Called by finalisers, which can interrupt a holder of the lock: this is one step, and needs no lock.
+        with contextlib.suppress(ValueError):
+            self._users.remove(logger)
+
+    def finish(self) -> None:
+        """Write what is left when the process ends."""
+        self._users.clear()
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid():
+            thread.join(4 * _LOOK)
+
+    def _run(self) -> None:
+        before: set[Adapter] = set()
+        while True:
+            # The last ones stay for the records of their node's end.
+            before = set(self._users) or before
+            rows = _core.take_logs(_BATCH, _LOOK)
+            # A node that came during the wait: the records may be those of its start, and there may be no others.
+            loggers = before | set(self._users)
+            for row in rows:
+                for logger in loggers:
+                    logger.write(row)
+            self._report_dropped(loggers)
+            with self._lock:
+                if not rows and not self._users:
+                    self._thread = None
+                    _core.set_log_level(_OFF)
+                    self._level = _OFF
+                    return
+                self._follow_level()
+
+    def _follow_level(self) -> None:
+        if not self._users:
+            return
+        with contextlib.suppress(Exception):
+            level = min(logger.level for logger in self._users)
+            level = max(0, level) if level <= logging.ERROR else _OFF
+            if level != self._level:
+                _core.set_log_level(level)
+                self._level = level
+
+    def _report_dropped(self, loggers: set[Adapter]) -> None:
+        dropped = _core.logs_dropped()
+        if dropped > self._dropped:
+            for logger in loggers:
+                logger.log(logging.WARNING, "log records of the core were dropped", {"count": dropped - self._dropped})
+            self._dropped = dropped
+
+
+forwarder = _Forwarder()
+atexit.register(forwarder.finish)

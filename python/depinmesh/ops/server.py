@@ -1,0 +1,154 @@
+"""The server: uvicorn in the event loop of the node, so that an answer shows that the loop is alive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Self
+
+import uvicorn
+
+from depinmesh.errors import ClosedError, ConfigError, ConfigProblem, ListenError, shown
+from depinmesh.ops.pages import application
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from depinmesh.node import Node
+
+_LARGEST_PORT = 65_535
+# Requests at the same time; more are answered 503. Operators and scrapers come one by one.
+_REQUESTS = 64
+_KEEP_ALIVE = 5
+_GRACE = 1
+
+
+class OpsServer:
+    """Health, metrics and status of a node over HTTP, as long as it is open.
+
+        async with connect(config) as db, OpsServer(db.node, port=8081) as ops:
+            print(ops.url)
+
+    `/livez`, `/readyz` and `/startupz` answer 200 or 503, with `?verbose` a line for each check; `/metrics` is for
+    Prometheus, `/status` a JSON document. All of them only read. There is no password and no TLS: on other hosts than
+    loopback, let a firewall or a proxy decide who may read.
+    """
+
+    def __init__(self, node: Node, *, host: str = "127.0.0.1", port: int = 8081, min_peers: int = 1) -> None:
+        """Make a server; it listens from `start` on.
+
+        Args:
+            node: Whose health, metrics and status it shows; it may be started later.
+            host: IP address to listen on.
+            port: TCP port; 0 takes any free one.
+            min_peers: How many peers the node needs to be called ready.
+
+        Raises:
+            ConfigError: An argument cannot be used.
+        """
+        self._host, self._port = _check(host, port, min_peers)
+        self._node = node
+        self._min_peers = min_peers
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, such as `http://127.0.0.1:8081`. Before the start `ClosedError`."""
+        if self._server is None:
+            raise ClosedError("the ops server was not started")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen. When it raises or is cancelled, nothing is left.
+
+        Raises:
+            ListenError: Another process has the port, or the address is not one of this machine.
+            ClosedError: It was started before.
+        """
+        if self._server is not None:
+            raise ClosedError("an ops server starts once: make a new one")
+        listener = _listen(self._host, self._port)
+        self._port = listener.getsockname()[1]
+        app = application(self._node, self._min_peers, local=ipaddress.ip_address(self._host).is_loopback)
+        options = uvicorn.Config(
+            app,
+            access_log=False,
+            date_header=False,
+            lifespan="off",
+            limit_concurrency=_REQUESTS,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=_KEEP_ALIVE,
+            ws="none",
+        )
+        self._server = _Server(options)
+        self._task = asyncio.get_running_loop().create_task(self._server.serve([listener]), name="depinmesh-ops")
+        try:
+            await self._server.answers(self._task)
+        except BaseException:
+            await self.close()
+            listener.close()
+            raise
+
+    async def close(self) -> None:
+        """End it; requests under way get a second. Closing again does nothing."""
+        if self._server is None or self._task is None:
+            return
+        self._server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(self._task)
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the program that it is a guest of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def answers(self, task: asyncio.Task[None]) -> None:
+        """Wait until it listens, or raise why it does not."""
+        while not self.started:
+            if task.done():
+                task.result()
+                raise ListenError("the ops server has ended at its start")
+            await asyncio.sleep(0)
+
+
+def _check(host: str, port: int, min_peers: int) -> tuple[str, int]:
+    problems = []
+    try:
+        host = str(ipaddress.ip_address(host))
+    except ValueError:
+        problems.append(ConfigProblem("host", shown(host), "is not an IP address of this machine", "such as 127.0.0.1"))
+    if type(port) is not int or not 0 <= port <= _LARGEST_PORT:
+        problems.append(ConfigProblem("port", shown(port), "is not a port", f"0 to {_LARGEST_PORT}"))
+    if type(min_peers) is not int or min_peers < 0:
+        problems.append(ConfigProblem("min_peers", shown(min_peers), "is not a number of peers", "0 or more"))
+    if problems:
+        raise ConfigError.of(problems)
+    return host, port
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        text = f"the ops server cannot listen on {host} port {port}: {error.strerror}; give another port, or 0 for any"
+        raise ListenError(text, address=host, port=port) from error
