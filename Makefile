@@ -21,7 +21,7 @@ if-installed = if command -v $(1) >/dev/null; then echo '$(2)'; $(2); fi
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/ready ## check the tools, make .venv with what development needs
@@ -97,6 +97,10 @@ go-peers: ## compile the Go node of the tests against both sets of versions in t
 .PHONY: interop
 interop: build go-peers ## one network with nodes of other languages, all of it
 	$(bin)/pytest tests/interop
+
+.PHONY: interop-table
+interop-table: build go-peers ## write the table of docs/interop.md from a run of the matrix
+	$(bin)/pytest tests/interop/test_matrix.py --write-table
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with
 # an extension that has BridgeBench.

@@ -1,0 +1,66 @@
+"""Each peer, over each transport, whoever dials and whoever publishes: 1,000 events each way, none lost, none doubled.
+
+The verdicts and versions stand in docs/interop.md; a run that finds others fails until the page says so too.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.interop.exchange import WINDOW, inbox, to_peer, to_us
+from tests.interop.peers import GO, TRANSPORTS, full, go_peer, join, met, now, ours
+from tests.interop.table import Row, our_versions, spelled
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from tests.interop.peers import Peer
+    from tests.interop.table import Table
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+MANY = 1000
+HANDSHAKES = 5
+
+ROWS = [
+    Row(peer, transport, who_dials) for peer in GO for transport in TRANSPORTS for who_dials in ("we dial", "they dial")
+]
+
+
+def start(row: Row) -> AbstractAsyncContextManager[Peer]:
+    """Start the peer of a row."""
+    return go_peer(row.peer, transport=row.transport)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.peer}, {row.transport}, {row.who_dials}")
+async def test_every_event_arrives_once_both_ways(row: Row, table: Table, request: pytest.FixtureRequest) -> None:
+    times = [await handshake(row) for _ in range(HANDSHAKES)]
+    async with start(row) as peer, ours(peer.key.wallet, transport=row.transport) as db, inbox(db) as box:
+        versions = spelled(peer.versions)
+        await peer.ask("subscribe", "subscribed", topic=full(db))
+        await join(db, peer, row.who_dials)
+        await met(db, peer)
+        await to_peer(db, peer, MANY, window=WINDOW)
+        await to_us(db, peer, box, MANY, window=WINDOW)
+    verdict = f"{MANY:,} of {MANY:,}"
+    if request.config.getoption("--write-table", False):
+        table.versions |= {"ours": our_versions(), row.peer: versions}
+        table.results[row] = (verdict, verdict, f"{median(times) * 1000:.1f} ms")
+    assert table.versions[row.peer] == versions
+    assert table.results[row][:2] == (verdict, verdict)
+
+
+async def handshake(row: Row) -> float:
+    """Return the seconds from a dial until both are identified, of a process that has just started."""
+    async with start(row) as peer, ours(peer.key.wallet, transport=row.transport) as db:
+        started = now()
+        await join(db, peer, row.who_dials)
+        return now() - started
+
+
+def test_the_page_has_every_row_and_our_own_versions(table: Table) -> None:
+    assert list(table.results) == ROWS
+    assert table.versions["ours"] == our_versions()
