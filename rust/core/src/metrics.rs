@@ -119,6 +119,10 @@ pub(crate) struct Counters {
     pub disconnections: ByReason,
     /// Connections that were established, both directions.
     pub connections: Counter,
+    /// Connections to a peer that had one, kept or denied.
+    pub second_connections: Counter,
+    /// Peers of which all connections were closed to be made anew.
+    pub resets: Counter,
     /// Dials that ended without a connection.
     pub dial_failures: Counter,
     /// What listeners reported; with QUIC each packet that nobody can read is one.
@@ -147,6 +151,8 @@ impl Counters {
             ping,
             disconnections,
             connections,
+            second_connections,
+            resets,
             dial_failures,
             listener_errors,
             refused,
@@ -165,6 +171,8 @@ impl Counters {
             Metric::histogram("connect_seconds", &connect.read()),
             Metric::histogram("ping_seconds", &ping.read()),
             Metric::counter("connections_total", connections.get()),
+            Metric::counter("second_connections_total", second_connections.get()),
+            Metric::counter("resets_total", resets.get()),
             Metric::counter("dial_failures_total", dial_failures.get()),
             Metric::counter("listener_errors_total", listener_errors.get()),
         ];

@@ -14,7 +14,11 @@ use libp2p::{
     swarm::NetworkBehaviour,
 };
 
-use crate::{config::PubSubConfig, pubsub::wire, swarm::guard::Guard};
+use crate::{
+    config::PubSubConfig,
+    pubsub::wire,
+    swarm::{after_identify::AfterIdentify, guard::Guard},
+};
 
 /// docs/wire.md section 7. The library's own failure report comes later than our limit, so `swarm/peers.rs`
 /// closes connections by the time of the last success.
@@ -28,7 +32,7 @@ pub(crate) struct Behaviour {
     pub guard: Guard,
     pub identify: identify::Behaviour,
     pub ping: ping::Behaviour,
-    pub gossip: Gossip,
+    pub gossip: AfterIdentify<Gossip>,
 }
 
 impl Behaviour {
@@ -51,7 +55,7 @@ impl Behaviour {
                     .with_cache_size(0),
             ),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_LIMIT)),
-            gossip: gossip(key, pubsub)?,
+            gossip: AfterIdentify(gossip(key, pubsub)?),
         })
     }
 }

@@ -149,12 +149,12 @@ impl Dialer {
         }
     }
 
-    /// A connection that had been identified is gone: back at once, then with growing pauses.
-    pub(crate) fn lost(&mut self, peer: PeerId, now: Instant) {
+    /// A connection that had been identified is gone: back after this pause, then with growing ones.
+    pub(crate) fn lost(&mut self, peer: PeerId, now: Instant, pause: Duration) {
         if let Some(target) = self.targets.get_mut(&peer).filter(|target| target.state != State::Barred) {
             target.since = now;
             target.delay = FIRST_DELAY;
-            target.state = State::Due(now);
+            target.state = State::Due(now + pause);
         }
     }
 

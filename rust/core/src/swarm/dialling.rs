@@ -6,7 +6,7 @@ use futures::FutureExt;
 use libp2p::{
     Multiaddr, PeerId,
     swarm::{
-        DialError,
+        ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
@@ -159,18 +159,16 @@ impl Task {
         }
     }
 
-    pub(super) fn dial_failed(
-        &mut self,
-        peer: Option<PeerId>,
-        connection: Option<libp2p::swarm::ConnectionId>,
-        error: &DialError,
-    ) {
+    pub(super) fn dial_failed(&mut self, peer: Option<PeerId>, connection: Option<ConnectionId>, error: &DialError) {
         let now = Instant::now();
-        self.shared.counters.dial_failures.add(1);
         let denial = match error {
             DialError::Denied { cause } => cause.downcast_ref::<Denial>().copied(),
             _ => None,
         };
+        if let (Some(Denial::Second), Some(peer)) = (denial, peer) {
+            return self.dialled_second(peer, connection, now);
+        }
+        self.shared.counters.dial_failures.add(1);
         if let Some(peer) = peer {
             if let Some(denial) = denial {
                 self.dialer.refused(peer, now);
@@ -186,6 +184,18 @@ impl Task {
         tracing::debug!(peer = peer.map(PeerId::to_base58), error = %told, "a dial failed");
         self.ops.dial_failed(peer, connection, &told, &self.shared);
         self.hurry(now);
+    }
+
+    /// The peer is connected already: the dial has what it wanted.
+    fn dialled_second(&mut self, peer: PeerId, connection: Option<ConnectionId>, now: Instant) {
+        if let Some(connection) = connection {
+            self.ops.established(peer, connection);
+        }
+        self.dialer.connected(peer, now);
+        self.second(peer, now);
+        if self.peers.is_identified(&peer) {
+            self.ops.identified(peer, &self.shared);
+        }
     }
 
     /// A dial that never left, or a connection that the other side closed before it said who it is.

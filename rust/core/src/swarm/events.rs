@@ -1,6 +1,6 @@
 //! What the swarm reports, and what the node makes of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -17,20 +17,27 @@ use crate::{
     identity::Wallet,
     swarm::{
         behaviour::BehaviourEvent,
-        guard::Denial,
+        duplicates::REDIAL_AFTER,
+        guard::{Deaf, Denial},
         listen::is_loopback,
-        peers::{Connection, GHOST_AFTER, Gone},
+        peers::{Connection, Gone},
         task::Task,
     },
 };
 
 /// Addresses that one peer may tell us of itself.
 const MAX_TOLD: usize = 16;
+/// A peer that stands before the door is not dialled for so long.
+const RETURNS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Task {
     pub(super) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Guard(Deaf(peer))) => {
+                tracing::warn!(%peer, "gossip has given up on a connection: it will be made anew");
+                self.duplicates.gossip_gone(peer, Instant::now());
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Ok(rtt) })) => {
                 self.peers.answered(&peer, connection, rtt, Instant::now());
@@ -102,8 +109,9 @@ impl Task {
         }
         self.dialer.connected(peer, now);
         self.ops.established(peer, id);
-        // It may be the second one.
-        self.tick_at = self.tick_at.min(now + GHOST_AFTER);
+        if self.peers.connections(&peer) > 1 {
+            self.second(peer, now);
+        }
     }
 
     fn on_identify(&mut self, event: identify::Event) {
@@ -126,9 +134,14 @@ impl Task {
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, cause: Option<&ConnectionError>) {
         let now = Instant::now();
-        match self.peers.closed(&peer, id) {
+        let gone = self.peers.closed(&peer, id);
+        self.leftover_closed(id);
+        if self.peers.connections(&peer) == 1 {
+            self.duplicates.second(peer, now);
+        }
+        match gone {
             Gone::Not => return,
-            Gone::Lost { wallet, reason } => {
+            Gone::Lost { wallet, reason, returns } => {
                 let reason = reason.unwrap_or(match cause {
                     Some(ConnectionError::KeepAliveTimeout) => DisconnectReason::Timeout,
                     Some(ConnectionError::IO(error)) if is_timeout(error) => DisconnectReason::Timeout,
@@ -139,21 +152,16 @@ impl Task {
                 self.shared.topics.peer_gone(&peer);
                 self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
-                self.dialer.lost(peer, now);
+                let pause = match reason {
+                    DisconnectReason::Reset => REDIAL_AFTER,
+                    _ if returns => RETURNS_WITHIN,
+                    _ => Duration::ZERO,
+                };
+                self.dialer.lost(peer, now, pause);
                 self.update_views();
             }
-            Gone::BeforeIdentify { wallet, direction: Direction::Outbound, reason: None } => {
-                let text = format!(
-                    "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's"
-                );
-                tracing::info!(%peer, "a peer refused this node: its list probably lacks our wallet");
-                self.refused(peer, "refused-by-peer");
-                self.dialer.refused(peer, now);
-                let error = Error::new(ErrorKind::NotAuthorized, text)
-                    .with("peer_id", peer.to_base58())
-                    .with("wallet", wallet.to_string())
-                    .with("reason", "refused-by-peer");
-                self.ops.dial_failed(Some(peer), None, &error, &self.shared);
+            Gone::BeforeIdentify { direction: Direction::Outbound, reason: None } => {
+                self.duplicates.closed_nameless(peer, now);
             }
             Gone::BeforeIdentify { .. } => self.dialer.unmet(peer, now, self.peers.is_empty()),
         }
@@ -165,6 +173,9 @@ impl Task {
         if let ListenError::Denied { cause } = error
             && let Some(denial) = cause.downcast_ref::<Denial>()
         {
+            if let (Denial::Second, Some(peer)) = (denial, peer) {
+                return self.second(peer, Instant::now());
+            }
             self.shared.counters.refused.add(denial.as_str(), 1);
             let wallet = peer.and_then(|peer| Wallet::from_peer_id(&peer).ok());
             self.emit(NodeEvent::PeerRefused {
@@ -184,7 +195,7 @@ impl Task {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let outcome = self.receiver.receive(message, Instant::now());
-                self.swarm.behaviour_mut().gossip.report_message_validation_result(
+                self.swarm.behaviour_mut().gossip.0.report_message_validation_result(
                     &message_id,
                     &propagation_source,
                     outcome.acceptance,

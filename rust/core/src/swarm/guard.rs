@@ -5,8 +5,7 @@
 //! behaviour: later ones change their state before a denial and never hear of it.
 
 use std::{
-    collections::HashMap,
-    convert::Infallible,
+    collections::{HashMap, VecDeque},
     fmt,
     net::{IpAddr, Ipv6Addr},
     task::{Context, Poll},
@@ -14,21 +13,34 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
     multiaddr::Protocol,
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
-        ToSwarm, dummy,
+        ToSwarm,
     },
 };
 
-use crate::gate::{Gate, Refusal, Verdict};
+use crate::{
+    events::Direction,
+    gate::{Gate, Refusal, Verdict},
+    swarm::{
+        duplicates,
+        watch::{GossipGone, Watch},
+    },
+};
+
+/// Connections of one wallet at the same time; more than two are never of use.
+const MAX_PER_PEER: usize = 4;
 
 /// Why the guard denied a connection; `swarm/task.rs` reads it back from `ConnectionDenied`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
     Gate(Refusal),
     TooManyFromAddress,
+    TooManyFromWallet,
+    /// There is one to this peer: nothing is lost, and nobody is refused.
+    Second,
 }
 
 impl Denial {
@@ -36,6 +48,8 @@ impl Denial {
         match self {
             Self::Gate(refusal) => refusal.as_str(),
             Self::TooManyFromAddress => "too-many-from-address",
+            Self::TooManyFromWallet => "too-many-from-wallet",
+            Self::Second => "second-connection",
         }
     }
 }
@@ -61,26 +75,46 @@ struct Held {
     established: usize,
 }
 
+/// Gossip has given up on a connection to this peer.
+#[derive(Debug)]
+pub(crate) struct Deaf(pub PeerId);
+
 pub(crate) struct Guard {
+    own: PeerId,
     gate: Gate,
     limits: AddressLimits,
     /// Inbound connections by address; only addresses that hold any are kept.
     addresses: HashMap<IpAddr, Held>,
     inbound: HashMap<ConnectionId, (IpAddr, bool)>,
+    /// The established connections of each peer.
+    held: HashMap<PeerId, Vec<(ConnectionId, Direction)>>,
+    deaf: VecDeque<Deaf>,
 }
 
 impl Guard {
-    pub(crate) fn new(gate: Gate, limits: AddressLimits) -> Self {
-        Self { gate, limits, addresses: HashMap::new(), inbound: HashMap::new() }
+    pub(crate) fn new(own: PeerId, gate: Gate, limits: AddressLimits) -> Self {
+        Self {
+            own,
+            gate,
+            limits,
+            addresses: HashMap::new(),
+            inbound: HashMap::new(),
+            held: HashMap::new(),
+            deaf: VecDeque::new(),
+        }
     }
 
-    fn judge(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
-        match self.gate.check_now(peer) {
-            Verdict::Admit(_) => Ok(()),
-            Verdict::Refuse(refusal) => Err(ConnectionDenied::new(Denial::Gate(refusal))),
+    fn judge(&self, peer: &PeerId, direction: Direction) -> Result<Watch, ConnectionDenied> {
+        let held: Vec<Direction> = self.held.get(peer).into_iter().flatten().map(|(_, direction)| *direction).collect();
+        let denial = match self.gate.check_now(peer) {
+            Verdict::Refuse(refusal) => Denial::Gate(refusal),
             // The transport admitted it, so it was listed; that it is unknown now means that it has left the list.
-            Verdict::Unknown => Err(ConnectionDenied::new(Denial::Gate(Refusal::NotListed))),
-        }
+            Verdict::Unknown => Denial::Gate(Refusal::NotListed),
+            Verdict::Admit(_) if held.len() >= MAX_PER_PEER => Denial::TooManyFromWallet,
+            Verdict::Admit(_) if duplicates::denies(&self.own, peer, &held, direction) => Denial::Second,
+            Verdict::Admit(_) => return Ok(Watch::default()),
+        };
+        Err(ConnectionDenied::new(denial))
     }
 
     fn release(&mut self, connection: ConnectionId) {
@@ -108,8 +142,8 @@ fn limited_address(address: &Multiaddr) -> Option<IpAddr> {
 }
 
 impl NetworkBehaviour for Guard {
-    type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = Infallible;
+    type ConnectionHandler = Watch;
+    type ToSwarm = Deaf;
 
     /// Before any cryptography: an address that holds too much is turned away.
     fn handle_pending_inbound_connection(
@@ -148,7 +182,7 @@ impl NetworkBehaviour for Guard {
         _local: &Multiaddr,
         _remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.judge(&peer)?;
+        let watch = self.judge(&peer, Direction::Inbound)?;
         if let Some((address, established)) = self.inbound.get_mut(&connection) {
             *established = true;
             if let Some(held) = self.addresses.get_mut(address) {
@@ -156,7 +190,7 @@ impl NetworkBehaviour for Guard {
                 held.established += 1;
             }
         }
-        Ok(dummy::ConnectionHandler)
+        Ok(watch)
     }
 
     fn handle_established_outbound_connection(
@@ -167,23 +201,39 @@ impl NetworkBehaviour for Guard {
         _role: Endpoint,
         _port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.judge(&peer)?;
-        Ok(dummy::ConnectionHandler)
+        self.judge(&peer, Direction::Outbound)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionClosed(closed) => self.release(closed.connection_id),
+            FromSwarm::ConnectionEstablished(new) => {
+                let direction = match new.endpoint {
+                    ConnectedPoint::Dialer { .. } => Direction::Outbound,
+                    ConnectedPoint::Listener { .. } => Direction::Inbound,
+                };
+                self.held.entry(new.peer_id).or_default().push((new.connection_id, direction));
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                self.release(closed.connection_id);
+                if let Some(held) = self.held.get_mut(&closed.peer_id) {
+                    held.retain(|(id, _)| *id != closed.connection_id);
+                    if held.is_empty() {
+                        self.held.remove(&closed.peer_id);
+                    }
+                }
+            }
             FromSwarm::ListenFailure(failure) => self.release(failure.connection_id),
             _ => {}
         }
     }
 
-    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
-        match event {}
+    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        let GossipGone = event;
+        self.deaf.push_back(Deaf(peer));
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        Poll::Pending
+        // The swarm polls its behaviours after it has told them of what a connection said.
+        self.deaf.pop_front().map_or(Poll::Pending, |deaf| Poll::Ready(ToSwarm::GenerateEvent(deaf)))
     }
 }

@@ -11,12 +11,15 @@ use crate::{
     events::{Direction, DisconnectReason},
     identity::Wallet,
     node::PeerInfo,
-    swarm::behaviour::PING_LIMIT,
+    swarm::{behaviour::PING_LIMIT, duplicates::View},
 };
 
 /// How identify names nodes of this library.
 const OWN_AGENT: &str = "depinmesh/";
-pub(crate) const GHOST_AFTER: Duration = Duration::from_millis(100);
+/// Within this time a peer that dials us over two transports at once ends one of the connections itself.
+const SAME_DIAL: Duration = Duration::from_millis(100);
+/// A handshake takes no longer, so a connection that we dialled this long ago was known to a peer that dials now.
+const SAME_MOMENT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Connection {
     id: ConnectionId,
@@ -58,6 +61,8 @@ struct Entry {
     connections: Vec<Connection>,
     /// Set when we close: the reason that the peer's disconnection is given.
     closing: Option<DisconnectReason>,
+    /// The peer dials us anew: its old connections are being closed.
+    left: bool,
 }
 
 impl Entry {
@@ -86,9 +91,14 @@ pub(crate) enum Gone {
     /// Another connection to the peer remains.
     Not,
     /// It was a peer; now it is none.
-    Lost { wallet: Wallet, reason: Option<DisconnectReason> },
+    Lost {
+        wallet: Wallet,
+        reason: Option<DisconnectReason>,
+        /// It is about to be back by itself.
+        returns: bool,
+    },
     /// Closed before it said who it is: the other side's gate, or ours in the meantime.
-    BeforeIdentify { wallet: Wallet, direction: Direction, reason: Option<DisconnectReason> },
+    BeforeIdentify { direction: Direction, reason: Option<DisconnectReason> },
 }
 
 #[derive(Default)]
@@ -101,6 +111,7 @@ impl Peers {
             agent: String::new(),
             connections: Vec::new(),
             closing: None,
+            left: false,
         });
         entry.connections.push(connection);
     }
@@ -119,15 +130,15 @@ impl Peers {
         let before = entry.identified();
         let direction = entry.connections.iter().find(|connection| connection.id == id).map(|c| c.direction);
         entry.connections.retain(|connection| connection.id != id);
-        let (wallet, reason, after) = (entry.wallet, entry.closing, entry.identified());
+        let (wallet, reason, returns, after) = (entry.wallet, entry.closing, entry.left, entry.identified());
         if entry.connections.is_empty() {
             self.0.remove(peer);
         } else if after || !before {
             return Gone::Not;
         }
         match direction {
-            _ if before => Gone::Lost { wallet, reason },
-            Some(direction) => Gone::BeforeIdentify { wallet, direction, reason },
+            _ if before => Gone::Lost { wallet, reason, returns },
+            Some(direction) => Gone::BeforeIdentify { direction, reason },
             None => Gone::Not,
         }
     }
@@ -156,22 +167,30 @@ impl Peers {
         overdue
     }
 
-    /// What a restart leaves behind: a peer of this library dials only when it has no connection, so when it has dialled
-    /// twice, the older connection is dead on its side. Gossip would go on to use it until it times out.
-    pub(crate) fn ghosts(&self, now: Instant) -> Vec<ConnectionId> {
-        let mut ghosts = Vec::new();
-        for entry in self.0.values().filter(|entry| entry.agent.starts_with(OWN_AGENT)) {
-            let mut dialled = entry.connections.iter().filter(|connection| connection.direction == Direction::Inbound);
-            let newest = dialled.clone().max_by_key(|connection| connection.since);
-            // A peer that reaches us over two transports at once ends one of the connections itself, within moments.
-            if let Some(newest) = newest
-                && newest.identified
-                && now.duration_since(newest.since) >= GHOST_AFTER
-            {
-                ghosts.extend(dialled.by_ref().filter(|other| other.id != newest.id).map(|other| other.id));
-            }
-        }
-        ghosts
+    /// What an earlier life of a peer that dials us left behind. Those that are young were made by the same dial, or by
+    /// ours at the same moment.
+    pub(crate) fn leftovers(&mut self, peer: &PeerId, now: Instant) -> Vec<ConnectionId> {
+        let Some(entry) = self.0.get_mut(peer) else { return Vec::new() };
+        let old = |connection: &&Connection| {
+            now.duration_since(connection.since)
+                >= match connection.direction {
+                    Direction::Inbound => SAME_DIAL,
+                    Direction::Outbound => SAME_MOMENT,
+                }
+        };
+        let left: Vec<_> = entry.connections.iter().filter(old).map(|connection| connection.id).collect();
+        entry.left |= !left.is_empty();
+        left
+    }
+
+    pub(crate) fn view(&self, peer: &PeerId) -> Option<View> {
+        let entry = self.0.get(peer)?;
+        let ours = entry.identified().then(|| entry.agent.starts_with(OWN_AGENT));
+        Some(View { connections: entry.connections.len(), ours })
+    }
+
+    pub(crate) fn connections(&self, peer: &PeerId) -> usize {
+        self.0.get(peer).map_or(0, |entry| entry.connections.len())
     }
 
     pub(crate) fn closing(&mut self, peer: &PeerId, reason: DisconnectReason) {

@@ -17,7 +17,7 @@ const UNHEARD_TOPICS: usize = 1_024;
 impl Task {
     pub(super) fn sync_topics(&mut self) {
         let changes = self.shared.topics.take_changes();
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        let gossip = &mut self.swarm.behaviour_mut().gossip.0;
         for full in changes.subscribe {
             if let Err(error) = gossip.subscribe(&IdentTopic::new(&full)) {
                 tracing::error!(topic = full, %error, "gossip refused a subscription");
@@ -47,7 +47,7 @@ impl Task {
         while let Some(event) = events.next() {
             let size = event.envelope.len() as u64;
             let topic = TopicHash::from_raw(event.full_topic.clone());
-            match self.swarm.behaviour_mut().gossip.publish(topic, event.envelope.clone()) {
+            match self.swarm.behaviour_mut().gossip.0.publish(topic, event.envelope.clone()) {
                 Ok(_) => {
                     self.shared.counters.published.add(1);
                     self.shared.counters.published_bytes.add(size);

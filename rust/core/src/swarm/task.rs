@@ -38,6 +38,8 @@ use crate::{
         commands::Command,
         dial::Dialer,
         dialling::Checked,
+        door::{self, Door},
+        duplicates::Duplicates,
         guard::{AddressLimits, Guard},
         jitter::Jitter,
         limited::Limited,
@@ -45,6 +47,7 @@ use crate::{
         merge::Merger,
         ops::Ops,
         peers::Peers,
+        single::Waiting,
         transport, views, warmup,
     },
 };
@@ -68,6 +71,8 @@ pub(super) struct Task {
     pub(super) peers: Peers,
     pub(super) dialer: Dialer,
     pub(super) bootstrap: Bootstrap,
+    pub(super) duplicates: Duplicates,
+    pub(super) at_door: Vec<Waiting>,
     pub(super) receiver: Receiver,
     pub(super) ops: Ops,
     merger: Merger,
@@ -106,7 +111,8 @@ pub(crate) async fn run(
     if shared.gate.set(gate.clone()).is_err() {
         return Err(Error::new(ErrorKind::Core, "a node is started once"));
     }
-    let mut task = match Task::open(&key, config, Arc::clone(&shared), gate, start).await {
+    let (door, mut arrivals) = door::door();
+    let mut task = match Task::open(&key, config, Arc::clone(&shared), gate, door, start).await {
         Ok(task) => task,
         Err(error) => {
             shared.failed(start, error);
@@ -124,6 +130,7 @@ pub(crate) async fn run(
                 None => return Ok(()),
             },
             Some(event) = gate_events.recv() => task.on_gate(event),
+            Some(arrival) = arrivals.recv() => task.on_arrival(arrival),
             () = task.shared.topics.changed() => task.sync_topics(),
             Some(checked) = task.checks.next() => task.on_checked(checked),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
@@ -181,6 +188,7 @@ impl Task {
         config: NodeConfig,
         shared: Arc<Shared>,
         gate: Gate,
+        door: Door,
         start: u64,
     ) -> Result<Self, Error> {
         let core =
@@ -189,8 +197,8 @@ impl Task {
             warmup::begin();
         }
         let identity = key.libp2p();
-        let transport =
-            transport::build(&identity, &config.listen, &config.connections, gate.clone()).map_err(|e| core(&e))?;
+        let transport = transport::build(&identity, &config.listen, &config.connections, gate.clone(), door)
+            .map_err(|e| core(&e))?;
         let limits = AddressLimits {
             established: config.connections.max_per_ip,
             pending: config.connections.max_pending_per_ip,
@@ -199,7 +207,7 @@ impl Task {
             config.listen.announce.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|error| {
                 Error::new(ErrorKind::Config, format!("listen.announce has an entry that is not a multiaddr: {error}"))
             })?;
-        let guard = Guard::new(gate.clone(), limits);
+        let guard = Guard::new(key.peer_id(), gate.clone(), limits);
         let behaviour = Behaviour::new(guard, &identity, &config.agent, !announce.is_empty(), &config.pubsub)
             .map_err(|e| core(&e))?;
         let settings = swarm::Config::with_tokio_executor()
@@ -226,6 +234,8 @@ impl Task {
             config,
             gate,
             peers: Peers::default(),
+            duplicates: Duplicates::new(key.peer_id(), Jitter::random()),
+            at_door: Vec::new(),
             ops: Ops::default(),
             merger: Merger::default(),
             checks: FuturesUnordered::new(),
@@ -252,9 +262,11 @@ impl Task {
 
     fn tick(&mut self, now: Instant) {
         let overdue = self.peers.overdue(now, self.config.connections.handshake_timeout);
-        for connection in overdue.into_iter().chain(self.peers.ghosts(now)) {
+        for connection in overdue {
             self.swarm.close_connection(connection);
         }
+        self.judge_refusals(now);
+        self.reset_due(now);
         if self.bootstrap.is_dialling() && self.dialer.round_ended() {
             tracing::warn!("no bootstrap node could be reached; trying again");
             self.bootstrap.round_failed(now);
@@ -272,7 +284,8 @@ impl Task {
             self.views_at = now + VIEWS_EVERY;
             self.show_peers();
         }
-        let soonest = [self.dialer.next(), self.bootstrap.next(), self.merger.next()].into_iter().flatten().min();
+        let timers = [self.dialer.next(), self.bootstrap.next(), self.merger.next(), self.duplicates.next()];
+        let soonest = timers.into_iter().flatten().min();
         let pause = match soonest {
             _ if self.ops.has_deadlines() => TICK,
             Some(at) => at.saturating_duration_since(now).clamp(TICK, IDLE_TICK),

@@ -1,6 +1,6 @@
 //! How bytes travel: QUIC and TCP, names resolved, time-limited, and the gate around all of it.
 //!
-//! The order is `gate(timeout(dns(quic | tcp)))`: the handshake has its own limit inside, the gate its own
+//! The order is `door(gate(timeout(dns(quic | tcp))))`: the handshake has its own limit inside, the gate its own
 //! (`gate.timeout`) outside, and nothing is around both, or a slow registry would eat the time of a handshake.
 
 use std::{io, time::Duration};
@@ -20,7 +20,7 @@ use libp2p::{
 use crate::{
     config::{ConnectionConfig, ListenConfig},
     gate::{Gate, gated},
-    swarm::security::Security,
+    swarm::{door::Door, security::Security},
 };
 
 /// A stranger has this long to prove an identity (docs/wire.md section 6).
@@ -35,6 +35,7 @@ pub(crate) fn build(
     listen: &ListenConfig,
     connections: &ConnectionConfig,
     gate: Gate,
+    door: Door,
 ) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
     let quic = if listen.quic_port.is_some() {
@@ -61,7 +62,7 @@ pub(crate) fn build(
     // Outgoing connections may cross a slow network; incoming ones may come from anybody.
     let base = TransportTimeout::with_ingoing_timeout(base, inbound);
     let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
-    Ok(gated(resolving(base)?, gate))
+    Ok(door.behind(gated(resolving(base)?, gate)))
 }
 
 /// Adds `/dns` names. A machine without a readable resolver configuration still runs; only names fail there.

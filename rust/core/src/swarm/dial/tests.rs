@@ -75,7 +75,7 @@ fn a_lost_peer_is_dialled_at_once_and_a_refusing_one_slowly() {
     let peer = PeerId::random();
     dialer.identified(peer, address(), now);
     assert!(dialer.due(now).is_empty());
-    dialer.lost(peer, now);
+    dialer.lost(peer, now, Duration::ZERO);
     assert_eq!(dialer.due(now).len(), 1);
     dialer.refused(peer, now);
     assert!(dialer.due(now + MS * 1_500).is_empty());
@@ -91,7 +91,7 @@ fn a_bootstrap_node_off_the_list_is_dialled_when_it_is_back_on_it() {
     dialer.identified(met, address(), now);
     for peer in [named, met] {
         dialer.bar(&peer);
-        dialer.lost(peer, now);
+        dialer.lost(peer, now, Duration::ZERO);
     }
     assert!(dialer.due(now + FORGET_AFTER).is_empty());
     dialer.admit(|_| false, now);
@@ -115,6 +115,6 @@ fn a_forgotten_peer_is_never_dialled() {
     let peer = PeerId::random();
     dialer.identified(peer, address(), now);
     dialer.forget(&peer);
-    dialer.lost(peer, now);
+    dialer.lost(peer, now, Duration::ZERO);
     assert!(dialer.due(now + FORGET_AFTER).is_empty());
 }

@@ -1,0 +1,121 @@
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+const TWO: fn(&PeerId) -> Option<View> = |_| Some(View { connections: 2, ours: Some(false) });
+
+/// Two peer ids, the smaller first.
+fn pair() -> (PeerId, PeerId) {
+    let (a, b) = (PeerId::random(), PeerId::random());
+    if a.to_bytes() < b.to_bytes() { (a, b) } else { (b, a) }
+}
+
+fn machine(own: PeerId) -> (Duplicates, Instant) {
+    (Duplicates::new(own, Jitter::seeded(5)), Instant::now())
+}
+
+#[test]
+fn of_two_that_dial_each_other_the_smaller_denies_the_second_whichever_comes_first() {
+    let (small, great) = pair();
+    for (first, second) in [(Direction::Inbound, Direction::Outbound), (Direction::Outbound, Direction::Inbound)] {
+        assert!(denies(&small, &great, &[first], second));
+        assert!(!denies(&great, &small, &[first], second));
+    }
+}
+
+#[test]
+fn of_two_dialled_by_one_side_that_side_denies_the_second() {
+    let (small, great) = pair();
+    for (dialler, listener) in [(small, great), (great, small)] {
+        assert!(denies(&dialler, &listener, &[Direction::Outbound], Direction::Outbound));
+        assert!(!denies(&listener, &dialler, &[Direction::Inbound], Direction::Inbound));
+    }
+}
+
+#[test]
+fn a_first_connection_is_never_denied() {
+    let (small, great) = pair();
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        assert!(!denies(&small, &great, &[], direction));
+        assert!(!denies(&great, &small, &[], direction));
+    }
+}
+
+#[test]
+fn a_peer_of_another_make_is_reset_once_even_when_one_connection_has_ended_meanwhile() {
+    for connections in [1, 2] {
+        let (own, peer) = pair();
+        let (mut duplicates, now) = machine(own);
+        duplicates.second(peer, now);
+        let view = |_: &PeerId| Some(View { connections, ours: Some(false) });
+        assert!(duplicates.due(now + MS * 200, view).is_empty());
+        assert_eq!(duplicates.due(now + MS * 400, view), [peer]);
+        assert!(duplicates.due(now + MS * 800, view).is_empty());
+        assert_eq!(duplicates.next(), None);
+    }
+}
+
+#[test]
+fn a_peer_is_reset_at_most_once_in_ten_seconds() {
+    let (own, peer) = pair();
+    let (mut duplicates, now) = machine(own);
+    duplicates.second(peer, now);
+    assert_eq!(duplicates.due(now + MS * 400, TWO), [peer]);
+    duplicates.second(peer, now + MS * 500);
+    assert!(duplicates.due(now + MS * 1_000, TWO).is_empty());
+    assert!(duplicates.due(now + MS * 10_000, TWO).is_empty());
+    assert_eq!(duplicates.due(now + MS * 11_000, TWO), [peer]);
+}
+
+#[test]
+fn a_peer_that_has_not_said_who_it_is_is_waited_for_and_one_that_has_gone_is_forgotten() {
+    let (own, peer) = pair();
+    let (mut duplicates, now) = machine(own);
+    duplicates.second(peer, now);
+    let nameless = |_: &PeerId| Some(View { connections: 2, ours: None });
+    assert!(duplicates.due(now + MS * 400, nameless).is_empty());
+    assert_eq!(duplicates.due(now + MS * 800, TWO), [peer]);
+    duplicates.second(peer, now + MS * 900);
+    assert!(duplicates.due(now + MS * 60_000, |_| None).is_empty());
+    assert_eq!(duplicates.next(), None);
+}
+
+#[test]
+fn between_two_of_ours_one_connection_is_no_cause_and_two_that_stay_end_by_the_smaller_side_first() {
+    let (small, great) = pair();
+    let held = |connections| move |_: &PeerId| Some(View { connections, ours: Some(true) });
+    for (own, peer, patience) in [(small, great, 500), (great, small, 1_000)] {
+        let (mut duplicates, now) = machine(own);
+        duplicates.second(peer, now);
+        assert!(duplicates.due(now + MS * 400, held(1)).is_empty());
+        assert_eq!(duplicates.next(), None);
+        duplicates.second(peer, now);
+        assert!(duplicates.due(now + MS * 400, held(2)).is_empty());
+        assert!(duplicates.due(now + MS * (patience - 50), held(2)).is_empty());
+        assert_eq!(duplicates.due(now + MS * patience, held(2)), [peer]);
+    }
+}
+
+#[test]
+fn a_connection_on_which_gossip_has_given_up_is_reset_though_it_is_the_only_one() {
+    let (own, peer) = pair();
+    let (mut duplicates, now) = machine(own);
+    duplicates.gossip_gone(peer, now);
+    let single = |_: &PeerId| Some(View { connections: 1, ours: Some(true) });
+    assert!(duplicates.due(now + MS * 400, single).is_empty());
+    assert_eq!(duplicates.due(now + MS * 500, single), [peer]);
+}
+
+#[test]
+fn a_dial_that_ends_nameless_is_a_refusal_unless_the_peer_may_have_denied_it_as_the_second() {
+    let (small, great) = pair();
+    let (mut duplicates, now) = machine(small);
+    duplicates.closed_nameless(great, now);
+    assert_eq!(duplicates.refusals(now, |_| false), [great], "the greater denies nothing");
+    let (mut duplicates, now) = machine(great);
+    duplicates.closed_nameless(small, now);
+    assert!(duplicates.refusals(now, |_| false).is_empty());
+    assert_eq!(duplicates.refusals(now + MS * 300, |_| false), [small]);
+    duplicates.closed_nameless(small, now);
+    assert!(duplicates.refusals(now + MS * 10, |_| true).is_empty());
+    assert!(duplicates.refusals(now + MS * 300, |_| false).is_empty(), "its first connection has come");
+}

@@ -1,0 +1,80 @@
+//! One connection for each peer, as the task sees to it: what `door.rs` and `duplicates.rs` ask for is done here.
+
+use std::time::Instant;
+
+use libp2p::{PeerId, swarm::ConnectionId};
+
+use crate::{
+    error::{Error, ErrorKind, Field},
+    events::DisconnectReason,
+    identity::Wallet,
+    swarm::{door::Arrival, task::Task},
+};
+
+/// A peer before the door, and the old connections that are being closed for it.
+pub(super) struct Waiting {
+    arrival: Arrival,
+    leftovers: Vec<ConnectionId>,
+}
+
+impl Task {
+    pub(super) fn on_arrival(&mut self, arrival: Arrival) {
+        let leftovers = self.peers.leftovers(&arrival.peer, Instant::now());
+        if leftovers.is_empty() {
+            // `Err`: it has gone again.
+            let _ = arrival.cleared.send(());
+            return;
+        }
+        tracing::debug!(peer = %arrival.peer, "a peer dials anew: closing what it has left behind");
+        for connection in &leftovers {
+            self.swarm.close_connection(*connection);
+        }
+        self.at_door.retain(|waiting| !waiting.arrival.cleared.is_closed());
+        self.at_door.push(Waiting { arrival, leftovers });
+    }
+
+    pub(super) fn leftover_closed(&mut self, id: ConnectionId) {
+        for waiting in &mut self.at_door {
+            waiting.leftovers.retain(|other| *other != id);
+        }
+        for cleared in self.at_door.extract_if(.., |waiting| waiting.leftovers.is_empty()) {
+            let _ = cleared.arrival.cleared.send(());
+        }
+    }
+
+    /// There was a second connection to the peer.
+    pub(super) fn second(&mut self, peer: PeerId, now: Instant) {
+        self.shared.counters.second_connections.add(1);
+        self.duplicates.second(peer, now);
+        self.hurry(now);
+    }
+
+    /// Who closed our connection nameless, and is not connected by another one, has a gate that refuses us.
+    pub(super) fn judge_refusals(&mut self, now: Instant) {
+        let peers = &self.peers;
+        for peer in self.duplicates.refusals(now, |peer| peers.connections(peer) > 0) {
+            let text = format!(
+                "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's"
+            );
+            tracing::info!(%peer, "a peer refused this node: its list probably lacks our wallet");
+            self.refused(peer, "refused-by-peer");
+            self.dialer.refused(peer, now);
+            let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
+            let error = Error::new(ErrorKind::NotAuthorized, text)
+                .with("peer_id", peer.to_base58())
+                .with("wallet", wallet)
+                .with("reason", "refused-by-peer");
+            self.ops.dial_failed(Some(peer), None, &error, &self.shared);
+        }
+    }
+
+    pub(super) fn reset_due(&mut self, now: Instant) {
+        let peers = &self.peers;
+        for peer in self.duplicates.due(now, |peer| peers.view(peer)) {
+            tracing::debug!(%peer, "a second connection may have ended gossip with a peer: dialling it anew");
+            self.shared.counters.resets.add(1);
+            self.peers.closing(&peer, DisconnectReason::Reset);
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+}
