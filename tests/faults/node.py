@@ -1,0 +1,90 @@
+"""A node in a process of its own, driven by JSON lines: a command each on stdin, what happens on stdout.
+
+Times are those of the monotonic clock, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from depinmesh import MeshError, NotReady, PeerConnected, PeerDisconnected, Ready, connect
+
+if TYPE_CHECKING:
+    from depinmesh import Database, Event, Node
+
+TOPIC = "t"
+
+
+def say(event: str, **fields: Any) -> None:
+    """Write a line."""
+    print(json.dumps({"event": event, "at": time.monotonic(), **fields}), flush=True)
+
+
+def hear(event: Event) -> None:
+    """Tell of an event of another node."""
+    say("heard", number=event.message, author=event.from_peer)
+
+
+async def watch(node: Node) -> None:
+    """Tell of peers that come and go."""
+    async for event in node.events(PeerConnected, PeerDisconnected, Ready, NotReady):
+        if isinstance(event, PeerConnected):
+            say("connected", peer=event.peer.peer_id, transport=event.peer.transport)
+        elif isinstance(event, PeerDisconnected):
+            say("disconnected", peer=event.peer_id, reason=event.reason)
+        elif isinstance(event, Ready | NotReady) and event.database is None:
+            say("ready" if isinstance(event, Ready) else "not-ready")
+
+
+async def obey(database: Database, command: dict[str, Any]) -> None:
+    """Do one thing."""
+    if command["cmd"] == "publish":
+        await database.publish(TOPIC, command["number"])
+        say("published", number=command["number"])
+    elif command["cmd"] == "peers":
+        say("peers", peers=[peer.peer_id for peer in database.peers()])
+    elif command["cmd"] == "counters":
+        say("counters", counters=dict(database.node.status().counters), cpu=time.process_time())
+    else:
+        raise SystemExit(f"unknown command: {command}")
+
+
+def read(loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[dict[str, Any] | None]) -> None:
+    """Hand on the commands."""
+    for line in sys.stdin:
+        loop.call_soon_threadsafe(queue.put_nowait, json.loads(line))
+    loop.call_soon_threadsafe(queue.put_nowait, None)
+
+
+async def main() -> None:
+    """Run until stdin ends."""
+    queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    threading.Thread(target=read, args=(asyncio.get_running_loop(), queue), daemon=True).start()
+    start = await queue.get()
+    assert start is not None
+    fields: dict[str, Any] = {
+        "private_key": start["key"],
+        "authorized_wallets": start["wallets"],
+        "bootstrap_nodes": start["nodes"],
+        "listen": {"hosts": start["hosts"], "quic_port": start["quic"], "tcp_port": start["tcp"]},
+        "bootstrap": {"wait": "none"},
+        **start.get("more", {}),
+    }
+    try:
+        async with connect(**fields) as database:
+            watching = asyncio.create_task(watch(database.node))
+            await database.subscribe(TOPIC, hear)
+            say("started", peer_id=database.node.peer_id, entries=database.node.bootstrap_entries())
+            while (command := await queue.get()) is not None:
+                await obey(database, command)
+            watching.cancel()
+    except MeshError as error:
+        say("failed", error=type(error).__name__, text=str(error))
+
+
+asyncio.run(main())
