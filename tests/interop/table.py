@@ -40,6 +40,8 @@ class Table:
         _, _, written = PAGE.read_text("utf-8").partition(BEGIN)
         for line in written.partition(END)[0].splitlines():
             cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if cells[0] in ("peer", "---"):
+                continue
             if len(cells) == CELLS:
                 peer, transport, who_dials, out, back, time = cells
                 table.results[Row(peer, transport, who_dials)] = (out, back, time)
