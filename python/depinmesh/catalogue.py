@@ -41,6 +41,8 @@ CATALOGUE = (
     MetricInfo("bootstrap_successes_total", "counter", "bootstrap rounds that ended with a peer"),
     MetricInfo("bootstrap_failures_total", "counter", "bootstrap rounds that ended without one"),
     MetricInfo("connections_total", "counter", "connections that were established, both directions"),
+    MetricInfo("second_connections_total", "counter", "connections to a peer that had one, kept or denied"),
+    MetricInfo("resets_total", "counter", "peers of which all connections were closed to be made anew"),
     MetricInfo("disconnections_total", "counter", "peers whose last connection ended", ("reason",)),
     MetricInfo("dial_failures_total", "counter", "dials that ended without a connection"),
     MetricInfo("listener_errors_total", "counter", "what listeners reported; each unreadable QUIC packet is one"),

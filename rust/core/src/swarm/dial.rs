@@ -12,19 +12,27 @@ use crate::swarm::jitter::Jitter;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// While the node has no peer at all.
 const MAX_DELAY_ALONE: Duration = Duration::from_secs(2);
-/// While it has others, and after a refusal: a stranger knocks on our door no more often either.
+/// For a peer that was lost less than ten minutes ago: the network between may be back at any moment.
+const MAX_DELAY_LOST: Duration = Duration::from_secs(3);
+const LATELY: Duration = Duration::from_secs(10 * 60);
+/// A dial of a peer that answered before is begun anew after this time: its packets come ever more rarely.
+const GIVE_UP: Duration = Duration::from_secs(3);
+/// Otherwise, and after a refusal: a stranger knocks on our door no more often either.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// The other side's gate closed on us: its list will not change within a moment.
 const REFUSED_DELAY: Duration = Duration::from_secs(2);
 /// A former peer that did not come back for this long is left to discovery.
 const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
 const MAX_ADDRESSES: usize = 16;
+/// Former peers that are remembered; the one that was lost first makes place.
+const MAX_LOST: usize = 1_024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// To be dialled at this time.
     Due(Instant),
-    Dialling,
+    /// Since this time.
+    Dialling(Instant),
     Connected,
     /// Its wallet has left the list: not to be dialled until it is back.
     Barred,
@@ -90,7 +98,7 @@ impl Dialer {
     pub(crate) fn round_ended(&self) -> bool {
         !self.targets.values().filter(|target| target.bootstrap).any(|target| match target.state {
             State::Due(_) => !target.tried,
-            State::Dialling | State::Connected => true,
+            State::Dialling(_) | State::Connected => true,
             State::Barred => false,
         })
     }
@@ -98,7 +106,7 @@ impl Dialer {
     /// Those whose time has come, as far as the limit of dials under way allows.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
         self.targets.retain(|_, target| target.bootstrap || target.useful(now));
-        let under_way = self.targets.values().filter(|target| target.state == State::Dialling).count();
+        let under_way = self.under_way();
         let mut due: Vec<_> = self
             .targets
             .iter()
@@ -112,15 +120,28 @@ impl Dialer {
         due.iter()
             .filter_map(|(_, peer)| {
                 let target = self.targets.get_mut(peer)?;
-                target.state = State::Dialling;
+                target.state = State::Dialling(now);
                 target.tried = true;
                 Some((*peer, target.addresses.clone()))
             })
             .collect()
     }
 
+    fn under_way(&self) -> usize {
+        self.targets.values().filter(|target| matches!(target.state, State::Dialling(_))).count()
+    }
+
+    /// Dials of former peers that last too long; to be ended, and then tried again.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<PeerId> {
+        let overdue = |target: &Target| match target.state {
+            State::Dialling(since) => target.met == Met::Yes && now.duration_since(since) >= GIVE_UP,
+            _ => false,
+        };
+        self.targets.iter().filter(|(_, target)| overdue(target)).map(|(peer, _)| *peer).collect()
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
-        let under_way = self.targets.values().filter(|target| target.state == State::Dialling).count();
+        let under_way = self.under_way();
         if under_way >= self.limit {
             return None;
         }
@@ -156,6 +177,13 @@ impl Dialer {
             target.delay = FIRST_DELAY;
             target.state = State::Due(now + pause);
         }
+        let lost = |target: &Target| !target.bootstrap && matches!(target.state, State::Due(_));
+        if self.targets.values().filter(|target| lost(target)).count() > MAX_LOST {
+            let first = self.targets.iter().filter(|(_, target)| lost(target)).min_by_key(|(_, target)| target.since);
+            if let Some(peer) = first.map(|(peer, _)| *peer) {
+                self.targets.remove(&peer);
+            }
+        }
     }
 
     pub(crate) fn failed(&mut self, peer: PeerId, now: Instant, alone: bool) {
@@ -165,14 +193,19 @@ impl Dialer {
             return;
         }
         target.state = State::Due(now + self.jitter.around(target.delay));
-        let limit = if alone && target.met != Met::Refused { MAX_DELAY_ALONE } else { MAX_DELAY };
+        let limit = match target.met {
+            Met::Refused => MAX_DELAY,
+            _ if alone => MAX_DELAY_ALONE,
+            Met::Yes if now.duration_since(target.since) < LATELY => MAX_DELAY_LOST,
+            _ => MAX_DELAY,
+        };
         target.delay = (target.delay * 2).min(limit);
     }
 
     /// A connection ended before the peer had said who it is.
     pub(crate) fn unmet(&mut self, peer: PeerId, now: Instant, alone: bool) {
         if let Some(target) = self.targets.get_mut(&peer).filter(|target| target.state != State::Barred) {
-            target.state = State::Dialling;
+            target.state = State::Dialling(now);
             self.failed(peer, now, alone);
         }
     }
@@ -215,7 +248,7 @@ impl Dialer {
             let waits = match target.state {
                 State::Barred => true,
                 State::Due(_) => target.met == Met::Refused,
-                State::Dialling | State::Connected => false,
+                State::Dialling(_) | State::Connected => false,
             };
             if waits && is_listed(peer) {
                 target.state = State::Due(now);
@@ -244,7 +277,7 @@ impl Target {
 
     fn useful(&self, now: Instant) -> bool {
         match self.state {
-            State::Connected | State::Dialling | State::Barred => true,
+            State::Connected | State::Dialling(_) | State::Barred => true,
             State::Due(_) => !self.addresses.is_empty() && now.duration_since(self.since) < FORGET_AFTER,
         }
     }

@@ -61,6 +61,10 @@ impl Ops {
         self.dials.iter().any(|dial| dial.op == op)
     }
 
+    pub(crate) fn is_dialling_peer(&self, peer: &PeerId) -> bool {
+        self.dials.iter().any(|dial| dial.peer == Some(*peer))
+    }
+
     pub(crate) fn established(&mut self, peer: PeerId, connection: ConnectionId) {
         for dial in self.dials.iter_mut().filter(|dial| dial.connection == Some(connection)) {
             dial.peer = Some(peer);

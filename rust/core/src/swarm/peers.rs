@@ -14,12 +14,13 @@ use crate::{
     swarm::{behaviour::PING_LIMIT, duplicates::View},
 };
 
-/// How identify names nodes of this library.
-const OWN_AGENT: &str = "depinmesh/";
 /// Within this time a peer that dials us over two transports at once ends one of the connections itself.
 const SAME_DIAL: Duration = Duration::from_millis(100);
 /// A handshake takes no longer, so a connection that we dialled this long ago was known to a peer that dials now.
 const SAME_MOMENT: Duration = Duration::from_secs(1);
+/// A ping every two seconds, and a second for its answer.
+const SILENT: Duration = Duration::from_secs(3);
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 pub(crate) struct Connection {
     id: ConnectionId,
@@ -50,6 +51,10 @@ impl Connection {
         }
     }
 
+    fn is_silent(&self, now: Instant) -> bool {
+        now.duration_since(self.last_answer) >= SILENT + self.rtt.unwrap_or_default()
+    }
+
     fn transport(&self) -> &'static str {
         if self.address.iter().any(|part| part == Protocol::QuicV1) { "quic" } else { "tcp" }
     }
@@ -63,6 +68,8 @@ struct Entry {
     closing: Option<DisconnectReason>,
     /// The peer dials us anew: its old connections are being closed.
     left: bool,
+    /// When it was dialled because it is silent.
+    probed: Option<Instant>,
 }
 
 impl Entry {
@@ -112,6 +119,7 @@ impl Peers {
             connections: Vec::new(),
             closing: None,
             left: false,
+            probed: None,
         });
         entry.connections.push(connection);
     }
@@ -167,25 +175,36 @@ impl Peers {
         overdue
     }
 
-    /// What an earlier life of a peer that dials us left behind. Those that are young were made by the same dial, or by
-    /// ours at the same moment.
-    pub(crate) fn leftovers(&mut self, peer: &PeerId, now: Instant) -> Vec<ConnectionId> {
+    /// What a new connection to the peer takes the place of. One that the peer has dialled: all that are not of the same
+    /// moment. One that we have dialled: all that are silent.
+    pub(crate) fn leftovers(&mut self, peer: &PeerId, direction: Direction, now: Instant) -> Vec<ConnectionId> {
         let Some(entry) = self.0.get_mut(peer) else { return Vec::new() };
-        let old = |connection: &&Connection| {
-            now.duration_since(connection.since)
-                >= match connection.direction {
-                    Direction::Inbound => SAME_DIAL,
-                    Direction::Outbound => SAME_MOMENT,
-                }
+        let old = |connection: &&Connection| match (direction, connection.direction) {
+            (Direction::Inbound, Direction::Inbound) => now.duration_since(connection.since) >= SAME_DIAL,
+            (Direction::Inbound, Direction::Outbound) => now.duration_since(connection.since) >= SAME_MOMENT,
+            (Direction::Outbound, _) => connection.is_silent(now),
         };
         let left: Vec<_> = entry.connections.iter().filter(old).map(|connection| connection.id).collect();
         entry.left |= !left.is_empty();
         left
     }
 
+    /// Peers that have not answered the last ping: to be dialled anew, as they may have been killed and started again.
+    pub(crate) fn silent(&mut self, now: Instant) -> Vec<PeerId> {
+        let mut silent = Vec::new();
+        for (peer, entry) in &mut self.0 {
+            let probed_lately = entry.probed.is_some_and(|at| now.duration_since(at) < PROBE_EVERY);
+            if !probed_lately && entry.connections.iter().all(|connection| connection.is_silent(now)) {
+                entry.probed = Some(now);
+                silent.push(*peer);
+            }
+        }
+        silent
+    }
+
     pub(crate) fn view(&self, peer: &PeerId) -> Option<View> {
         let entry = self.0.get(peer)?;
-        let ours = entry.identified().then(|| entry.agent.starts_with(OWN_AGENT));
+        let ours = entry.identified().then(|| is_ours(&entry.agent));
         Some(View { connections: entry.connections.len(), ours })
     }
 
@@ -215,4 +234,9 @@ impl Peers {
     pub(crate) fn infos(&self) -> Vec<PeerInfo> {
         self.0.iter().filter_map(|(peer, entry)| entry.info(*peer)).collect()
     }
+}
+
+/// Identify names nodes of this library `depinmesh/<version>`; a Go program is named after its module.
+fn is_ours(agent: &str) -> bool {
+    agent.strip_prefix("depinmesh/").is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
 }

@@ -2,7 +2,13 @@
 
 use std::time::Instant;
 
-use libp2p::{PeerId, swarm::ConnectionId};
+use libp2p::{
+    PeerId,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
 
 use crate::{
     error::{Error, ErrorKind, Field},
@@ -19,13 +25,13 @@ pub(super) struct Waiting {
 
 impl Task {
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
-        let leftovers = self.peers.leftovers(&arrival.peer, Instant::now());
+        let leftovers = self.peers.leftovers(&arrival.peer, arrival.direction, Instant::now());
         if leftovers.is_empty() {
             // `Err`: it has gone again.
             let _ = arrival.cleared.send(());
             return;
         }
-        tracing::debug!(peer = %arrival.peer, "a peer dials anew: closing what it has left behind");
+        tracing::debug!(peer = %arrival.peer, "a peer is back: closing what its earlier life left behind");
         for connection in &leftovers {
             self.swarm.close_connection(*connection);
         }
@@ -39,6 +45,22 @@ impl Task {
         }
         for cleared in self.at_door.extract_if(.., |waiting| waiting.leftovers.is_empty()) {
             let _ = cleared.arrival.cleared.send(());
+        }
+    }
+
+    /// A peer that does not answer may live anew at the same place, and a former one answer a fresh dial sooner.
+    pub(super) fn probe(&mut self, now: Instant) {
+        for peer in self.peers.silent(now) {
+            if let Some(addresses) = self.dialer.addresses(&peer) {
+                let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::NotDialing).build();
+                // `Err`: it is being dialled, or it has left the list.
+                let _ = self.swarm.dial(options);
+            }
+        }
+        for peer in self.dialer.overdue(now) {
+            if !self.ops.is_dialling_peer(&peer) {
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
         }
     }
 

@@ -265,6 +265,7 @@ impl Task {
         for connection in overdue {
             self.swarm.close_connection(connection);
         }
+        self.probe(now);
         self.judge_refusals(now);
         self.reset_due(now);
         if self.bootstrap.is_dialling() && self.dialer.round_ended() {

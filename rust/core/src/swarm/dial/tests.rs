@@ -118,3 +118,53 @@ fn a_forgotten_peer_is_never_dialled() {
     dialer.lost(peer, now, Duration::ZERO);
     assert!(dialer.due(now + FORGET_AFTER).is_empty());
 }
+
+#[test]
+fn a_node_with_others_comes_back_to_a_lost_peer_every_three_seconds_and_after_ten_minutes_seldom() {
+    let (mut dialer, start) = dialer(8);
+    let peer = PeerId::random();
+    dialer.identified(peer, address(), start);
+    dialer.lost(peer, start, Duration::ZERO);
+    let mut now = start;
+    let mut pause = Duration::ZERO;
+    while now - start < LATELY {
+        assert!(pause <= MAX_DELAY_LOST * 12 / 10);
+        assert_eq!(dialer.due(now).len(), 1);
+        dialer.failed(peer, now, false);
+        pause = dialer.next().expect("another try") - now;
+        now += pause;
+    }
+    for _ in 0..5 {
+        dialer.due(now);
+        dialer.failed(peer, now, false);
+        now = dialer.next().expect("another try");
+    }
+    dialer.due(now);
+    dialer.failed(peer, now, false);
+    assert!(dialer.next().expect("another try") - now >= MAX_DELAY * 8 / 10);
+}
+
+#[test]
+fn a_dial_of_a_former_peer_is_given_up_soon_and_a_first_one_never() {
+    let (mut dialer, now) = dialer(8);
+    let (former, new) = (PeerId::random(), PeerId::random());
+    dialer.identified(former, address(), now);
+    dialer.lost(former, now, Duration::ZERO);
+    dialer.bootstrap(&[(new, address())], now);
+    assert_eq!(dialer.due(now).len(), 2);
+    assert!(dialer.overdue(now + GIVE_UP / 2).is_empty());
+    assert_eq!(dialer.overdue(now + GIVE_UP), [former]);
+}
+
+#[test]
+fn former_peers_are_remembered_up_to_a_bound_the_last_ones_first() {
+    let (mut dialer, start) = dialer(8);
+    let peers: Vec<_> = (0..MAX_LOST + 2).map(|_| PeerId::random()).collect();
+    for (peer, n) in peers.iter().zip(0..) {
+        dialer.identified(*peer, address(), start);
+        dialer.lost(*peer, start + MS * n, Duration::ZERO);
+    }
+    let known: Vec<_> = peers.iter().map(|peer| dialer.addresses(peer).is_some()).collect();
+    assert_eq!(known.iter().filter(|known| **known).count(), MAX_LOST);
+    assert!(!known[0] && !known[1]);
+}
