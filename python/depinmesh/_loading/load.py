@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from depinmesh._loading.document import document_layer
 from depinmesh._loading.environment import environment_layer
 from depinmesh._loading.layers import SOURCE_FIELDS, Given, Layer, flat, merged, nested, source_of
+from depinmesh._loading.options import field_of, is_group
 from depinmesh._loading.sources import SourceError, imported, made_source
 from depinmesh._loading.text import from_text
-from depinmesh._validation import Options
 from depinmesh.config import Config
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 
@@ -122,23 +122,6 @@ def _own_registry(values: Layer) -> object:
         reason = "stands for the registry of authorized_wallets, which knows no nodes"
         raise SourceError(ConfigProblem("", shown(_OWN_REGISTRY), reason, "give a list, or another registry"))
     return wallets.value
-
-
-def field_of(path: tuple[str, ...]) -> FieldInfo | None:
-    """Return the option at a path; None: there is no such."""
-    field = Config.model_fields.get(path[0])
-    if len(path) == 1 or field is None:
-        return field
-    model = field.annotation
-    if len(path) > 2 or not (isinstance(model, type) and issubclass(model, Options)):  # noqa: PLR2004  # group, field
-        return None
-    return model.model_fields.get(path[1])
-
-
-def is_group(name: str) -> bool:
-    """Say whether an option is a group of options."""
-    field = Config.model_fields.get(name)
-    return field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Options)
 
 
 def _located(problem: ConfigProblem, layer: Layer) -> ConfigProblem:

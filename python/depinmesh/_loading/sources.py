@@ -72,7 +72,7 @@ def imported(reference: str, folder: Path | None) -> object:
 def _provider(given: Mapping[str, object], folder: Path | None) -> object:
     arguments = dict(given)
     kind = arguments.pop("type", None)
-    types = _types()
+    types = source_types()
     if kind is None:
         raise SourceError(ConfigProblem("type", None, "is missing", f"{_FORMS}; types are {', '.join(types)}"))
     if not isinstance(kind, str) or kind not in types:
@@ -85,7 +85,7 @@ def _provider(given: Mapping[str, object], folder: Path | None) -> object:
     return _call(make, [], _arguments(make, arguments, folder))
 
 
-def _types() -> dict[str, str]:
+def source_types() -> dict[str, str]:
     """Return the names in `depinmesh.registry` by the type that a file gives."""
     try:
         names = importlib.import_module("depinmesh.registry").__all__

@@ -1,111 +1,103 @@
-"""The command `depinmesh`. Data goes to stdout, talk to stderr; 0 is success, 1 a failure, 2 wrong use.
+"""The command `depinmesh`. Data goes to stdout, talk to stderr.
 
-What a command needs is imported when it runs, so that `--help` is quick.
+`COMMANDS` says which module has a command, and each has a `main` of its arguments. A module is imported when its
+command runs, so that `--help` is quick and only who uses a command needs what it stands on.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from depinmesh.cli.exits import FAILURE, INTERRUPTED, OK, TIMEOUT, USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-_FORMATS = ("base58", "json", "env", "solana")
+class Command(NamedTuple):
+    """A command: what `--help` says of it, and its module."""
+
+    summary: str
+    module: str
+    extra: bool = True
+    """Whether it needs the extra `cli`."""
+
+
+COMMANDS = {
+    "demo": Command("three nodes and a stranger, on this machine", "demo.command", extra=False),
+    "keygen": Command("make keys for nodes", "keygen", extra=False),
+    "version": Command("what a bug report needs to know", "version", extra=False),
+    "node": Command("run a node", "node"),
+    "pub": Command("publish messages", "pub"),
+    "sub": Command("show the events of topics", "sub"),
+    "shell": Command("subscribe and publish, line by line", "shell"),
+    "ping": Command("reach a node and measure the round trip", "ping"),
+    "bench": Command("measure how many events arrive, and when", "bench"),
+    "status": Command("how a running node is", "views.status"),
+    "peers": Command("the peers of a running node", "views.peers"),
+    "topics": Command("the topics of a running node", "views.topics"),
+    "registry": Command("ask the registry: check, list, watch", "registry"),
+    "config": Command("the configuration: check, show, schema", "config"),
+    "doctor": Command("find what is wrong, with a remedy for each", "doctor.command"),
+}
+
+_HELP = f"""usage: depinmesh COMMAND ...
+
+Wallet-gated publish/subscribe between the nodes of a fleet.
+
+{{commands}}
+
+`depinmesh COMMAND --help` says more. Data goes to stdout, talk to stderr.
+Exit codes: {OK} success, {FAILURE} failure, {USAGE} wrong use or configuration, {TIMEOUT} a time limit passed,
+{INTERRUPTED} interrupted.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    parser = _parser()
+    name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
     try:
-        options = parser.parse_args(arguments)
-    except SystemExit as end:  # after --help, or a wrong argument
-        return OK if end.code is None else int(end.code)
-    run: Callable[[argparse.Namespace], int] | None = options.run
-    if run is None:
-        parser.print_help(sys.stderr)
-        return USAGE
-    try:
-        code = run(options)
+        if name in ("-h", "--help", "help"):
+            print(_help(), end="")
+            code = OK
+        elif name in COMMANDS:
+            code = _command(name)(rest)
+        else:
+            print(f"depinmesh: {name} is no command\n" if name else "", end=_help(), file=sys.stderr)
+            code = USAGE
         sys.stdout.flush()  # what fails here fails inside of the try
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough of it; the flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
+        return OK
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="depinmesh", description="Wallet-gated publish/subscribe between the nodes of a fleet."
-    )
-    parser.set_defaults(run=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-
-    keygen = commands.add_parser("keygen", help="make keys for nodes", description=_KEYGEN)
-    keygen.add_argument("--count", type=_positive, default=1, metavar="N", help="how many (default: 1)")
-    keygen.add_argument("--format", choices=_FORMATS, default="base58", help="how they are written (default: base58)")
-    keygen.add_argument("--output", metavar="FILE", help="new file for them, mode 0600 (default: stdout)")
-    keygen.set_defaults(run=_keygen)
-
-    demo = commands.add_parser("demo", help="three nodes and a stranger, on this machine", description=_DEMO)
-    demo.add_argument(
-        "--seconds", type=_seconds, default=15.0, metavar="S", help="how long it may take at most (default: 15)"
-    )
-    demo.set_defaults(run=_demo)
-
-    version = commands.add_parser("version", help="what a bug report needs to know", description=_VERSION)
-    version.set_defaults(run=_version)
-    return parser
+def _help() -> str:
+    parts = [
+        f"{title}:\n" + "\n".join(f"  {name:<10} {one.summary}" for name, one in COMMANDS.items() if one.extra == extra)
+        for extra, title in ((False, "commands"), (True, "with the extra, pip install 'depinmesh[cli]'"))
+    ]
+    return _HELP.format(commands="\n\n".join(parts))
 
 
-_KEYGEN = """Make keys of nodes. All are written, one a line: as Base58 secrets, as JSON objects, as environment
-variables, or as the arrays of the Solana CLI. The wallets, which are to be listed in the registry, are shown on
-stderr. An existing file is never overwritten."""
-
-_DEMO = """Run three nodes in three processes on loopback, let them exchange events over QUIC and TCP, and let a
-stranger try to get in: first unlisted, then, as the control, with its wallet listed."""
-
-_VERSION = """Show the versions of depinmesh and of what it stands on."""
-
-
-def _keygen(options: argparse.Namespace) -> int:
-    from depinmesh.cli.keygen import run
-
-    return run(options.count, options.format, options.output)
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    command = COMMANDS[name]
+    try:
+        run: Callable[[Sequence[str]], int] = import_module(f"depinmesh.cli.{command.module}").main
+    except ModuleNotFoundError as error:
+        if not command.extra or (error.name or "").startswith("depinmesh"):
+            raise
+        missing = error.name
+        return lambda _: _say_missing(name, missing)
+    return run
 
 
-def _demo(options: argparse.Namespace) -> int:
-    from depinmesh.cli.demo.command import run
-
-    return run(options.seconds)
-
-
-def _version(_: argparse.Namespace) -> int:
-    from depinmesh.build import build_info
-
-    info = build_info()
-    width = max(map(len, info))
-    for name, value in info.items():
-        print(f"{name:<{width}}  {value}")
-    return OK
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 1 <= number <= 600:  # noqa: PLR2004  # also refuses nan
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 600")
-    return number
+def _say_missing(name: str, missing: str | None) -> int:
+    print(f"depinmesh {name} needs {missing}: pip install 'depinmesh[cli]'", file=sys.stderr)
+    return USAGE

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from depinmesh.cli.exits import OK, USAGE
 from depinmesh.errors import without_secrets
 from depinmesh.identity import Keypair
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DESCRIPTION = """Make keys of nodes. All are written, one a line: as Base58 secrets, as JSON objects, as environment
+variables, or as the arrays of the Solana CLI. The wallets, which are to be listed in the registry, are shown on
+stderr. An existing file is never overwritten."""
+_FORMATS = ("base58", "json", "env", "solana")
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _SECRET_LENGTH = 64
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make keys."""
+    parser = argparse.ArgumentParser(prog="depinmesh keygen", description=_DESCRIPTION)
+    parser.add_argument("--count", type=_positive, default=1, metavar="N", help="how many (default: 1)")
+    parser.add_argument("--format", choices=_FORMATS, default="base58", help="how they are written (default: base58)")
+    parser.add_argument("--output", metavar="FILE", help="new file for them, mode 0600 (default: stdout)")
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as end:  # after --help, or a wrong argument
+        return USAGE if end.code else OK
+    return run(options.count, options.format, options.output)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
 
 
 def run(count: int, form: str, output: str | None) -> int:

@@ -1,0 +1,85 @@
+"""The account of a configuration: every option, its value without secrets, and who gave it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from depinmesh._loading.layers import KEY_FIELDS, SOURCE_FIELDS, Layer, nested, source_of
+from depinmesh._loading.load import Loaded
+from depinmesh._loading.options import all_options
+from depinmesh.errors import without_secrets
+
+_HIDDEN = "(hidden)"
+_SECRET_NAME = re.compile(r"key|token|secret|password|auth|header|cookie", re.IGNORECASE)
+
+
+def account(loaded: Loaded) -> list[tuple[str, str, str]]:
+    """Return option, value and source of every option."""
+    rows = []
+    for path, _ in all_options():
+        # The private key may have come out of the key file.
+        given = source_of(path, loaded.layer) or (
+            source_of(("key_file",), loaded.layer) if path[0] == "private_key" else None
+        )
+        source = "default" if given is None else given.source
+        if path[0] == "databases" or path[0] in SOURCE_FIELDS:
+            rows += [(".".join(inner), value, source) for inner, value in _sources(path, loaded)]
+        else:
+            rows.append((".".join(path), _value(path, loaded), source))
+    return rows
+
+
+def _value(path: tuple[str, ...], loaded: Loaded) -> str:
+    config = loaded.config
+    if path == ("private_key",):
+        return f"{_HIDDEN}, of the wallet {config.private_key.wallet}"
+    value: object = config
+    for name in path:
+        value = getattr(value, name)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    if path == ("logger",) and value is not None:
+        return type(value).__name__
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _sources(path: tuple[str, ...], loaded: Loaded) -> Iterator[tuple[tuple[str, ...], str]]:
+    if path != ("databases",):
+        yield path, _source(getattr(loaded.config, path[0]), path, loaded.layer)
+        return
+    if not loaded.config.databases:
+        yield path, "none"
+    for name, source in loaded.config.databases.items():
+        inner = ("databases", name)
+        yield inner, "as authorized_wallets" if source is None else _source(source, inner, loaded.layer)
+
+
+def _source(made: object, path: tuple[str, ...], layer: Layer) -> str:
+    if isinstance(made, tuple):
+        return f"{len(made)} in a list" if made else "none"
+    below = {inner[len(path) :]: given for inner, given in layer.items() if inner[: len(path)] == path}
+    if below.keys() == {()}:
+        return without_secrets(str(below[()].value))  # `module:function`
+    return _described(nested(below))
+
+
+def _described(arguments: Mapping[str, object]) -> str:
+    kind = arguments.get("type", "?")
+    rest = ", ".join(f"{name}={_masked(name, value)}" for name, value in arguments.items() if name != "type")
+    return f"{kind}({rest})"
+
+
+def _masked(name: str, value: object) -> str:
+    if _SECRET_NAME.search(name) or name in KEY_FIELDS:
+        return _HIDDEN
+    if isinstance(value, Mapping):
+        return _described(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_masked(name, inner) for inner in value)}]"
+    text = str(value)
+    if "://" in text:
+        # Path, query and user of an endpoint are where keys of its owner stand.
+        place = urlsplit(text)
+        more = place.path.strip("/") or place.query or place.username
+        return f"{place.scheme}://{place.hostname}{f'/{_HIDDEN}' if more else ''}"
+    return without_secrets(text)

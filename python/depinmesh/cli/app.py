@@ -1,0 +1,105 @@
+"""What the commands with the extra have in common: parsing, running a coroutine, errors, signals."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from depinmesh.cli.exits import FAILURE, OK, TIMEOUT, USAGE
+from depinmesh.errors import ConfigError, IdentityError, MeshError, MeshTimeoutError
+
+_STOP = (signal.SIGINT, signal.SIGTERM)
+
+
+def app(name: str) -> App:
+    """Make the parser of a command, or of a family of commands."""
+    return App(
+        name=f"depinmesh {name}",
+        help_flags=("--help", "-h"),
+        version_flags=(),
+        default_parameter=Parameter(negative=(), show_env_var=False),
+        error_console=Console(stderr=True),
+    )
+
+
+def run(command: App, arguments: Sequence[str]) -> int:
+    """Parse the arguments, run what they name to its end, and return the exit code."""
+    try:
+        function, bound, _ = command.parse_args(list(arguments), exit_on_error=False)
+    except CycloptsError:  # it has been shown
+        return USAGE
+    try:
+        result = function(*bound.args, **bound.kwargs)
+        if asyncio.iscoroutine(result):
+            result = asyncio.run(result)
+    except (MeshError, ModuleNotFoundError) as error:
+        say(f"{command.name[0]}: {error}")
+        return _code(error)
+    return OK if result is None else int(result)
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, MeshTimeoutError):
+        return TIMEOUT
+    return USAGE if isinstance(error, ConfigError | IdentityError | ModuleNotFoundError) else FAILURE
+
+
+def say(text: str) -> None:
+    """Talk to the person at the terminal, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work to its end, or until Ctrl-C or SIGTERM; return whether it was stopped. A second one is not caught.
+
+    The work is cancelled, and may take its time to put everything away.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        give_back()
+        task.cancel()
+
+    give_back = _catch(loop, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+    finally:
+        give_back()
+    return stopped
+
+
+def _catch(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Callable[[], None]:
+    before = {number: signal.getsignal(number) for number in _STOP}
+
+    def give_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in _STOP:
+        # Not loop.add_signal_handler, which Windows has not.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+    return give_back
+
+
+async def first_of(*waits: Awaitable[object]) -> None:
+    """Wait until one of them is done, cancel the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

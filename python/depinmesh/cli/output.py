@@ -1,0 +1,30 @@
+"""Data on stdout: tables for people, tab-separated where another program reads, and JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", help="as JSON")]
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under their head; without a terminal tabs are between the cells, and the head is left out."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(map(str, row)))
+        return
+    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def print_json(value: object) -> None:
+    """Print it for a program."""
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,1 @@
+"""Views of a running node, which is asked at its ops server."""

@@ -1,0 +1,51 @@
+"""`depinmesh status`: how a running node is."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from depinmesh.cli.app import app, run
+from depinmesh.cli.exits import FAILURE, OK
+from depinmesh.cli.output import AsJson, print_json, print_table
+from depinmesh.cli.views.report import DEFAULT_OPS, Ops, fetch
+
+APP = app("status")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run it."""
+    return run(APP, arguments)
+
+
+@APP.default
+def status(*, ops: Ops = DEFAULT_OPS, as_json: AsJson = False) -> int:
+    """Show how a running node is; the exit code is 1 when it is not ready."""
+    report = fetch(ops)
+    if as_json:
+        print_json(report)
+    else:
+        print_table(("what", "is"), _lines(report))
+    return OK if all(check["ok"] for check in report["checks"]) else FAILURE
+
+
+def _lines(report: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    node, registry = report["node"], report["registry"]
+    yield "wallet", node["wallet"]
+    yield "peer id", node["peer_id"]
+    yield "state", node["state"]
+    yield "uptime", f"{node['uptime']:.0f} s"
+    for address in node["addresses"]:
+        yield "listens on", address
+    yield "peers", len(report["peers"])
+    for database in report["databases"]:
+        ready = "ready" if database["is_ready"] else "not ready"
+        about = f"{ready}, {len(database['peers'])} peers, {len(database['topics'])} topics"
+        yield f"database {database['name']}", about
+    listed = "our own is listed" if registry["listed"] else "our own is NOT listed"
+    yield "registry", f"{len(registry['wallets'])} wallets, {listed}, {_age(registry['age'])}"
+    for check in report["checks"]:
+        yield f"check {check['name']}", f"{'ok' if check['ok'] else 'FAILED'}: {check['detail']}"
+    yield "version", f"depinmesh {report['build']['depinmesh']}"
+
+
+def _age(seconds: float | None) -> str:
+    return "never read" if seconds is None else f"read {seconds:.0f} s ago"
