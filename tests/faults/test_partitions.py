@@ -25,7 +25,15 @@ GONE = 10.0
 """Seconds after which a peer that says nothing counts as gone."""
 QUIC, TCP = 4001, 4002
 
-both = pytest.mark.parametrize("ports", [(QUIC, None), (None, TCP), (QUIC, TCP)], ids=["quic", "tcp", "both"])
+slow = pytest.mark.slow
+transports = pytest.mark.parametrize(
+    "ports",
+    [
+        pytest.param((QUIC, None), id="quic", marks=slow),
+        pytest.param((None, TCP), id="tcp", marks=slow),
+        pytest.param((QUIC, TCP), id="both"),
+    ],
+)
 numbers = itertools.count()
 
 
@@ -87,7 +95,7 @@ async def nothing_passes(senders: Sequence[Node], receivers: Sequence[Node], dur
 
 @pytest.mark.parametrize(
     ("rounds", "seconds"),
-    [(1, 15), pytest.param(20, 15, marks=pytest.mark.slow), pytest.param(1, 60, marks=pytest.mark.slow)],
+    [(1, 15), pytest.param(20, 15, marks=slow), pytest.param(1, 60, marks=slow)],
 )
 @pytest.mark.timeout(1800)
 async def test_a_network_that_was_split_in_halves_is_one_again(rounds: int, seconds: float) -> None:
@@ -105,7 +113,7 @@ async def test_a_network_that_was_split_in_halves_is_one_again(rounds: int, seco
     assert max(took) <= HEALED * SLACK
 
 
-@both
+@transports
 @pytest.mark.timeout(120)
 async def test_a_node_whose_cable_is_pulled_is_gone_and_comes_back(ports: tuple[int | None, int | None]) -> None:
     async with lab(3) as place, fleet(place, ports) as nodes:
@@ -122,7 +130,7 @@ async def test_a_node_whose_cable_is_pulled_is_gone_and_comes_back(ports: tuple[
         print(f"new events everywhere after {await everywhere(nodes, within=HEALED * SLACK):.2f} s")
 
 
-@both
+@transports
 @pytest.mark.timeout(120)
 async def test_a_node_that_stands_still_is_gone_and_comes_back(ports: tuple[int | None, int | None]) -> None:
     async with lab(3) as place, fleet(place, ports) as nodes:
@@ -138,7 +146,7 @@ async def test_a_node_that_stands_still_is_gone_and_comes_back(ports: tuple[int 
         print(f"new events everywhere after {await everywhere(nodes, within=HEALED * SLACK):.2f} s")
 
 
-@both
+@transports
 @pytest.mark.timeout(120)
 async def test_a_node_that_has_another_address_is_found_again(ports: tuple[int | None, int | None]) -> None:
     # They listen on every address, as nodes do by default; the two others know only the old one of the third.
