@@ -84,7 +84,7 @@ test-loom: ## every interleaving of the mailbox, by loom
 test-python: build ## unit, integration, fast security tests and the core of those with Go nodes, in Python
 	cargo build --locked -p depinmesh-attacker
 	@$(call if-installed,go,$(MAKE) --no-print-directory go-peers)
-	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security tests/interop tests/faults tests/typing)
+	$(bin)/pytest $(PYTEST_ARGS) -m 'not slow' $(wildcard tests/unit tests/integration tests/security tests/interop tests/faults tests/leaks tests/typing)
 
 # Newer Go breaks the QUIC of both: every inbound handshake ends the process.
 go = cd tests/interop/go && GOTOOLCHAIN=go1.23.6 go
@@ -95,8 +95,8 @@ go-peers: ## compile the Go node of the tests against both sets of versions in t
 	$(go) build -o $(abspath $(target))/interop/go-0.41
 
 .PHONY: test-faults
-test-faults: build ## broken networks, all of it: needs root and ip (iproute2), for network namespaces
-	$(bin)/pytest -s tests/faults
+test-faults: build ## broken networks and endurance, all of it: needs root and ip (iproute2), for network namespaces
+	$(bin)/pytest -s tests/faults tests/leaks
 
 .PHONY: interop
 interop: build go-peers ## one network with nodes of other languages, all of it
