@@ -7,13 +7,17 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from depinmesh import connect
-from tests.support import alone, eventually
+from depinmesh import Keypair, connect
+from depinmesh.logs import JsonFormatter, TextFormatter
+from depinmesh.logs.standard import Text
+from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
+
+    from depinmesh import Database
 
 
 class Collector(logging.Handler):
@@ -80,3 +84,100 @@ async def test_a_node_that_comes_as_another_has_ended_is_heard_from_its_start() 
         async with connect(**alone(logger=logging.LoggerAdapter(logger))) as db:
             address = db.node.addresses[0]
         await eventually(lambda: any(address in record.getMessage() for record in seen.records))  # noqa: B023
+
+
+async def test_a_slow_logger_loses_records_and_holds_up_no_event() -> None:
+    """At the level DEBUG every event makes records at both ends, many more than this handler takes."""
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name.startswith("depinmesh.core"):
+                time.sleep(0.01)
+
+    events = 5_000
+    logger = logging.Logger("depinmesh", logging.DEBUG)  # noqa: LOG001  # not among those of the process
+    logger.addHandler(Slow())
+    async with mesh_of(2, logger=logger) as (one, two), two.subscribe("t", queue_size=events) as sub:
+        await heard(one, two, "t")
+        before = dropped_records(two)
+        for number in range(events):
+            await one.publish("t", number)
+        for number in range(events):
+            assert (await sub.get(WAIT)).message == number
+        assert dropped_records(two) > before
+        # Its last words are those of the loss: what stands in the ring would take the handler a minute.
+        logger.handlers.clear()
+
+
+def dropped_records(db: Database) -> float:
+    """Return how many records of the core were lost."""
+    (count,) = (metric.value for metric in db.node.metrics() if metric.name == "log_records_dropped_total")
+    return count
+
+
+async def test_a_logger_that_raises_reaches_neither_the_network_nor_the_program() -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("the disk is full")
+
+    logger = logging.Logger("depinmesh", logging.DEBUG)  # noqa: LOG001  # not among those of the process
+    logger.addHandler(Broken())
+    async with mesh_of(2, logger=logger) as (one, two), two.subscribe("t") as sub:
+        await one.publish("t", 1, min_peers=1, timeout=WAIT)
+        assert (await sub.get(WAIT)).message == 1
+        await eventually(lambda: any(m.name == "log_errors_total" and m.value > 0 for m in two.node.metrics()))
+
+
+async def test_no_record_of_a_whole_life_shows_the_secret() -> None:
+    seen = Collector()
+    logger = logging.Logger("depinmesh", 5)  # noqa: LOG001  # not among those of the process
+    logger.addHandler(seen)
+    key = Keypair.generate()
+    async with connect(**fields_of(key, [key.wallet], logger=logger)) as db, db.subscribe("t"):
+        await db.publish("t", "x")
+        await eventually(lambda: len(seen.records) > 20)
+    secret = key.to_base58()
+    for formatter in (JsonFormatter(), TextFormatter(), logging.Formatter("%(message)s")):
+        for record in list(seen.records):
+            assert secret not in formatter.format(record)
+
+
+async def test_what_operators_look_for_is_logged_with_its_keys() -> None:
+    """The events and keys that a node of the Go library logs too, so that one search finds both."""
+    seen = Collector()
+    logger = logging.Logger("depinmesh", logging.DEBUG)  # noqa: LOG001  # not among those of the process
+    logger.addHandler(seen)
+    async with mesh_of(2, logger=logger) as (one, two):
+        sub = await two.subscribe("t")
+        await one.publish("t", 1, min_peers=1, timeout=WAIT)
+        await sub.get(WAIT)
+        await sub.close()
+    expected: dict[tuple[str, str], set[str]] = {
+        ("starting to listen", "INFO"): {"quic_port", "tcp_port", "peer_id"},
+        ("the node listens", "INFO"): {"addresses", "peer_id"},
+        ("opened a database", "INFO"): {"database_name", "peer_id"},
+        ("found bootstrap nodes", "INFO"): {"count"},
+        ("the node is ready: it has a peer", "INFO"): {"peer_count"},
+        ("the node is no longer ready: it has no peer", "INFO"): {"peer_count"},
+        ("admitted a listed peer", "INFO"): {"peer_id", "direction"},
+        ("a peer is connected", "INFO"): {"peer_id", "addrs", "direction"},
+        ("a connection is open", "DEBUG"): {"peer_id", "remote_addr"},
+        ("subscribed to a topic", "INFO"): {"topic", "full_topic_name", "database"},
+        ("unsubscribed from a topic", "INFO"): {"topic", "database"},
+        ("publishing an event", "DEBUG"): {"topic", "full_topic_name", "event_id"},
+        ("received an event", "DEBUG"): {"topic", "from", "event_id", "timestamp"},
+        ("wallet list in force", "DEBUG"): {"authorized_wallets_count", "database"},
+        ("a peer is gone", "INFO"): {"peer_id", "reason"},
+    }
+
+    def missing() -> set[tuple[str, str]]:
+        found = {
+            (record.msg.alone, record.levelname)
+            for record in list(seen.records)
+            if isinstance(record.msg, Text)
+            and (keys := expected.get((record.msg.alone, record.levelname))) is not None
+            and keys <= set(record.__dict__["fields"])
+        }
+        return set(expected) - found
+
+    await eventually(lambda: not missing())

@@ -65,11 +65,12 @@ def plain(value: object) -> Plain:
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner) for inner in value]
-    return str(value) or repr(value)
+    return str(value) if isinstance(value, str) else str(value) or repr(value)
 
 
 def quoted(value: Plain) -> str:
     """Return a value for a line of text. What a peer sends may hold line breaks, and must not look like our lines."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    harmless = text.isprintable() and text and not any(character in text for character in ' "=')
-    return text if harmless or not isinstance(value, str) else json.dumps(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    harmless = value.isprintable() and value and not any(character in value for character in ' "=')
+    return value if harmless else json.dumps(value)

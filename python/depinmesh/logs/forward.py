@@ -39,6 +39,8 @@ class _Forwarder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users: list[Adapter] = []
+        # Those whose last records may still be on their way, however short their node's life was.
+        self._left: list[Adapter] = []
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._level = _OFF
@@ -59,35 +61,38 @@ class _Forwarder:
 
     def remove(self, logger: Adapter) -> None:
         """End what one `add` began."""
-        # Called by finalisers, which can interrupt a holder of the lock: this is one step, and needs no lock.
+        # Called by finalisers, which can interrupt a holder of the lock: these are single steps, and need no lock.
+        self._left.append(logger)
         with contextlib.suppress(ValueError):
             self._users.remove(logger)
 
     def finish(self) -> None:
         """Write what is left when the process ends."""
+        self._left += self._users
         self._users.clear()
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
             thread.join(4 * _LOOK)
 
     def _run(self) -> None:
-        before: set[Adapter] = set()
         while True:
-            # The last ones stay for the records of their node's end.
-            before = set(self._users) or before
+            left = len(self._left)
             rows = _core.take_logs(_BATCH, _LOOK)
-            # A node that came during the wait: the records may be those of its start, and there may be no others.
-            loggers = before | set(self._users)
+            # Also a node that came during the wait: the records may be those of its start.
+            loggers = {*self._users, *self._left}
             for row in rows:
                 for logger in loggers:
                     logger.write(row)
             self._report_dropped(loggers)
             with self._lock:
-                if not rows and not self._users:
-                    self._thread = None
-                    _core.set_log_level(_OFF)
-                    self._level = _OFF
-                    return
+                if not rows:
+                    # They had gone before nothing was found.
+                    del self._left[:left]
+                    if not self._users and not self._left:
+                        self._thread = None
+                        _core.set_log_level(_OFF)
+                        self._level = _OFF
+                        return
                 self._follow_level()
 
     def _follow_level(self) -> None:

@@ -23,7 +23,7 @@ class StructlogLogger(Adapter):
 
         Args:
             logger: What `structlog.get_logger()` returns.
-            level: The lowest level that it is given; None: the logger says it, or it is INFO.
+            level: The lowest level that it is given; None: as the logger filters, INFO when it does not.
         """
         super().__init__(logger, logging.INFO if level is None else level)
         self._logger = logger
@@ -36,7 +36,8 @@ class StructlogLogger(Adapter):
             for name in ("get_effective_level", "getEffectiveLevel"):
                 method = getattr(self._logger, name, None)
                 if callable(method):
-                    return int(method())
+                    # 0: it filters nothing, which is no wish for the innermost details of the network.
+                    return int(method()) or self._level
         return self._level
 
     def emit(self, entry: Entry) -> None:

@@ -55,8 +55,10 @@ class StdlibLogger(Adapter):
     of the text. The level is that of the logger, and may change at any time.
     """
 
-    def __init__(self, logger: LoggerLike | None = None) -> None:
-        self._logger: LoggerLike | logging.Logger = logging.getLogger(ROOT) if logger is None else logger
+    def __init__(self, logger: LoggerLike | logging.Logger | logging.LoggerAdapter[Any] | None = None) -> None:
+        self._logger: LoggerLike | logging.Logger | logging.LoggerAdapter[Any] = (
+            logging.getLogger(ROOT) if logger is None else logger
+        )
         super().__init__(self._logger, logging.NOTSET)
 
     @property
@@ -72,9 +74,11 @@ class StdlibLogger(Adapter):
             if logger.isEnabledFor(entry.level):
                 logger.log(entry.level, Text(entry), exc_info=entry.error, extra=extra, stacklevel=_OUR_FRAMES)
             return
-        child = logger.getChild(entry.part)
+        # A logger that was not made by `getLogger` has no children: theirs would be another one's.
+        child = logger.getChild(entry.part) if logging.getLogger(logger.name) is logger else logger
         if child.isEnabledFor(entry.level):
-            record = child.makeRecord(child.name, entry.level, "(core)", 0, Text(entry), (), None, entry.part, extra)
+            name = f"{logger.name}.{entry.part}"
+            record = child.makeRecord(name, entry.level, "(core)", 0, Text(entry), (), None, entry.part, extra)
             if entry.time is not None:
                 # When it happened, not when it was fetched.
                 record.relativeCreated += (entry.time - record.created) * 1000

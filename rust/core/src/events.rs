@@ -37,6 +37,16 @@ pub enum Direction {
     Outbound,
 }
 
+impl Direction {
+    /// As events and logs name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
 /// One node event. `database` is the name of a database, `None` means the whole node.
 #[derive(Clone, Debug)]
 pub enum NodeEvent {

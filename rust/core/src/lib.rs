@@ -14,6 +14,7 @@ pub mod events;
 pub mod gate;
 mod histogram;
 pub mod identity;
+mod limited;
 pub mod logs;
 pub mod metrics;
 pub mod node;

@@ -203,3 +203,42 @@ fn is_invalid_message_report(metadata: &Metadata<'_>) -> bool {
 pub(crate) fn take_invalid_messages() -> u64 {
     INVALID.with(Cell::take)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn records_that_nobody_takes_in_time_are_counted_and_wait_for_nobody() {
+        const RECORDS: u64 = 100_000;
+        install();
+        set_level(20);
+        let before = dropped();
+        let began = Instant::now();
+        let slow = thread::spawn(|| {
+            let mut taken = 0;
+            for _ in 0..20 {
+                taken += take(1, Duration::ZERO).len();
+                thread::sleep(Duration::from_millis(5));
+            }
+            taken
+        });
+        for number in 0..RECORDS {
+            tracing::info!(target: "depinmesh::logs", number, "one of many");
+        }
+        let took = began.elapsed();
+        println!("{:.0} records/s", 1e5 / took.as_secs_f64());
+        set_level(OFF);
+        let taken = slow.join().expect("the slow taker ends") as u64;
+        let mut left = 0;
+        while let n @ 1.. = take(512, Duration::ZERO).len() {
+            left += n as u64;
+        }
+        // Other tests may log too.
+        assert!(taken + left + dropped() - before >= RECORDS);
+        assert!(dropped() - before >= RECORDS - CAPACITY as u64 - taken);
+        assert!(took < Duration::from_secs(10), "as long as the taker would need: {took:?}");
+    }
+}

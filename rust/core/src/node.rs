@@ -175,11 +175,16 @@ impl Node {
             return Err(error);
         }
         self.shared.topics.announce();
+        tracing::info!(database_name = name, peer_id = %self.author.peer, "opened a database");
         Ok(database)
     }
 
     pub fn detach(&self, database: DatabaseId) {
+        let name = self.shared.topics.name(database);
         self.shared.topics.detach(database);
+        if let Ok(database) = name {
+            tracing::info!(database, "closed a database");
+        }
         if let Some(gate) = self.shared.gate.get() {
             gate.detach(database);
         }
@@ -218,6 +223,7 @@ impl Node {
         let id = envelope::new_id();
         let data = envelope::encode(&id, &self.author.peer_text, message_json, timestamp);
         wire::check_size(data.len(), &full_topic, self.config.pubsub.max_message_size)?;
+        tracing::debug!(topic, full_topic_name = full_topic, event_id = &*id, "publishing an event");
         self.shared.outbox.push(Outgoing { full_topic, envelope: data.clone() })?;
         // The message stands before `,"timestamp":<digits>}`.
         let end = data.len() - (",\"timestamp\":}".len() + decimal_digits(timestamp));
@@ -245,6 +251,8 @@ impl Node {
         }
         let full = self.shared.topics.full_name(database, topic)?;
         let (id, ring) = self.shared.topics.subscribe(database, topic, limits)?;
+        let name = self.shared.topics.name(database).unwrap_or_default();
+        tracing::info!(topic, full_topic_name = full, database = name, "subscribed to a topic");
         let topics = Arc::clone(&self.shared.topics);
         let on_close = move || topics.unsubscribe(&full, id);
         let counters = Arc::clone(&self.shared.counters);

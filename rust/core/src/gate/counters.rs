@@ -67,7 +67,7 @@ impl Counters {
     pub(super) fn refused(&self, peer: &PeerId, direction: Direction, reason: Refusal, now: Instant) {
         self.refused[reason as usize].fetch_add(1, Relaxed);
         if let Some(count) = self.due(now) {
-            let direction = word(direction);
+            let direction = direction.as_str();
             tracing::info!(peer_id = %peer, direction, reason = reason.as_str(), count, "refused a peer");
         }
     }
@@ -81,14 +81,6 @@ impl Counters {
         }
         log.next = Some(now + LOG_INTERVAL);
         Some(std::mem::take(&mut log.held))
-    }
-}
-
-/// A direction as the log names it.
-pub(super) const fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
     }
 }
 

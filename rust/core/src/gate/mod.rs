@@ -149,7 +149,7 @@ impl Gate {
         let reason = match verdict {
             Verdict::Admit(wallet) => {
                 self.shared.counters.admitted.fetch_add(1, Relaxed);
-                tracing::debug!(%wallet, direction = counters::word(direction), "the wallet is listed");
+                tracing::debug!(%wallet, direction = direction.as_str(), "the wallet is listed");
                 return Ok(wallet);
             }
             Verdict::Refuse(reason) => reason,

@@ -212,13 +212,11 @@ impl State {
             ),
             Action::Answered { read } => self.judged(id, read, true),
             Action::Failed { read, error, failures, retry_in } => {
-                tracing::warn!(database = &*name, %error, failures, ?retry_in, "reading the registry failed");
                 database.error = Some(error.clone());
                 self.judged(id, read, false);
                 self.events.push(GateEvent::Failed { database: id, error, failures, retry_in });
             }
             Action::Stale { age } => {
-                tracing::warn!(database = &*name, ?age, "the wallet list is too old: nobody new is admitted by it");
                 self.events.push(GateEvent::Stale { database: id, age });
             }
         }
@@ -273,7 +271,7 @@ impl State {
             tracing::warn!(
                 database = &*database.name,
                 wallet = %self.own,
-                "our own wallet is not on the list: other nodes refuse us until the registry lists it"
+                "this node's own wallet is not on the list: other nodes refuse it; register the wallet, or use the key of one that is"
             );
         }
         database.own_missing = own_missing;

@@ -11,7 +11,7 @@ use libp2p::{
 };
 use tokio::time::timeout;
 
-use super::{Gate, counters::word};
+use super::Gate;
 use crate::events::Direction;
 
 /// A refused connection is closed, not dropped, so that the other side reads an end and no reset. It gets so long.
@@ -26,7 +26,7 @@ pub fn gated(transport: Boxed<(PeerId, StreamMuxerBox)>, gate: Gate) -> Boxed<(P
         let direction = if point.is_listener() { Direction::Inbound } else { Direction::Outbound };
         match gate.check(&peer, direction).await {
             Ok(_) => {
-                tracing::info!(peer_id = %peer, direction = word(direction), "admitted a listed peer");
+                tracing::info!(peer_id = %peer, direction = direction.as_str(), "admitted a listed peer");
                 Ok((peer, muxer))
             }
             Err(denied) => {

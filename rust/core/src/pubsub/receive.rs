@@ -18,6 +18,7 @@ use libp2p::{
 use crate::{
     gate::Gate,
     identity::Wallet,
+    limited::Limited,
     metrics::Counters,
     pubsub::{
         Author, Delivered,
@@ -51,6 +52,7 @@ pub(crate) struct Receiver {
     duplicates: Duplicates,
     replay: ReplayWindow,
     warned: Option<Instant>,
+    drops: Limited,
 }
 
 impl Receiver {
@@ -64,6 +66,7 @@ impl Receiver {
             duplicates: Duplicates::new(wire::SEEN_TIME),
             replay: ReplayWindow::default(),
             warned: None,
+            drops: Limited::default(),
         }
     }
 
@@ -89,6 +92,13 @@ impl Receiver {
         let source = message.source;
         match self.judge(message, &full, &route, now) {
             Ok(event) => {
+                tracing::debug!(
+                    topic = &*event.topic,
+                    from = event.author.peer_text,
+                    event_id = &*event.id,
+                    timestamp = event.timestamp,
+                    "received an event"
+                );
                 let event = Arc::new(event);
                 let size = event.data.len();
                 let lost: u64 = route.rings.iter().map(|ring| ring.push(Arc::clone(&event), size).dropped as u64).sum();
@@ -99,8 +109,19 @@ impl Receiver {
             }
             Err(Drop { reason, acceptance }) => {
                 self.counters.dropped.add(reason, 1);
+                self.report(&route.bare, source, reason, now);
                 Outcome { acceptance, dropped: Some((route.bare.to_string(), source, reason)), overflowed: None }
             }
+        }
+    }
+
+    /// Tells the operator, once a second. That events come twice is the way of gossip.
+    fn report(&mut self, topic: &str, from: Option<PeerId>, reason: &str, now: Instant) {
+        let from = from.map(PeerId::to_base58);
+        if matches!(reason, "duplicate" | "replay") {
+            tracing::debug!(topic, from, reason, "dropped an event");
+        } else if let Some(more) = self.drops.pass(now) {
+            tracing::warn!(topic, from, reason, more, "dropped an event");
         }
     }
 

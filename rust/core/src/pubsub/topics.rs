@@ -168,12 +168,15 @@ impl Topics {
 
     pub(crate) fn unsubscribe(&self, full: &str, id: u64) {
         let mut state = self.state();
-        let Some(topic) = state.topics.get_mut(full) else { return };
+        let State { databases, topics, hello, dirty, .. } = &mut *state;
+        let Some(topic) = topics.get_mut(full) else { return };
         topic.rings.retain(|(other, _)| *other != id);
         if topic.rings.is_empty() {
-            state.topics.remove(full);
-            state.hello -= wire::hello_bytes(full);
-            state.dirty.insert(full.to_owned());
+            let database = databases.get(&topic.database);
+            tracing::info!(topic = &*topic.bare, database, "unsubscribed from a topic");
+            topics.remove(full);
+            *hello -= wire::hello_bytes(full);
+            dirty.insert(full.to_owned());
             self.changed.notify_one();
         }
     }

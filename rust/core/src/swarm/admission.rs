@@ -60,13 +60,8 @@ impl Task {
                 );
                 self.emit(NodeEvent::RegistryStale { database, age });
             }
-            GateEvent::NotListed { database } => {
-                let database = self.name(database);
-                tracing::warn!(
-                    database,
-                    "this node's own wallet is not on the list: other nodes will refuse it; register the wallet, or use the key of one that is",
-                );
-            }
+            // The gate has told it, once.
+            GateEvent::NotListed { .. } => {}
         }
     }
 

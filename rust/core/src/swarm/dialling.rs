@@ -181,7 +181,7 @@ impl Task {
             (Some(Denial::Gate(reason)), Some(peer)) => not_authorized(peer, reason),
             _ => describe(error),
         };
-        tracing::debug!(peer = peer.map(PeerId::to_base58), error = %told, "a dial failed");
+        tracing::debug!(peer_id = peer.map(PeerId::to_base58), error = %told, "a dial failed");
         self.ops.dial_failed(peer, connection, &told, &self.shared);
         self.hurry(now);
     }

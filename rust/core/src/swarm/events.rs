@@ -35,7 +35,7 @@ impl Task {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Guard(Deaf(peer))) => {
-                tracing::warn!(%peer, "gossip has given up on a connection: it will be made anew");
+                tracing::warn!(peer_id = %peer, "gossip has given up on a connection: it will be made anew");
                 self.duplicates.gossip_gone(peer, Instant::now());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
@@ -86,12 +86,14 @@ impl Task {
 
     fn on_listening(&mut self, address: Multiaddr) {
         let text = self.with_identity(address).to_string();
-        tracing::info!(address = text, "listening");
+        tracing::debug!(address = text, "a listener is open");
         self.shared.views().addresses.push(text.clone());
         self.emit(NodeEvent::ListenAddress { address: text });
         if self.opening.is_empty()
             && let Some(op) = self.start.take()
         {
+            let addresses = self.shared.views().addresses.join(", ");
+            tracing::info!(addresses, peer_id = %self.swarm.local_peer_id(), "the node listens");
             self.shared.done(op, Value::None);
         }
     }
@@ -103,6 +105,7 @@ impl Task {
     fn on_established(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
         let now = Instant::now();
         self.shared.counters.connections.add(1);
+        tracing::debug!(peer_id = %peer, remote_addr = %endpoint.get_remote_address(), "a connection is open");
         // The guard has admitted it, so it is a wallet.
         if let Ok(wallet) = Wallet::from_peer_id(&peer) {
             self.peers.established(peer, wallet, Connection::new(id, endpoint, now));
@@ -122,7 +125,8 @@ impl Task {
         self.dialer.identified(peer_id, told.collect(), now);
         let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else { return };
         tracing::info!(
-            peer = %peer_id, wallet = %peer.wallet, transport = peer.transport, direction = ?peer.direction, agent = peer.agent,
+            %peer_id, wallet = %peer.wallet, transport = peer.transport, direction = peer.direction.as_str(),
+            agent = peer.agent, addrs = peer.addresses.join(", "),
             "a peer is connected",
         );
         self.receiver.fresh_connection(&peer.wallet);
@@ -147,7 +151,7 @@ impl Task {
                     Some(ConnectionError::IO(error)) if is_timeout(error) => DisconnectReason::Timeout,
                     _ => DisconnectReason::Closed,
                 });
-                tracing::info!(%peer, %wallet, ?reason, "a peer is gone");
+                tracing::info!(peer_id = %peer, %wallet, reason = reason.as_str(), "a peer is gone");
                 self.shared.counters.disconnections.add(reason.as_str(), 1);
                 self.shared.topics.peer_gone(&peer);
                 self.show_peers();
@@ -221,7 +225,7 @@ impl Task {
                 let copies = failed - retried;
                 if copies > 0 {
                     self.shared.counters.unsent.add(copies);
-                    tracing::warn!(peer = %peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
+                    tracing::warn!(%peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
                     let dropped = NodeEvent::MessageDropped {
                         topic: String::new(),
                         author: None,
@@ -232,7 +236,7 @@ impl Task {
                 }
             }
             gossipsub::Event::GossipsubNotSupported { peer_id } => {
-                tracing::debug!(peer = %peer_id, "a peer does not speak gossip");
+                tracing::debug!(%peer_id, "a peer does not speak gossip");
             }
         }
     }

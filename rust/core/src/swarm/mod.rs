@@ -12,7 +12,6 @@ mod duplicates;
 mod events;
 pub(crate) mod guard;
 pub(crate) mod jitter;
-mod limited;
 mod listen;
 mod merge;
 mod ops;

@@ -37,7 +37,11 @@ impl Task {
             }
         };
         for (peer, _) in nodes.iter().filter(|(peer, _)| matches!(self.gate.check_now(peer), Verdict::Refuse(_))) {
-            tracing::warn!(%peer, "a bootstrap node is not on the list of wallets: it will not be dialled until it is");
+            tracing::warn!(peer_id = %peer, "a bootstrap node is not on the list of wallets: it will not be dialled until it is");
+        }
+        match nodes.len() {
+            0 => tracing::info!("there are no bootstrap nodes; asking for them again from time to time"),
+            count => tracing::info!(count, "found bootstrap nodes"),
         }
         let dialling = self.dialer.bootstrap(&nodes, now);
         self.bootstrap.answered(dialling, now);

@@ -31,7 +31,7 @@ impl Task {
             let _ = arrival.cleared.send(());
             return;
         }
-        tracing::debug!(peer = %arrival.peer, "a peer is back: closing what its earlier life left behind");
+        tracing::debug!(peer_id = %arrival.peer, "a peer is back: closing what its earlier life left behind");
         for connection in &leftovers {
             self.swarm.close_connection(*connection);
         }
@@ -78,7 +78,7 @@ impl Task {
             let text = format!(
                 "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's"
             );
-            tracing::info!(%peer, "a peer refused this node: its list probably lacks our wallet");
+            tracing::info!(peer_id = %peer, "a peer refused this node: its list probably lacks our wallet");
             self.refused(peer, "refused-by-peer");
             self.dialer.refused(peer, now);
             let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
@@ -93,7 +93,7 @@ impl Task {
     pub(super) fn reset_due(&mut self, now: Instant) {
         let peers = &self.peers;
         for peer in self.duplicates.due(now, |peer| peers.view(peer)) {
-            tracing::debug!(%peer, "a second connection may have ended gossip with a peer: dialling it anew");
+            tracing::debug!(peer_id = %peer, "a second connection may have ended gossip with a peer: dialling it anew");
             self.shared.counters.resets.add(1);
             self.peers.closing(&peer, DisconnectReason::Reset);
             let _ = self.swarm.disconnect_peer_id(peer);

@@ -30,6 +30,7 @@ use crate::{
     events::{Control, NodeEvent},
     gate::{DatabaseId, Gate},
     identity::{SecretKey, Wallet},
+    limited::Limited,
     logs,
     pubsub::receive::Receiver,
     shared::Shared,
@@ -42,7 +43,6 @@ use crate::{
         duplicates::Duplicates,
         guard::{AddressLimits, Guard},
         jitter::Jitter,
-        limited::Limited,
         listen,
         merge::Merger,
         ops::Ops,
@@ -218,6 +218,13 @@ impl Task {
         for address in announce {
             swarm.add_external_address(address);
         }
+        tracing::info!(
+            quic_port = config.listen.quic_port,
+            tcp_port = config.listen.tcp_port,
+            peer_id = %key.peer_id(),
+            wallet = %key.wallet(),
+            "starting to listen"
+        );
         let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
         Ok(Self {
@@ -324,7 +331,8 @@ impl Task {
         for edge in edges {
             self.emit(edge);
         }
-        let views = self.shared.views();
+        let mut views = self.shared.views();
+        views.bootstrap = self.bootstrap.tally();
         self.ops.check_ready(
             |database| match database {
                 None => views.ready,

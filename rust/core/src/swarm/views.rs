@@ -22,12 +22,12 @@ pub(crate) fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: I
         if let (true, None, Some(started)) = (node_ready, views.time_to_ready, views.started) {
             views.time_to_ready = Some(now.saturating_duration_since(started));
         }
-        events.push(edge(node_ready, None));
+        events.push(edge(node_ready, None, peers.len()));
     }
     for (id, name) in databases {
         let now_ready = ready.get(&id).copied().unwrap_or(false);
         if now_ready != views.ready_databases.get(&id).copied().unwrap_or(false) {
-            events.push(edge(now_ready, Some(name)));
+            events.push(edge(now_ready, Some(name), peers.len()));
         }
     }
     views.ready = node_ready;
@@ -36,10 +36,10 @@ pub(crate) fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: I
     (events, node_ready)
 }
 
-fn edge(ready: bool, database: Option<String>) -> NodeEvent {
+fn edge(ready: bool, database: Option<String>, peer_count: usize) -> NodeEvent {
     match (ready, &database) {
-        (true, None) => tracing::info!("the node is ready: it has a peer"),
-        (false, None) => tracing::info!("the node is no longer ready: it has no peer"),
+        (true, None) => tracing::info!(peer_count, "the node is ready: it has a peer"),
+        (false, None) => tracing::info!(peer_count, "the node is no longer ready: it has no peer"),
         (true, Some(database)) => tracing::info!(database, "the database is ready: a peer of its list is connected"),
         (false, Some(database)) => tracing::info!(database, "the database is no longer ready"),
     }

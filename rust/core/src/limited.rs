@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
-pub(super) struct Limited {
+pub(crate) struct Limited {
     until: Option<Instant>,
     held: u64,
 }
 
 impl Limited {
     /// `Some`: write the line now; so many were held back since the last one.
-    pub(super) fn pass(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn pass(&mut self, now: Instant) -> Option<u64> {
         if self.until.is_some_and(|until| now < until) {
             self.held += 1;
             return None;

@@ -1,0 +1,169 @@
+"""The metrics of real nodes: each is in the catalogue, each of the catalogue appears, and moves when it should."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from depinmesh import Keypair, Node, RegistryError, connect
+from depinmesh.catalogue import BY_NAME, CATALOGUE, PREFIX
+from depinmesh.logs import Adapter
+from depinmesh.metrics import MetricsCollector
+from depinmesh.testing import MockRegistry
+from tests.support import WAIT, alone, eventually, fields_of, heard, soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from depinmesh import Database, Event
+
+HARD_TO_CAUSE = {
+    "node_events_lost_total",  # 4,096 events that a loop does not take
+    "refusals_unreported_total",  # a flood of strangers; tested in the gate
+    "listener_errors_total",  # a fault of the socket itself
+    "unsent_total",  # a peer that has stopped reading
+    "second_connections_total",  # two nodes that dial each other in one moment
+    "resets_total",  # two such connections with a Go node
+    "log_records_dropped_total",  # a slow logger; tested with the logs
+}
+
+
+class Broken(Adapter):
+    """A logger whose disk is full."""
+
+    def emit(self, entry: object) -> None:
+        raise OSError("the disk is full")
+
+
+def scrape(node: Node) -> dict[str, float]:
+    """Return what Prometheus reads of the node: the sums over labels, and of histograms the counts."""
+    registry = CollectorRegistry()
+    registry.register(MetricsCollector(node))
+    values: dict[str, float] = {}
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        for sample in family.samples:
+            name = sample.name.removesuffix("_count") if family.type == "histogram" else sample.name
+            if not name.endswith(("_bucket", "_sum", "_created")):
+                name = name.removeprefix(PREFIX)
+                values[name] = values.get(name, 0) + sample.value
+    return values
+
+
+def test_the_catalogue_is_consistent() -> None:
+    assert len(BY_NAME) == len(CATALOGUE)
+    for info in CATALOGUE:
+        assert info.name.endswith("_total") == (info.kind == "counter")
+        assert info.kind != "histogram" or info.name.endswith("_seconds")
+        assert info.help
+        assert not info.help.endswith(".")
+
+
+async def test_a_node_that_was_not_started_can_be_scraped() -> None:
+    node = Node(**alone())
+    assert scrape(node)["uptime_seconds"] == 0
+    assert "peers" not in scrape(node)
+
+
+async def test_every_metric_appears_and_moves() -> None:
+    ada, bob, eve = Keypair.generate(), Keypair.generate(), Keypair.generate()
+    registry = MockRegistry([ada.wallet, bob.wallet])
+    best: dict[str, float] = {}
+
+    def look() -> dict[str, float]:
+        values = scrape(one.node)
+        for name, value in values.items():
+            best[name] = max(best.get(name, 0), value)
+        return values
+
+    async with AsyncExitStack() as stack:
+        nobody = f"{bob.wallet}@127.0.0.1:{_free_port()}:{_free_port()}"
+        fields = fields_of(ada, [], authorized_wallets=registry, logger=Broken(None, 0), bootstrap_nodes=[nobody])
+        one = await stack.enter_async_context(connect(**fields))
+        before = look()
+        assert set(before) - set(BY_NAME) == set()
+        known = one.node.bootstrap_entries()
+        second = connect(**fields_of(bob, [ada.wallet, bob.wallet], bootstrap_nodes=known))
+        two = await stack.enter_async_context(second)
+        await soon(one.wait_ready())
+        await _receive_and_lose(stack, one, two)
+        await _send(one, two, look)
+        await _break_in(one, eve)
+        registry.fail(OSError("the chain is away"))
+        with pytest.raises(RegistryError):
+            await soon(one.node.gate.refresh())
+        await eventually(lambda: look()["ping_seconds"] > 0)
+        look()
+        await two.close()
+        await eventually(lambda: look().get("disconnections_total", 0) > 0)
+        one.node.retry_bootstrap()
+        await eventually(lambda: look()["bootstrap_failures_total"] > 0)
+
+        async with connect(**fields_of(bob, [ada.wallet, bob.wallet], bootstrap_nodes=known)) as again:
+            await again.wait_ready(WAIT)
+            assert scrape(again.node)["bootstrap_successes_total"] == 1
+            best["bootstrap_successes_total"] = 1
+
+        kinds = {(metric.name, metric.kind, tuple(metric.labels)) for metric in one.node.metrics()}
+        assert kinds <= {(info.name, info.kind, info.labels) for info in CATALOGUE}
+    assert set(BY_NAME) - set(best) == set()
+    assert {name for name, value in best.items() if not value} <= HARD_TO_CAUSE
+
+
+async def _receive_and_lose(stack: AsyncExitStack, one: Database, two: Database) -> None:
+    """Let one of two lose events of a full subscription, those of an author it does not list, and a handler's."""
+
+    async def handler(event: Event) -> None:
+        raise ValueError(event.message)
+
+    await stack.enter_async_context(one.subscribe("full", queue_size=1))
+    await one.subscribe("handled", handler)
+    private = await stack.enter_async_context(one.node.database("private", authorized_wallets=[one.node.wallet]))
+    await stack.enter_async_context(private.subscribe("t"))
+    wallets = [one.node.wallet, two.node.wallet]
+    other = await stack.enter_async_context(two.node.database("private", authorized_wallets=wallets))
+    await heard(two, one, "full")
+    await heard(two, one, "handled")
+    for number in range(3):
+        await two.publish("full", number)
+        await two.publish("handled", number)
+    await eventually(lambda: one.node.peer_id in other.topic_peers("t"))
+    await other.publish("t", "from somebody who is not on the list")
+
+    def lost() -> bool:
+        values = scrape(one.node)
+        names = ("queue_overflow_total", "handler_errors_total", "dropped_total")
+        return all(values.get(name, 0) > 0 for name in names)
+
+    await eventually(lost)
+
+
+async def _send(one: Database, two: Database, look: Callable[[], dict[str, float]]) -> None:
+    async with two.subscribe("answers") as answers:
+        await one.publish("answers", 1, min_peers=1, timeout=WAIT)
+        await answers.get(WAIT)
+    await one.publish("to nobody", 1)
+    async with asyncio.timeout(WAIT):
+        while look()["outbox_events"] == 0:
+            for _ in range(50):
+                one.publish_nowait("full", "x")
+            look()
+            await asyncio.sleep(0)
+    await eventually(lambda: scrape(one.node)["published_unheard_total"] > 0)
+
+
+async def _break_in(one: Database, eve: Keypair) -> None:
+    """Knock without being listed."""
+    known = one.node.bootstrap_entries()
+    async with connect(**fields_of(eve, [eve.wallet, one.node.wallet], bootstrap_nodes=known)):
+        await eventually(lambda: scrape(one.node)["refused_total"] > 0)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
