@@ -45,7 +45,7 @@ def load(
     layers = [] if path is None else [document_layer(path)]
     if env:
         layers.append(environment_layer())
-    layers.append(flat(fields or {}, lambda path, value: Given(value, f"the argument {'.'.join(path)}")))
+    layers.append(flat(dict(fields or {}), lambda path, value: Given(value, f"the argument {'.'.join(path)}")))
     layers.append(options or {})
     return checked(merged(layers))
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
 async def node(
     *,
     ops: str | None = None,
-    topic: Annotated[tuple[str, ...], Parameter(name=("--topic", "-t"))] = (),
+    topic: Annotated[tuple[str, ...], Parameter(name=("--topic", "-t"), show_default=False)] = (),
     min_peers: int = 1,
     status_interval: float = 30.0,
     log_level: Literal["debug", "info", "warning", "error"] = "info",

@@ -25,11 +25,15 @@ class Settings:
     """Where the configuration comes from."""
 
     config: Annotated[
-        Path | None, Parameter(name=("--config", "-c"), help="YAML file; variables DEPINMESH_... win over it")
+        Path | None, Parameter(name=("--config", "-c"), help="YAML file; variables `DEPINMESH_...` win over it")
     ] = None
     set: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", help="an option that wins over both, such as gate.timeout=5s; can be repeated"),
+        Parameter(
+            name="--set",
+            help="an option that wins over both, such as `gate.timeout=5s`; can be repeated",
+            show_default=False,
+        ),
     ] = ()
 
     def load(self, over: Layer | None = None) -> Loaded:

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 async def doctor(
     *,
     ops: str | None = None,
-    topic: Annotated[tuple[str, ...], Parameter(name="--topic")] = (),
+    topic: Annotated[tuple[str, ...], Parameter(name="--topic", show_default=False)] = (),
     listen: float = 10.0,
     as_json: AsJson = False,
     settings: OwnNode = OwnNode(),

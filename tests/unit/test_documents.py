@@ -1,0 +1,97 @@
+"""What the documents take from the code, and the files that they tell people to copy."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depinmesh import Config, Keypair
+from depinmesh._loading.layers import source_of
+from depinmesh._loading.load import load
+from depinmesh._loading.options import all_options
+from depinmesh.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+EXAMPLES = sorted((ROOT / "examples").glob("**/*.yaml"))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs").glob("*.md")), ids=lambda file: file.name)
+def test_generated_parts_are_current(file: Path) -> None:
+    generated = runpy.run_path(str(ROOT / "docs" / "generate.py"))["generated"]
+    text = file.read_text(encoding="utf-8")
+    assert generated(text) == text, "run: python docs/generate.py"
+
+
+def test_every_option_and_command_is_documented() -> None:
+    table = CONFIGURATION.read_text(encoding="utf-8")
+    assert all(f"| `{'.'.join(path)}` |" in table for path, _ in all_options())
+    commands = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert all(f"depinmesh {name}" in commands for name in COMMANDS)
+
+
+def yaml_blocks() -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", CONFIGURATION.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def needs_registry(text: str) -> None:
+    if "type:" in text:
+        pytest.importorskip("depinmesh.registry")
+
+
+@pytest.mark.parametrize("block", yaml_blocks())
+def test_the_configurations_in_the_documents_load(block: str, tmp_path: Path) -> None:
+    needs_registry(block)
+    functions = ("wallets", "accountants", "nodes")
+    (tmp_path / "fleet.py").write_text("".join(f"def {name}(): return []\n" for name in functions))
+    file = tmp_path / "node.yaml"
+    file.write_text(block)
+    fields: dict[str, Any] = {} if "authorized_wallets" in block else {"authorized_wallets": []}
+    Config.load(file, env=False, private_key=Keypair.generate(), **fields)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_the_configurations_of_the_examples_load(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# "), "it says what it is for"
+    needs_registry(text)
+    Config.load(file, env=False, private_key=Keypair.generate())
+
+
+def test_the_commented_options_of_the_example_are_the_defaults(tmp_path: Path) -> None:
+    """node.yaml has every option, and what is commented out is what holds without it."""
+    text = (ROOT / "examples" / "node.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "node.yaml"
+    file.write_text(re.sub(r"^( *)# ( *)([a-z_]+:|- )", r"\1\2\3", text, flags=re.MULTILINE))
+    key = Keypair.generate()
+    loaded = load(file, env=False, fields={"private_key": key})
+    plain = Config(private_key=key, authorized_wallets=[])
+    for path, _ in all_options():
+        name = ".".join(path)
+        if name in ("private_key", "key_file", "logger"):
+            continue
+        assert source_of(path, loaded.layer), f"{name} is missing"
+        if name not in ("authorized_wallets", "bootstrap_nodes", "databases", "listen.announce"):
+            values = [functools.reduce(getattr, path, config) for config in (loaded.config, plain)]
+            assert values[0] == values[1], name
+
+
+def test_the_schema_names_every_option() -> None:
+    from depinmesh._loading.schema import file_schema
+
+    schema = file_schema()
+    json.dumps(schema)
+    for path, _ in all_options():
+        model = schema
+        for name in path[:-1]:
+            model = schema["$defs"][model["properties"][name]["$ref"].rpartition("/")[2]]
+        assert model["properties"][path[-1]]["description"]
+    duration = schema["$defs"]["Gate"]["properties"]["timeout"]["anyOf"][1]["pattern"]
+    assert re.search(duration, "500 ms")
+    assert not re.search(duration, "soon")
