@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option; it is for a run in one process."""
+    """Add the options. A table is written by a run in one process."""
     parser.addoption("--write-table", action="store_true", help="write what the matrix finds into docs/interop.md")
+    parser.addoption("--long", action="store_true", help="try longer what is a matter of luck")
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether the run may take hours."""
+    return bool(request.config.getoption("--long", False))
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ async def test_events_reach_a_go_node_and_come_from_it(pins: str, transport: str
         await peer.ask("subscribe", "subscribed", topic=full(db))
         await join(db, peer, who_dials)
         await met(db, peer)
+        [guest] = db.peers()
+        assert not guest.agent.startswith("depinmesh/")  # else we would treat it as one of ours
         [link] = (await peer.ask("connections", "connections"))["connections"]
         assert link["direction"] == ("Inbound" if who_dials == "we dial" else "Outbound")
         assert (link["transport"], link["security"]) == {

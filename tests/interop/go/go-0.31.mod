@@ -1,4 +1,5 @@
-module depinmesh/tests/interop/go
+// Nodes of depinmesh know each other by the agent that they name, which is this unless it is set: not theirs.
+module gopeer
 
 go 1.23.5
 
