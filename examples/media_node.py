@@ -1,0 +1,112 @@
+"""A media node: it tells the fleet which rooms it has, and answers what comes to its inbox.
+
+    python media_node.py media_node.yaml lobby stage          # has two rooms
+    python media_node.py media_node.yaml --join lobby         # wants to send a participant to one
+
+Every node publishes its rooms and their load on one topic, every five seconds, and each has an inbox: a topic that is
+named after its peer id. A request goes to the inbox of the node that has the room, the answer to that of who asked.
+Everybody can read an inbox, and nobody can write in another's name: `event.from_peer` is the signed author.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import time
+
+from depinmesh import Config, Database, Event, PeerDisconnected, PeerId, connect
+
+ADS = "rooms"
+
+
+def inbox(peer: PeerId) -> str:
+    """Return the topic on which a node is asked and answered."""
+    return f"inbox/{peer}"
+
+
+class MediaNode:
+    """The rooms of this node, and what it knows of those of others."""
+
+    def __init__(self, db: Database, rooms: list[str], interval: float) -> None:
+        self.db = db
+        self.rooms: dict[str, int] = dict.fromkeys(rooms, 0)
+        self.interval = interval
+        self.elsewhere: dict[str, tuple[PeerId, float]] = {}
+        self.changed = asyncio.Event()
+
+    async def run(self, wanted: str | None) -> None:
+        """Serve the rooms, and join the one that is wanted."""
+        await self.db.subscribe(ADS, self.on_ad)
+        await self.db.subscribe(inbox(self.db.node.peer_id), self.on_letter)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.advertise())
+            group.create_task(self.forget_lost_nodes())
+            if wanted is not None:
+                group.create_task(self.join(wanted))
+
+    async def advertise(self) -> None:
+        """Publish the rooms again and again: delivery is best effort, and newcomers want to know too."""
+        while True:
+            await self.db.publish(ADS, {"rooms": self.rooms})
+            await asyncio.sleep(self.interval)
+
+    def on_ad(self, event: Event) -> None:
+        """Note who has which room. An ad replaces the one before it."""
+        for room in [room for room, (peer, _) in self.elsewhere.items() if peer == event.from_peer]:
+            del self.elsewhere[room]
+        for room in event.message.get("rooms", {}):
+            self.elsewhere[room] = (event.from_peer, time.monotonic())
+        self.changed.set()
+
+    async def on_letter(self, event: Event) -> None:
+        """Take a request, or an answer to one of ours."""
+        letter = event.message
+        if "join" in letter:
+            room = letter["join"]
+            if room in self.rooms:
+                self.rooms[room] += 1
+                print(f"{event.wallet} joins {room}", flush=True)
+            answer = {"room": room, "participants": self.rooms.get(room)}
+            await self.db.publish(inbox(event.from_peer), answer, min_peers=1, timeout=self.interval)
+        elif letter.get("participants") is not None:
+            print(f"admitted to {letter['room']} by {event.wallet} as number {letter['participants']}", flush=True)
+        else:
+            print(f"{event.wallet} has no room {letter.get('room')}", flush=True)
+
+    async def join(self, room: str) -> None:
+        """Ask the node that has the room, as soon as one says so."""
+        while room not in self.elsewhere:
+            self.changed.clear()
+            await self.changed.wait()
+        peer, _ = self.elsewhere[room]
+        await self.db.publish(inbox(peer), {"join": room}, min_peers=1, timeout=10)
+
+    async def forget_lost_nodes(self) -> None:
+        """Forget the rooms of nodes that are gone, or have not said anything for three turns."""
+        with self.db.node.events(PeerDisconnected) as lost:
+            while True:
+                gone: PeerId | None = None
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.interval):
+                        gone = (await anext(lost)).peer_id
+                oldest = time.monotonic() - 3 * self.interval
+                for room, (peer, heard) in list(self.elsewhere.items()):
+                    if peer == gone or heard < oldest:
+                        del self.elsewhere[room]
+                        print(f"{room} is gone with {peer.wallet}", flush=True)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config", help="YAML file")
+    parser.add_argument("rooms", nargs="*", help="rooms that this node has")
+    parser.add_argument("--join", metavar="ROOM", help="a room of another node")
+    parser.add_argument("--interval", type=float, default=5.0, help="seconds between two ads")
+    arguments = parser.parse_args()
+    async with connect(Config.load(arguments.config)) as db:
+        print(*db.node.bootstrap_entries(), flush=True)
+        await MediaNode(db, arguments.rooms, arguments.interval).run(arguments.join)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())
