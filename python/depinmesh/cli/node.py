@@ -14,6 +14,7 @@ from depinmesh.cli.app import app, run, say, until_stopped
 from depinmesh.cli.settings import Settings
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 from depinmesh.logs import JsonFormatter, TextFormatter
+from depinmesh.systemd import notifying
 
 APP = app("node")
 
@@ -38,7 +39,8 @@ async def node(
 ) -> None:
     """Run a node with all databases of the configuration, until Ctrl-C or SIGTERM.
 
-    When it listens, it prints its bootstrap entries for the other nodes, one a line.
+    When it listens, it prints its bootstrap entries for the other nodes, one a line. systemd hears of it as of a
+    service of the type notify, with a watchdog when the unit asks for one.
 
     Args:
         ops: Where health, metrics and status are served, such as 127.0.0.1:8081 (extra `ops`).
@@ -68,6 +70,7 @@ async def node(
                     await database.subscribe(carried, _ignore)
             for entry in one.bootstrap_entries():
                 print(entry, flush=True)
+            await stack.enter_async_context(notifying(one))
             await _report(one, status_interval)
 
     await until_stopped(serve())

@@ -1,0 +1,129 @@
+"""The protocol of systemd's notification, against a datagram socket in the place of systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from depinmesh import Node
+from depinmesh.systemd import Notifier, notifying
+from depinmesh.testing import crash
+from tests.support import alone, eventually, nothing_left
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no systemd")
+
+
+class Manager:
+    """Hears what a service manager would."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(address)
+        self._lines: list[str] = []
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines so far."""
+        while True:
+            try:
+                self._lines += self._socket.recv(4096).decode().splitlines()
+            except BlockingIOError:
+                return self._lines
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@asynccontextmanager
+async def manager(address: str) -> AsyncIterator[Manager]:
+    """Listen for the time of the block."""
+    one = Manager(address)
+    yield one
+    one.close()
+
+
+async def test_ready_watchdog_and_stopping_come_in_this_order(tmp_path: Path) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "60000", "WATCHDOG_PID": str(os.getpid())}
+    async with manager(environment["NOTIFY_SOCKET"]) as systemd, nothing_left(), Node(**alone()) as node:
+        assert systemd.lines == []
+        async with notifying(node, environment):
+            await eventually(lambda: systemd.lines.count("WATCHDOG=1") >= 3)
+        assert systemd.lines[:2] == ["READY=1", "STATUS=running, 0 peers"]
+        assert systemd.lines[-2:] == ["STOPPING=1", "STATUS=closing the node"]
+
+
+async def test_the_watchdog_starves_when_the_core_fails(tmp_path: Path) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "60000"}
+    async with (
+        manager(environment["NOTIFY_SOCKET"]) as systemd,
+        Node(**alone()) as node,
+        notifying(node, environment),
+    ):
+        await eventually(lambda: "WATCHDOG=1" in systemd.lines)
+        crash(node)
+        await eventually(lambda: "STATUS=failed, 0 peers" in systemd.lines)
+        fed = systemd.lines.count("WATCHDOG=1")
+        told = len(systemd.lines)
+        await eventually(lambda: len(systemd.lines) >= told + 3)
+        assert systemd.lines.count("WATCHDOG=1") == fed
+
+
+async def test_the_watchdog_starves_when_the_loop_is_blocked(tmp_path: Path) -> None:
+    import time
+
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "60000"}
+    async with (
+        manager(environment["NOTIFY_SOCKET"]) as systemd,
+        Node(**alone()) as node,
+        notifying(node, environment),
+    ):
+        await eventually(lambda: "WATCHDOG=1" in systemd.lines)
+        fed = systemd.lines.count("WATCHDOG=1")
+        time.sleep(0.3)  # noqa: ASYNC251  # this is what is tested
+        assert systemd.lines.count("WATCHDOG=1") == fed
+        await eventually(lambda: systemd.lines.count("WATCHDOG=1") > fed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are of Linux")
+async def test_an_abstract_socket_is_reached() -> None:
+    name = f"depinmesh-test-{os.getpid()}"
+    async with (
+        manager(f"\0{name}") as systemd,
+        Node(**alone()) as node,
+        notifying(node, {"NOTIFY_SOCKET": f"@{name}"}),
+    ):
+        assert systemd.lines[0] == "READY=1"
+        await asyncio.sleep(0)
+        assert "WATCHDOG=1" not in systemd.lines
+
+
+async def test_without_systemd_and_without_a_listener_nothing_happens(tmp_path: Path) -> None:
+    async with Node(**alone()) as node:
+        for environment in ({}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": str(tmp_path / "nobody")}):
+            async with notifying(node, environment):
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdog_is_that_of_this_process(environment: dict[str, str], seconds: float | None) -> None:
+    assert Notifier({"NOTIFY_SOCKET": "/run/n", **environment}).watchdog == seconds
