@@ -250,9 +250,10 @@ def test_the_shell_through_a_pipe(fleet: Fleet) -> None:
         line_of(shell.stderr, "dance is no command")
         line_of(shell.stderr, "published to 1 subscribers of news")
         run("pub", "news", '{"a": 1}', "-c", two.file, "--key", other)
+        # Gossip may repair what was published before it came, so that this is not always the first line.
         assert line_of(shell.stdout, '{"a":1}') == f'news {Keypair.from_file(other).wallet} {{"a":1}}'
-        out, err = shell.communicate("unsubscribe news\nunsubscribe news\nquit\n", timeout=WAIT)
-    assert (shell.returncode, out) == (0, "")
+        _, err = shell.communicate("unsubscribe news\nunsubscribe news\nquit\n", timeout=WAIT)
+    assert shell.returncode == 0
     assert err == "unsubscribed from news\nthere is no subscription of 'news'\n"
 
 
