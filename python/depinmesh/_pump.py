@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import threading
@@ -55,7 +56,7 @@ class Pump:
         core: _core.Node,
         *,
         context: contextvars.Context,
-        on_wallets: Callable[[int], Awaitable[list[str | bytes]]],
+        on_wallets: Callable[[int, list[str]], Awaitable[tuple[list[str | bytes], float]]],
         on_bootstrap: Callable[[], Awaitable[list[list[str]]]],
         on_event: Callable[[str, dict[str, Any]], None],
         on_stopped: Callable[[MeshError | None], None],
@@ -228,14 +229,17 @@ class Pump:
         elif item[0] == "event":
             self._on_event(item[1], item[2])
         elif item[0] == "wallets":
-            database = item[2]
-            self._requests.ask(item[1], lambda: self._on_wallets(database), self._core.answer_wallets)
+            question = functools.partial(self._on_wallets, item[2], item[3])
+            self._requests.ask(item[1], question, self._answer_wallets)
         elif item[0] == "bootstrap":
             self._requests.ask(item[1], self._on_bootstrap, self._core.answer_bootstrap)
         elif item[0] == "cancel":
             self._requests.cancel(item[1])
         else:
             self._on_end(item[1])
+
+    def _answer_wallets(self, request: int, answer: tuple[list[str | bytes], float]) -> bool:
+        return self._core.answer_wallets(request, *answer)
 
     def _awaited(self, op: int) -> asyncio.Future[_Value] | None:
         future = self._pending.get(op)

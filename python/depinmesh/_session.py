@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from depinmesh import _core
 from depinmesh._calls import Calls
 from depinmesh._pump import Pump, needs_thread
+from depinmesh._registries import Registries
 from depinmesh.bootstrap import BootstrapNode, normalise_nodes
 from depinmesh.errors import ConfigError, MeshError
 from depinmesh.identity import PeerId
@@ -20,7 +20,7 @@ from depinmesh.wallets import normalise_wallets_async
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from depinmesh.config import Config
     from depinmesh.logs import Adapter
@@ -48,12 +48,12 @@ class Session:
         self._config = config
         self._log = log
         self._calls = Calls()
-        self._registries: dict[int, Any] = {}
         self.core = _core.Node(config.private_key._secret, options)
+        self._registries = Registries(config, self.core, self._calls, context, log)
         self.pump = Pump(
             self.core,
             context=context,
-            on_wallets=self._wallets,
+            on_wallets=self._registries.wallets,
             on_bootstrap=self._bootstrap_nodes,
             on_event=on_event,
             on_stopped=on_stopped,
@@ -72,10 +72,12 @@ class Session:
         """Add a database with a fixed list of wallets, or with a registry that is asked for them."""
         self.pump.check()
         if isinstance(source, tuple):
-            return self.core.attach(name, await normalise_wallets_async(source))
-        database = self.core.attach(name, None)
-        self._registries[database] = _function(source, "wallets")
-        return database
+            return self.core.attach(name, await normalise_wallets_async(source), by_check=False)
+        return self._registries.attach(name, source)
+
+    async def detach(self, database: int) -> None:
+        """Take a database away."""
+        await self._registries.detach(database)
 
     async def dial(self, address: BootstrapNode | str, timeout: float) -> PeerId:
         """Connect to a peer at an address, or at the first address of a bootstrap node that answers."""
@@ -95,6 +97,7 @@ class Session:
         finally:
             self.core.abort()
             self.pump.stop()
+            await self._registries.close()
             self._calls.stop()
             forwarder.remove(self._log)
             _open.discard(self)
@@ -103,36 +106,15 @@ class Session:
     def abandon(self) -> None:
         """End it from a finaliser, in whatever thread that runs."""
         self.pump.abandon()
+        self._registries.abandon()
         self._calls.stop()
         forwarder.remove(self._log)
 
-    async def _wallets(self, database: int) -> list[str | bytes]:
-        with self._logged("The registry function failed"):
-            return await normalise_wallets_async(await self._calls.call(self._registries[database]))
-
     async def _bootstrap_nodes(self) -> list[list[str]]:
-        source: Any = self._config.bootstrap_nodes
-        function = _function(source, "bootstrap_nodes")
-        with self._logged("The bootstrap function failed"):
-            nodes = await self._calls.call(function)
-            return normalise_nodes(nodes, self._on_wrong_node)
-
-    @contextlib.contextmanager
-    def _logged(self, message: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self._log.log(logging.WARNING, message, {}, error)
-            raise
+        return normalise_nodes(await self._registries.bootstrap_nodes(), self._on_wrong_node)
 
     def _on_wrong_node(self, error: ConfigError) -> None:
         self._log.log(logging.WARNING, "A bootstrap node was left out", {"error": str(error)})
-
-
-def _function(source: Any, method: str) -> Any:
-    """Return the method of a provider. A function may have an attribute of that name which is no method."""
-    provider = getattr(source, method, None)
-    return provider if callable(provider) else source
 
 
 @atexit.register

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from typing import TYPE_CHECKING
 
@@ -44,6 +43,7 @@ class Database:
         self._node = node
         self._core = session.core
         self._pump = session.pump
+        self._detach = session.detach
         self._id = id
         self._name = name
         self._owns_node = owns_node
@@ -232,8 +232,7 @@ class Database:
         )
 
     async def _close(self, timeout: float) -> None:
-        with contextlib.suppress(MeshError):
-            self._core.detach(self._id)
+        await self._detach(self._id)
         self._node._report_left(await self._closing.finish(self._calls, timeout))
         self._node._forget(self)
 

@@ -7,18 +7,41 @@ from itertools import islice
 from typing import Protocol, TypeAlias
 
 from depinmesh.errors import RegistryError, shown
-from depinmesh.identity import WalletLike, raw_bytes
+from depinmesh.identity import Wallet, WalletLike, raw_bytes
+from depinmesh.registry.snapshot import Snapshot
+
+Wallets: TypeAlias = Iterable[WalletLike] | Snapshot
+"""What a registry answers."""
 
 
 class WalletProvider(Protocol):
-    """An object that knows the wallets. The method may be plain or a coroutine function."""
+    """An object that knows the wallets. The method may be plain or a coroutine function.
 
-    def wallets(self) -> Iterable[WalletLike] | Awaitable[Iterable[WalletLike]]:
+    It may also have these, of the same forms where nothing else is said:
+
+    * `changes()`, an async iterator of snapshots, which take effect at once: pushes.
+    * `bootstrap_nodes()`, to be given as `bootstrap_nodes` too.
+    * `__aenter__` and `__aexit__`, which the node runs: before the first call, and at its close. A node that cannot
+      enter it has a registry that fails, and tries again.
+    """
+
+    def wallets(self) -> Wallets | Awaitable[Wallets]:
         """Return all wallets of the fleet as of now."""
 
 
-WalletFunction: TypeAlias = Callable[[], Iterable[WalletLike] | Awaitable[Iterable[WalletLike]]]
-WalletSource: TypeAlias = Iterable[WalletLike] | WalletFunction | WalletProvider
+class WalletChecker(Protocol):
+    """An object that cannot list the wallets, and can judge one. The method may be plain or a coroutine function.
+
+    Whoever comes is asked about, many at a time; those who were found good are asked about again at each refresh. It
+    may be entered and left, as a `WalletProvider`. Where `wallets()` exists too, that is used.
+    """
+
+    def check(self, wallet: Wallet, /) -> bool | Awaitable[bool]:
+        """Say whether the wallet belongs to the fleet as of now."""
+
+
+WalletFunction: TypeAlias = Callable[[], Wallets | Awaitable[Wallets]]
+WalletSource: TypeAlias = Iterable[WalletLike] | WalletFunction | WalletProvider | WalletChecker
 
 _CHUNK = 2048  # entries between two turns of the loop: about a millisecond of text, a few of foreign objects
 _WALLET_BYTES = 32
@@ -46,6 +69,14 @@ async def normalise_wallets_async(entries: Iterable[WalletLike]) -> list[str | b
     return result
 
 
+async def normalise_answer(answer: Wallets) -> tuple[list[str | bytes], float]:
+    """Return the wallets of a registry's answer as the core takes them, and their age in seconds."""
+    if isinstance(answer, Snapshot):
+        age = answer.age
+        return await normalise_wallets_async(answer.wallets), age
+    return await normalise_wallets_async(answer), 0.0
+
+
 def _checked(entries: Iterable[WalletLike]) -> Iterable[WalletLike]:
     if isinstance(entries, str | bytes | bytearray) or not isinstance(entries, Iterable):
         raise RegistryError(f"a registry answers with a list of wallets, not with {type(entries).__name__}")
@@ -70,14 +101,14 @@ def check_wallet_source(source: object) -> object:
     """Check the form of a registry before it is used; a list becomes a tuple. `ValueError` says what is wrong."""
     if isinstance(source, str | bytes | bytearray):
         raise ValueError("is one wallet, not a list of wallets")  # noqa: TRY004  # pydantic collects these
-    return check_source(source, "wallets")
+    return check_source(source, "wallets", "check")
 
 
-def check_source(source: object, method: str) -> object:
-    """Check for a provider with this method, a function without parameters, or an iterable, in this order."""
+def check_source(source: object, *methods: str) -> object:
+    """Check for a provider with one of these methods, a function without parameters, or an iterable, in this order."""
     if isinstance(source, type):
         raise ValueError("is a class: give an object of it")  # noqa: TRY004  # pydantic collects these
-    if callable(getattr(source, method, None)):
+    if any(callable(getattr(source, method, None)) for method in methods):
         return source
     if callable(source):
         try:
@@ -91,4 +122,4 @@ def check_source(source: object, method: str) -> object:
         return source
     if isinstance(source, Iterable):
         return tuple(source)
-    raise ValueError(f"is neither a list, nor a function, nor an object with {method}()")
+    raise ValueError(f"is neither a list, nor a function, nor an object with {'() or '.join(methods)}()")

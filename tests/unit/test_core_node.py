@@ -75,7 +75,7 @@ def test_calls_after_the_close_say_so() -> None:
     for call in (
         lambda: node.publish(1, "topic", {}),
         lambda: node.subscribe(1, "topic", 1, 1, "drop_oldest"),
-        lambda: node.attach("database", []),
+        lambda: node.attach("database", [], by_check=False),
     ):
         with pytest.raises(ClosedError):
             call()

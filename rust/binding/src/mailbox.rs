@@ -41,8 +41,9 @@ fn item_tuple<'py>(py: Python<'py>, item: &Item<Control>) -> PyResult<Bound<'py,
         Item::Control(Control::Done { op, result: Err(error) }) => {
             (intern!(py, "failed"), op, failure(py, error)?).into_pyobject(py)
         }
-        Item::Control(Control::Request { id, question: Question::Wallets { database } }) => {
-            (intern!(py, "wallets"), id, database).into_pyobject(py)
+        Item::Control(Control::Request { id, question: Question::Wallets { database, waiting } }) => {
+            let waiting: Vec<_> = waiting.iter().map(ToString::to_string).collect();
+            (intern!(py, "wallets"), id, database, waiting).into_pyobject(py)
         }
         Item::Control(Control::Request { id, question: Question::Bootstrap }) => {
             (intern!(py, "bootstrap"), id).into_pyobject(py)

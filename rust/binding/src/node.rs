@@ -7,7 +7,7 @@
 use depinmesh_core::{
     bridge::waker::Waker,
     check_process,
-    gate::{Verdict, WalletSource},
+    gate::{Listed, Verdict, WalletSource},
     identity::{self, Wallet},
     metrics::MetricKind,
     node,
@@ -108,11 +108,11 @@ impl Node {
         Ok(())
     }
 
-    #[pyo3(signature = (request, wallets, /))]
-    fn answer_wallets(&self, py: Python<'_>, request: u64, wallets: &Bound<'_, PyList>) -> PyResult<bool> {
+    #[pyo3(signature = (request, wallets, age, /))]
+    fn answer_wallets(&self, py: Python<'_>, request: u64, wallets: &Bound<'_, PyList>, age: f64) -> PyResult<bool> {
         let core = self.core.get(py)?;
-        let wallets = wallet_entries(wallets)?;
-        Ok(py.detach(|| core.answer_wallets(request, wallets)))
+        let listed = Listed { entries: wallet_entries(wallets)?, age: duration(age) };
+        Ok(py.detach(|| core.answer_wallets(request, listed)))
     }
 
     #[pyo3(signature = (request, nodes, /))]
@@ -127,14 +127,22 @@ impl Node {
         Ok(py.detach(|| core.answer_failed(request, message)))
     }
 
-    #[pyo3(signature = (name, wallets, /))]
-    fn attach(&self, py: Python<'_>, name: &str, wallets: Option<&Bound<'_, PyList>>) -> PyResult<u32> {
+    #[pyo3(signature = (name, wallets, /, *, by_check))]
+    fn attach(&self, py: Python<'_>, name: &str, wallets: Option<&Bound<'_, PyList>>, by_check: bool) -> PyResult<u32> {
         let core = self.core.get(py)?;
         let source = match wallets {
             Some(wallets) => WalletSource::List(wallet_entries(wallets)?),
+            None if by_check => WalletSource::Checked,
             None => WalletSource::Asked,
         };
         py.detach(|| core.attach(name, source)).or_raise(py)
+    }
+
+    #[pyo3(signature = (database, wallets, age, /))]
+    fn set_wallets(&self, py: Python<'_>, database: u32, wallets: &Bound<'_, PyList>, age: f64) -> PyResult<()> {
+        let core = self.core.get(py)?;
+        let listed = Listed { entries: wallet_entries(wallets)?, age: duration(age) };
+        py.detach(|| core.set_wallets(database, listed)).or_raise(py)
     }
 
     #[pyo3(signature = (database, /))]

@@ -9,7 +9,7 @@ use std::{
 
 use depinmesh_core::{
     events::Direction,
-    gate::{DatabaseId, Entry, Gate, GateConfig, Registry, Revocation, Verdict, WalletSource},
+    gate::{DatabaseId, Entry, Gate, GateConfig, Listed, Registry, Revocation, Verdict, WalletSource},
     identity::Wallet,
 };
 use divan::{Bencher, black_box};
@@ -36,9 +36,9 @@ fn wallet(n: usize) -> Wallet {
 struct Instantly(usize);
 
 impl Registry for Instantly {
-    fn wallets(&self, _: DatabaseId, _: Duration) -> BoxFuture<'static, Result<Vec<Entry>, String>> {
-        let entries = KEYS.iter().take(self.0).map(|wallet| Entry::Bytes(wallet.as_bytes().to_vec())).collect();
-        async { Ok(entries) }.boxed()
+    fn wallets(&self, _: DatabaseId, _: Vec<Wallet>, _: Duration) -> BoxFuture<'static, Result<Listed, String>> {
+        let entries: Vec<_> = KEYS.iter().take(self.0).map(|wallet| Entry::Bytes(wallet.as_bytes().to_vec())).collect();
+        async { Ok(Listed::from(entries)) }.boxed()
     }
 }
 

@@ -118,10 +118,10 @@ pub enum Value {
 }
 
 /// What the core wants to know from the host language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
-    /// The wallets of this database's registry.
-    Wallets { database: u32 },
+    /// The wallets of this database's registry. `waiting` are those that it is asked about, if it gives no list.
+    Wallets { database: u32, waiting: Vec<Wallet> },
     /// The bootstrap nodes.
     Bootstrap,
 }

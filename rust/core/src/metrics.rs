@@ -182,6 +182,7 @@ impl Counters {
                 registry_calls,
                 registry_failures,
                 registry_call,
+                entries_dropped,
                 admitted,
                 refused: by_gate,
                 unreported,
@@ -190,6 +191,7 @@ impl Counters {
                 Metric::counter("registry_calls_total", *registry_calls),
                 Metric::counter("registry_failures_total", *registry_failures),
                 Metric::histogram("registry_call_seconds", registry_call),
+                Metric::counter("registry_entries_dropped_total", *entries_dropped),
                 Metric::counter("admitted_total", *admitted),
                 Metric::counter("refusals_unreported_total", *unreported),
             ]);

@@ -19,7 +19,7 @@ use crate::{
     config::NodeConfig,
     error::{Error, ErrorKind, Field},
     events::{Control, Direction, Value},
-    gate::{DatabaseId, Entry, Gate, WalletSource},
+    gate::{DatabaseId, Gate, Listed, WalletSource},
     identity::{SecretKey, Wallet},
     logs,
     metrics::Metric,
@@ -148,7 +148,7 @@ impl Node {
         let _ = self.commands.try_send(Command::Crash);
     }
 
-    pub fn answer_wallets(&self, request: u64, wallets: Vec<Entry>) -> bool {
+    pub fn answer_wallets(&self, request: u64, wallets: Listed) -> bool {
         self.shared.requests.answer(request, Answer::Wallets(wallets))
     }
 
@@ -177,6 +177,12 @@ impl Node {
         self.shared.topics.announce();
         tracing::info!(database_name = name, peer_id = %self.author.peer, "opened a database");
         Ok(database)
+    }
+
+    /// Replaces the list of a database; a registry is asked again when its time has come.
+    pub fn set_wallets(&self, database: DatabaseId, wallets: Listed) -> Result<(), Error> {
+        self.running()?.set_wallets(database, wallets);
+        Ok(())
     }
 
     pub fn detach(&self, database: DatabaseId) {

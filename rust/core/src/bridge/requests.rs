@@ -17,13 +17,14 @@ use tokio::sync::oneshot;
 
 use crate::{
     events::{Control, Question},
-    gate::{DatabaseId, Entry, Registry},
+    gate::{DatabaseId, Listed, Registry},
+    identity::Wallet,
 };
 
 /// What the host answered.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Wallets(Vec<Entry>),
+    Wallets(Listed),
     Bootstrap(Vec<Vec<String>>),
     Failed(String),
 }
@@ -85,11 +86,16 @@ impl Drop for Abandoned<'_> {
 pub(crate) struct HostRegistry(pub(crate) Arc<Requests>);
 
 impl Registry for HostRegistry {
-    fn wallets(&self, database: DatabaseId, limit: Duration) -> BoxFuture<'static, Result<Vec<Entry>, String>> {
-        let asked = Arc::clone(&self.0).ask(Question::Wallets { database }, limit);
+    fn wallets(
+        &self,
+        database: DatabaseId,
+        waiting: Vec<Wallet>,
+        limit: Duration,
+    ) -> BoxFuture<'static, Result<Listed, String>> {
+        let asked = Arc::clone(&self.0).ask(Question::Wallets { database, waiting }, limit);
         Box::pin(async move {
             match asked.await? {
-                Answer::Wallets(entries) => Ok(entries),
+                Answer::Wallets(listed) => Ok(listed),
                 Answer::Bootstrap(_) | Answer::Failed(_) => Err("the answer is not a list of wallets".to_owned()),
             }
         })

@@ -27,6 +27,8 @@ pub struct GateCounters {
     pub registry_failures: u64,
     /// How long these calls took.
     pub registry_call: Reading,
+    /// Entries of lists that were no wallets, each counted once while it stays on the list.
+    pub entries_dropped: u64,
     /// Checks that ended well.
     pub admitted: u64,
     /// Checks that ended in a refusal, for each reason.
@@ -40,6 +42,7 @@ pub(super) struct Counters {
     pub(super) registry_calls: AtomicU64,
     pub(super) registry_failures: AtomicU64,
     pub(super) registry_call: Histogram,
+    pub(super) entries_dropped: AtomicU64,
     pub(super) admitted: AtomicU64,
     pub(super) unreported: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
@@ -58,6 +61,7 @@ impl Counters {
             registry_calls: self.registry_calls.load(Relaxed),
             registry_failures: self.registry_failures.load(Relaxed),
             registry_call: self.registry_call.read(),
+            entries_dropped: self.entries_dropped.load(Relaxed),
             admitted: self.admitted.load(Relaxed),
             refused: Refusal::ALL.map(|reason| (reason, self.refused[reason as usize].load(Relaxed))),
             unreported: self.unreported.load(Relaxed),

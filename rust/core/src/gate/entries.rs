@@ -67,6 +67,8 @@ pub(super) struct Parsed {
     pub(super) wallets: Arc<WalletSet>,
     /// Marks of the entries that were dropped.
     pub(super) dropped: HashSet<u64>,
+    /// How many of them the last list did not have.
+    pub(super) news: u64,
 }
 
 /// Checks a list of `database`, merges what is there twice and drops what is no wallet, with one warning for each
@@ -96,7 +98,7 @@ pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, w
         tracing::warn!(database, count = fresh - NAMED, "dropped more entries of the wallet list");
     }
     let wallets = if wallets == **known { Arc::clone(known) } else { Arc::new(wallets) };
-    Parsed { wallets, dropped }
+    Parsed { wallets, dropped, news: fresh as u64 }
 }
 
 #[cfg(test)]

@@ -4,18 +4,19 @@ use std::{
     collections::HashSet,
     mem,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::task;
 
 use super::{
-    DatabaseId, GateEvent,
-    entries::{self, Entry, Parsed},
+    DatabaseId, GateEvent, Listed,
+    entries::{self, Parsed},
     now,
     shared::Shared,
     wallets::WalletSet,
 };
+use crate::identity::Wallet;
 
 pub(super) struct Job {
     pub(super) database: DatabaseId,
@@ -26,14 +27,15 @@ pub(super) struct Job {
 }
 
 pub(super) enum Work {
-    Ask,
-    Check(Vec<Entry>),
+    /// The wallets whose answer is waited for, where the registry is asked about each.
+    Ask(Vec<Wallet>),
+    Check(Listed),
 }
 
 /// What came of a job.
 pub(super) enum Ended {
-    Asked { database: DatabaseId, result: Result<Parsed, String> },
-    Checked { database: DatabaseId, parsed: Option<Parsed> },
+    Asked { database: DatabaseId, result: Result<(Parsed, Duration), String> },
+    Checked { database: DatabaseId, pushed: Option<(Parsed, Duration)> },
 }
 
 /// What the driver has to do now, and when to come back.
@@ -47,26 +49,38 @@ pub(super) struct Turn {
 
 pub(super) async fn run(shared: &Shared, mut job: Job) -> Ended {
     let database = job.database;
-    match mem::replace(&mut job.work, Work::Ask) {
-        Work::Ask => {
+    match mem::replace(&mut job.work, Work::Ask(Vec::new())) {
+        Work::Ask(waiting) => {
             shared.counters.registry_calls.fetch_add(1, Relaxed);
             let began = now();
-            let answer = shared.registry.wallets(database, shared.config.timeout).await;
+            let answer = shared.registry.wallets(database, waiting.clone(), shared.config.timeout).await;
             shared.counters.registry_call.observe(now().saturating_duration_since(began));
             let result = match answer {
-                Ok(entries) => check(job, entries).await.ok_or_else(|| "the list could not be checked".to_owned()),
+                Ok(listed) => {
+                    check(shared, job, listed).await.ok_or_else(|| "the list could not be checked".to_owned())
+                }
                 Err(error) => Err(error),
             };
-            if result.is_err() {
-                shared.counters.registry_failures.fetch_add(1, Relaxed);
+            match &result {
+                // Also those that nobody waits for, as authors are: each is asked about once in a while.
+                Ok((parsed, _)) => {
+                    let mut remembered = shared.remembered();
+                    let refused = waiting.into_iter().filter(|wallet| !parsed.wallets.contains(wallet));
+                    refused.for_each(|wallet| remembered.remember(wallet, now()));
+                }
+                Err(_) => _ = shared.counters.registry_failures.fetch_add(1, Relaxed),
             }
             Ended::Asked { database, result }
         }
-        Work::Check(entries) => Ended::Checked { database, parsed: check(job, entries).await },
+        Work::Check(listed) => Ended::Checked { database, pushed: check(shared, job, listed).await },
     }
 }
 
 /// Checks a list on a thread that may be busy for a while: a hundred thousand keys take a good part of a second.
-async fn check(job: Job, entries: Vec<Entry>) -> Option<Parsed> {
-    task::spawn_blocking(move || entries::parse(&job.name, &entries, &job.known, &job.warned)).await.ok()
+async fn check(shared: &Shared, job: Job, Listed { entries, age }: Listed) -> Option<(Parsed, Duration)> {
+    let began = now();
+    let parsed =
+        task::spawn_blocking(move || entries::parse(&job.name, &entries, &job.known, &job.warned)).await.ok()?;
+    shared.counters.entries_dropped.fetch_add(parsed.news, Relaxed);
+    Some((parsed, age + now().saturating_duration_since(began)))
 }

@@ -32,12 +32,11 @@ pub use self::{
     counters::GateCounters,
     decision::{Denied, Refusal, Verdict},
     entries::Entry,
-    registry::{DatabaseId, Registry, WalletSource},
+    registry::{DatabaseId, Listed, Registry, WalletSource},
     upgrade::gated,
 };
 use self::{
     decision::{Outcome, decide, outcome, settle},
-    refresh::Event,
     shared::Shared,
     state::State,
 };
@@ -134,8 +133,9 @@ impl Gate {
         self.command(|state| state.detach(database));
     }
 
-    /// Replaces the list of a database. Of a registry's database too: then it holds until the next read.
-    pub fn set_wallets(&self, database: DatabaseId, wallets: Vec<Entry>) {
+    /// Replaces the list of a database. Of a registry's database too: then it holds until the next read, unless the
+    /// list in force is newer.
+    pub fn set_wallets(&self, database: DatabaseId, wallets: Listed) {
         self.command(|state| state.push(database, wallets));
     }
 
@@ -184,6 +184,18 @@ impl Gate {
         snapshot.listings.get(&database).is_some_and(|listing| listing.get(wallet.as_bytes()).is_some())
     }
 
+    /// The same of an author. Where the registry is asked about each wallet, it is asked about this one too, for the
+    /// messages to come.
+    pub fn author_listed(&self, database: DatabaseId, wallet: &Wallet) -> bool {
+        let snapshot = self.shared.snapshot.load();
+        let Some(listing) = snapshot.listings.get(&database) else { return false };
+        let listed = listing.get(wallet.as_bytes()).is_some();
+        if !listed && listing.checked && !self.shared.remembered().holds(wallet.as_bytes(), now()) {
+            self.command(|state| state.ask(Some(*wallet), now()));
+        }
+        listed
+    }
+
     /// The union of the lists in force, sorted.
     pub fn wallets(&self) -> Vec<Wallet> {
         self.shared.snapshot.load().wallets()
@@ -205,7 +217,7 @@ impl Gate {
     /// needs a second read to be believed has not taken effect then.
     pub async fn refresh(&self) -> Result<(), Error> {
         let mut changed = self.shared.changed.subscribe();
-        let tickets = self.command(|state| state.ask(&Event::Demand, now()));
+        let tickets = self.command(|state| state.ask(None, now()));
         loop {
             let snapshot = self.shared.snapshot.load_full();
             if snapshot.closed {
@@ -230,9 +242,11 @@ impl Gate {
 
     /// Waits for reads that start now or later, as long as one of them may still list the peer.
     async fn ask(&self, peer: &PeerId) -> Verdict {
-        let Some(key) = ed25519_key(peer) else { return Verdict::Refuse(Refusal::NotEd25519) };
+        let (Some(key), Ok(wallet)) = (ed25519_key(peer), Wallet::from_peer_id(peer)) else {
+            return Verdict::Refuse(Refusal::NotEd25519);
+        };
         let mut changed = self.shared.changed.subscribe();
-        let tickets = self.command(|state| state.ask(&Event::Miss, now()));
+        let tickets = self.command(|state| state.ask(Some(wallet), now()));
         let settled = async {
             loop {
                 if let Some(verdict) = settle(&self.shared.snapshot.load(), key, &tickets, now()) {
@@ -243,9 +257,7 @@ impl Gate {
         };
         let verdict = time::timeout(self.shared.config.timeout, settled).await.unwrap_or(Verdict::Unknown);
         tracing::debug!(peer_id = %peer, authorized = matches!(verdict, Verdict::Admit(_)), "asked the registries");
-        if verdict == Verdict::Refuse(Refusal::NotListed)
-            && let Ok(wallet) = Wallet::from_peer_id(peer)
-        {
+        if verdict == Verdict::Refuse(Refusal::NotListed) {
             self.shared.remembered().remember(wallet, now());
         }
         verdict

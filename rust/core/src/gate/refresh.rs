@@ -46,20 +46,20 @@ pub(super) enum Event {
     Miss,
     /// Somebody wants a read now.
     Demand,
-    /// The read in progress gave this list.
-    Answered(Arc<WalletSet>),
+    /// The read in progress gave this list, which was so old then. `certain`: it needs no second read to be believed.
+    Answered { list: Arc<WalletSet>, age: Duration, certain: bool },
     /// The read in progress failed.
     Failed(String),
-    /// A list that nobody asked for. It is newer than the read in progress.
-    Pushed(Arc<WalletSet>),
+    /// A list that nobody asked for, and how old it is. It counts unless what is in force is newer.
+    Pushed { list: Arc<WalletSet>, age: Duration },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Call the registry, then come back with `Answered` or `Failed`.
     Read,
-    /// Put this list in force. It admits until `fresh_until`.
-    Install { list: Arc<WalletSet>, fresh_until: Instant },
+    /// Put this list, read at `taken`, in force. It admits until `fresh_until`.
+    Install { list: Arc<WalletSet>, taken: Instant, fresh_until: Instant },
     /// This list waits for a second equal one; the last stays in force.
     Held { wallets: usize },
     /// Read number `read` is judged; what it brought is in force, unless it is held.
@@ -89,6 +89,8 @@ struct Reading {
 pub(super) struct Refresh {
     timing: Timing,
     in_force: Option<Arc<WalletSet>>,
+    /// When the list in force was read from its source.
+    taken: Option<Instant>,
     suspect: Option<Suspect>,
     /// When the list in force becomes stale; `None` without a list, and once that is reported.
     stale_at: Option<Instant>,
@@ -110,6 +112,7 @@ impl Refresh {
         Self {
             timing,
             in_force: None,
+            taken: None,
             suspect: None,
             stale_at: None,
             failures: 0,
@@ -128,14 +131,9 @@ impl Refresh {
             Event::Timeout => self.timeout(now),
             Event::Miss => _ = self.missed.get_or_insert(now),
             Event::Demand => _ = self.demanded.get_or_insert(now),
-            Event::Answered(list) => self.answered(list, now),
+            Event::Answered { list, age, certain } => self.answered(list, age, certain, now),
             Event::Failed(error) => self.failed(error, now),
-            Event::Pushed(list) => {
-                if let Some(reading) = &mut self.reading {
-                    reading.overtaken = true;
-                }
-                self.install(list, now);
-            }
+            Event::Pushed { list, age } => self.pushed(list, age, now),
         }
     }
 
@@ -178,22 +176,35 @@ impl Refresh {
         }
     }
 
-    fn answered(&mut self, list: Arc<WalletSet>, now: Instant) {
+    fn pushed(&mut self, list: Arc<WalletSet>, age: Duration, now: Instant) {
+        let taken = earlier(now, age);
+        if self.taken.is_some_and(|in_force| taken < in_force) {
+            return;
+        }
+        if let Some(reading) = self.reading.as_mut().filter(|reading| reading.started <= taken) {
+            reading.overtaken = true;
+        }
+        self.install(list, age, now);
+    }
+
+    fn answered(&mut self, list: Arc<WalletSet>, age: Duration, certain: bool, now: Instant) {
         let Some(reading) = self.reading.take() else { return };
         self.failures = 0;
         self.scheduled = now + self.timing.refresh_interval;
         if !reading.overtaken {
-            self.judge(list, reading.started, now);
+            self.judge(list, age, certain, reading.started, now);
         }
         self.actions.push_back(Action::Answered { read: self.reads });
     }
 
-    fn judge(&mut self, list: Arc<WalletSet>, started: Instant, now: Instant) {
-        if !self.loses_too_much(&list) {
-            return self.install(list, now);
+    fn judge(&mut self, list: Arc<WalletSet>, age: Duration, certain: bool, started: Instant, now: Instant) {
+        if certain || !self.loses_too_much(&list) {
+            return self.install(list, age, now);
         }
         let confirm_at = match &self.suspect {
-            Some(suspect) if suspect.list == list && started >= suspect.confirm_at => return self.install(list, now),
+            Some(suspect) if suspect.list == list && started >= suspect.confirm_at => {
+                return self.install(list, age, now);
+            }
             // Read again too early, for a miss or on demand: that proves nothing.
             Some(suspect) if suspect.list == list => suspect.confirm_at,
             _ => {
@@ -216,12 +227,14 @@ impl Refresh {
         }
     }
 
-    fn install(&mut self, list: Arc<WalletSet>, now: Instant) {
-        let fresh_until = now + self.timing.max_stale;
+    fn install(&mut self, list: Arc<WalletSet>, age: Duration, now: Instant) {
+        let fresh_until = now + self.timing.max_stale.saturating_sub(age);
+        let taken = earlier(now, age);
+        self.taken = Some(taken);
         self.suspect = None;
         self.stale_at = Some(fresh_until);
         self.in_force = Some(Arc::clone(&list));
-        self.actions.push_back(Action::Install { list, fresh_until });
+        self.actions.push_back(Action::Install { list, taken, fresh_until });
     }
 
     fn failed(&mut self, error: String, now: Instant) {
@@ -235,4 +248,9 @@ impl Refresh {
         self.scheduled = now + retry_in;
         self.actions.push_back(Action::Failed { read: self.reads, error, failures: self.failures, retry_in });
     }
+}
+
+/// A clock may not reach back before the start of the machine.
+fn earlier(now: Instant, age: Duration) -> Instant {
+    now.checked_sub(age).unwrap_or(now)
 }

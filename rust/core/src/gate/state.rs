@@ -2,16 +2,16 @@
 //! report. No clock and no I/O; `driver` brings both.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     mem,
     sync::Arc,
     time::Instant,
 };
 
 use super::{
-    DatabaseId, GateEvent, WalletSource,
+    DatabaseId, GateEvent, Listed, WalletSource,
     decision::Ticket,
-    entries::{Entry, Parsed},
+    entries::Parsed,
     jobs::{Ended, Job, Turn, Work},
     refresh::{Action, Event, Refresh, Timing},
     wallets::{Difference, Listing, Snapshot, WalletSet},
@@ -21,12 +21,19 @@ use crate::{
     identity::Wallet,
 };
 
+/// One read of a registry that is asked about each wallet asks about so many newcomers.
+const BATCH: usize = 64;
+/// So many may wait for their turn; whoever comes then runs into the time limit, and may try again.
+const WAITING: usize = 10 * BATCH;
+
 struct Database {
     name: Arc<str>,
     /// `None`: a fixed list, which nobody can be asked for.
     refresh: Option<Refresh>,
     /// The latest list given by code. Only that one counts, so a newer one takes its place.
-    pushed: Option<Vec<Entry>>,
+    pushed: Option<Listed>,
+    /// Who waits to be asked about, in order; `None` where the registry gives a list.
+    waiting: Option<VecDeque<Wallet>>,
     /// A list given by code is being checked. No read starts meanwhile, so that its answer is newer than the push.
     checking: bool,
     /// Marks of the bad entries of the last list, which have been warned of.
@@ -65,16 +72,19 @@ impl State {
                 Error::new(ErrorKind::Config, format!("database {name:?} is attached already")).with("database", name)
             );
         }
+        let waiting = matches!(source, WalletSource::Checked).then(VecDeque::new);
         let (refresh, pushed) = match source {
-            WalletSource::Asked => (Some(Refresh::new(self.timing, now)), None),
-            WalletSource::List(entries) => (None, Some(entries)),
+            WalletSource::Asked | WalletSource::Checked => (Some(Refresh::new(self.timing, now)), None),
+            WalletSource::List(entries) => (None, Some(entries.into())),
         };
-        self.snapshot.listings.insert(id, Listing::pending(refresh.is_some()));
+        let listing = Listing { checked: waiting.is_some(), ..Listing::pending(refresh.is_some()) };
+        self.snapshot.listings.insert(id, listing);
         self.changed = true;
         let database = Database {
             name: name.into(),
             refresh,
             pushed,
+            waiting,
             checking: false,
             warned: Arc::default(),
             own_missing: false,
@@ -93,9 +103,9 @@ impl State {
         }
     }
 
-    pub(super) fn push(&mut self, id: DatabaseId, entries: Vec<Entry>) {
+    pub(super) fn push(&mut self, id: DatabaseId, listed: Listed) {
         if let Some(database) = self.databases.get_mut(&id) {
-            database.pushed = Some(entries);
+            database.pushed = Some(listed);
         }
     }
 
@@ -106,10 +116,11 @@ impl State {
         self.changed = true;
     }
 
-    /// Wants a read of every registry (`Event::Miss` or `Event::Demand`) and says which reads to wait for.
-    pub(super) fn ask(&mut self, event: &Event, now: Instant) -> Vec<Ticket> {
+    /// Wants a read of every registry, for a wallet that no list has or on demand, and says which reads to wait for.
+    pub(super) fn ask(&mut self, missed: Option<Wallet>, now: Instant) -> Vec<Ticket> {
         let mut tickets = Vec::new();
-        for (&database, Database { refresh, .. }) in &mut self.databases {
+        let event = if missed.is_some() { Event::Miss } else { Event::Demand };
+        for (&database, Database { refresh, waiting, .. }) in &mut self.databases {
             let listing = self.snapshot.listings.get(&database);
             let read = match refresh {
                 // A miss gains nothing by waiting for a registry that has been failing for so long.
@@ -118,7 +129,9 @@ impl State {
                 }
                 Some(refresh) => {
                     refresh.handle(event.clone(), now);
-                    refresh.next_read()
+                    let place = missed.zip(waiting.as_mut()).map_or(Some(0), |(wallet, waiting)| wait(waiting, wallet));
+                    // Without a place there is nothing to wait for but the time limit.
+                    place.map_or(u64::MAX, |place| refresh.next_read() + (place / BATCH) as u64)
                 }
                 None if listing.is_some_and(|listing| listing.wallets.is_none()) => 1,
                 None => continue,
@@ -131,25 +144,30 @@ impl State {
     pub(super) fn ended(&mut self, ended: Ended, now: Instant) {
         match ended {
             Ended::Asked { database, result } => {
-                let Some(Database { refresh: Some(refresh), warned, .. }) = self.databases.get_mut(&database) else {
+                let Some(Database { refresh: Some(refresh), warned, waiting, .. }) = self.databases.get_mut(&database)
+                else {
                     return;
                 };
                 match result {
-                    Ok(Parsed { wallets, dropped }) => {
+                    Ok((Parsed { wallets: list, dropped, .. }, age)) => {
                         *warned = Arc::new(dropped);
-                        refresh.handle(Event::Answered(wallets), now);
+                        // A registry that is asked about each wallet has said no to those that are missing.
+                        refresh.handle(Event::Answered { list, age, certain: waiting.is_some() }, now);
                     }
                     Err(error) => refresh.handle(Event::Failed(error), now),
                 }
+                if waiting.as_ref().is_some_and(|waiting| !waiting.is_empty()) {
+                    refresh.handle(Event::Miss, now);
+                }
             }
-            Ended::Checked { database: id, parsed } => {
+            Ended::Checked { database: id, pushed } => {
                 let Some(database) = self.databases.get_mut(&id) else { return };
                 database.checking = false;
-                let Some(Parsed { wallets, dropped }) = parsed else { return };
+                let Some((Parsed { wallets: list, dropped, .. }, age)) = pushed else { return };
                 database.warned = Arc::new(dropped);
                 match &mut database.refresh {
-                    Some(refresh) => refresh.handle(Event::Pushed(wallets), now),
-                    None => self.install(id, &wallets, None, now),
+                    Some(refresh) => refresh.handle(Event::Pushed { list, age }, now),
+                    None => self.install(id, &list, None),
                 }
             }
         }
@@ -162,10 +180,10 @@ impl State {
         for id in ids {
             let Some(database) = self.databases.get_mut(&id) else { continue };
             if !database.checking
-                && let Some(entries) = database.pushed.take()
+                && let Some(listed) = database.pushed.take()
             {
                 database.checking = true;
-                turn.jobs.push(self.job(id, Work::Check(entries)));
+                turn.jobs.push(self.job(id, Work::Check(listed)));
             }
             self.turn_refresh(id, now, &mut turn);
         }
@@ -195,16 +213,20 @@ impl State {
             turn.deadline = [turn.deadline, refresh.poll_timeout()].into_iter().flatten().min();
         }
         for action in actions {
-            self.act(id, action, now, turn);
+            self.act(id, action, turn);
         }
     }
 
-    fn act(&mut self, id: DatabaseId, action: Action, now: Instant, turn: &mut Turn) {
+    fn act(&mut self, id: DatabaseId, action: Action, turn: &mut Turn) {
         let Some(database) = self.databases.get_mut(&id) else { return };
         let name = Arc::clone(&database.name);
         match action {
-            Action::Read => turn.jobs.push(self.job(id, Work::Ask)),
-            Action::Install { list, fresh_until } => self.install(id, &list, Some(fresh_until), now),
+            Action::Read => {
+                let waiting = database.waiting.as_mut();
+                let batch = waiting.map(|waiting| waiting.drain(..waiting.len().min(BATCH)).collect());
+                turn.jobs.push(self.job(id, Work::Ask(batch.unwrap_or_default())));
+            }
+            Action::Install { list, taken, fresh_until } => self.install(id, &list, Some((taken, fresh_until))),
             Action::Held { wallets } => tracing::warn!(
                 database = &*name,
                 authorized_wallets_count = wallets,
@@ -240,16 +262,15 @@ impl State {
         }
     }
 
-    fn install(&mut self, id: DatabaseId, list: &Arc<WalletSet>, fresh_until: Option<Instant>, now: Instant) {
+    /// `times`: when a registry's list was read, and when it becomes stale.
+    fn install(&mut self, id: DatabaseId, list: &Arc<WalletSet>, times: Option<(Instant, Instant)>) {
         let Difference { added, removed, joined, left } = self.snapshot.difference(id, list);
         let (Some(listing), Some(database)) = (self.snapshot.listings.get_mut(&id), self.databases.get_mut(&id)) else {
             return;
         };
         listing.wallets = Some(Arc::clone(list));
-        listing.fresh_until = fresh_until;
-        if listing.asked {
-            listing.taken = Some(now);
-        } else {
+        (listing.taken, listing.fresh_until) = times.unzip();
+        if !listing.asked {
             (listing.ended, listing.answered) = (1, 1);
         }
         self.changed = true;
@@ -286,4 +307,15 @@ impl State {
             self.events.push(GateEvent::Readmitted(joined));
         }
     }
+}
+
+/// The place of a wallet in the queue, which it joins at its end; `None` when there is no room.
+fn wait(waiting: &mut VecDeque<Wallet>, wallet: Wallet) -> Option<usize> {
+    if let Some(place) = waiting.iter().position(|other| *other == wallet) {
+        return Some(place);
+    }
+    (waiting.len() < WAITING).then(|| {
+        waiting.push_back(wallet);
+        waiting.len() - 1
+    })
 }

@@ -57,14 +57,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        gate::{DatabaseId, Entry, GateConfig, GateEvent, Refusal, Registry, Revocation, WalletSource},
+        gate::{DatabaseId, Entry, GateConfig, GateEvent, Listed, Refusal, Registry, Revocation, WalletSource},
         identity::Wallet,
     };
 
     struct Nobody;
 
     impl Registry for Nobody {
-        fn wallets(&self, _: DatabaseId, _: Duration) -> BoxFuture<'static, Result<Vec<Entry>, String>> {
+        fn wallets(&self, _: DatabaseId, _: Vec<Wallet>, _: Duration) -> BoxFuture<'static, Result<Listed, String>> {
             async { Err("not asked in these tests".to_owned()) }.boxed()
         }
     }

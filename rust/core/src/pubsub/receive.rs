@@ -172,7 +172,7 @@ impl Receiver {
             Some(author) => Arc::clone(author),
             None => Arc::new(Author::new(peer, Wallet::from_peer_id(&peer).ok()?)),
         };
-        if !self.gate.listed_in(route.database, &author.wallet) {
+        if !self.gate.author_listed(route.database, &author.wallet) {
             return None;
         }
         // Only listed authors are remembered, so the list bounds the memory.

@@ -152,7 +152,7 @@ impl Host {
                 self.results.insert(op, result);
             }
             Item::Control(Control::Request { id, question: Question::Wallets { .. } }) => match (self.wallets)() {
-                Ok(entries) => assert!(self.node.answer_wallets(id, entries)),
+                Ok(entries) => assert!(self.node.answer_wallets(id, entries.into())),
                 Err(text) => assert!(self.node.answer_failed(id, text)),
             },
             Item::Control(Control::Request { id, question: Question::Bootstrap }) => {

@@ -164,7 +164,7 @@ async fn a_closed_gate_keeps_its_last_values_and_admits_nobody() {
 async fn a_gate_whose_task_died_admits_nobody() {
     struct Broken;
     impl Registry for Broken {
-        fn wallets(&self, _: DatabaseId, _: Duration) -> BoxFuture<'static, Result<Vec<Entry>, String>> {
+        fn wallets(&self, _: DatabaseId, _: Vec<Wallet>, _: Duration) -> BoxFuture<'static, Result<Listed, String>> {
             panic!("on purpose")
         }
     }

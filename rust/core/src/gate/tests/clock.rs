@@ -37,6 +37,15 @@ pub(super) fn list(wallets: std::ops::Range<u64>) -> Arc<WalletSet> {
     Arc::new(wallets.map(wallet).collect())
 }
 
+/// A read straight from the source.
+pub(super) fn answered(list: Arc<WalletSet>) -> Event {
+    Event::Answered { list, age: Duration::ZERO, certain: false }
+}
+
+pub(super) fn pushed(list: Arc<WalletSet>) -> Event {
+    Event::Pushed { list, age: Duration::ZERO }
+}
+
 impl Bench {
     pub(super) fn new() -> Self {
         let start = Instant::now();
@@ -49,13 +58,13 @@ impl Bench {
         assert_eq!(bench.at(0.0, Event::Timeout), [Seen::Read]);
         let first = list(0..n);
         let installed = Seen::Installed(first.len());
-        assert_eq!(bench.at(0.0, Event::Answered(first)), [installed, Seen::Answered(1)]);
+        assert_eq!(bench.at(0.0, answered(first)), [installed, Seen::Answered(1)]);
         bench
     }
 
     pub(super) fn at(&mut self, second: f64, event: Event) -> Vec<Seen> {
         let now = self.start + Duration::from_secs_f64(second);
-        if matches!(event, Event::Answered(_) | Event::Failed(_)) {
+        if matches!(event, Event::Answered { .. } | Event::Failed(_)) {
             self.reading = false;
         }
         self.machine.handle(event, now);
@@ -64,8 +73,8 @@ impl Bench {
                 assert!(!std::mem::replace(&mut self.reading, true), "a second read before the first has ended");
                 Seen::Read
             }
-            Action::Install { list, fresh_until } => {
-                assert_eq!(fresh_until, now + Duration::from_secs(900));
+            Action::Install { list, taken, fresh_until } => {
+                assert_eq!(fresh_until, taken + Duration::from_secs(900));
                 let wallets = list.len();
                 self.in_force = Some(list);
                 Seen::Installed(wallets)

@@ -88,7 +88,7 @@ async fn a_fixed_list_is_never_asked_for() {
     assert_eq!(gate.check_now(&wallet(9).peer_id()), Verdict::Refuse(Refusal::NotListed));
     gate.refresh().await.unwrap();
     // What code sets needs no second read, however much it drops.
-    gate.set_wallets(DB, vec![text(9)]);
+    gate.set_wallets(DB, vec![text(9)].into());
     settled().await;
     assert_eq!((check(&gate, 1).await, check(&gate, 9).await), (Err(Refusal::NotListed), Ok(wallet(9))));
     assert_eq!(revoked(&mut events).len(), 5);
@@ -101,7 +101,7 @@ async fn a_fixed_list_is_never_asked_for() {
 async fn the_last_of_several_pushes_counts() {
     let (gate, _events, script) = asked([gives([OWN])]).await;
     for n in 1..20 {
-        gate.set_wallets(DB, vec![text(n)]);
+        gate.set_wallets(DB, vec![text(n)].into());
         if n % 7 == 0 {
             settled().await;
         }

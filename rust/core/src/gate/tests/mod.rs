@@ -1,6 +1,7 @@
 //! The whole gate with a registry that follows a script, on a stopped clock.
 
 mod admission;
+mod checked;
 mod clock;
 mod judgement;
 mod lists;
@@ -61,7 +62,7 @@ impl Script {
 }
 
 impl Registry for Script {
-    fn wallets(&self, _: DatabaseId, timeout: Duration) -> BoxFuture<'static, Result<Vec<Entry>, String>> {
+    fn wallets(&self, _: DatabaseId, _: Vec<Wallet>, timeout: Duration) -> BoxFuture<'static, Result<Listed, String>> {
         self.calls.fetch_add(1, SeqCst);
         let mut lines = self.lines.lock().unwrap();
         let line = if lines.len() > 1 { lines.pop_front() } else { lines.front().cloned() };
@@ -69,7 +70,7 @@ impl Registry for Script {
         async move {
             assert_eq!(busy.fetch_add(1, SeqCst), 0, "two reads at a time");
             let result = match line.unwrap() {
-                Read::Gives(entries) => Ok(entries),
+                Read::Gives(entries) => Ok(entries.into()),
                 Read::Fails => Err("unreachable".into()),
                 Read::Hangs => {
                     sleep(timeout).await;
@@ -77,7 +78,7 @@ impl Registry for Script {
                 }
                 Read::Takes(time, entries) => {
                     sleep(time).await;
-                    Ok(entries)
+                    Ok(entries.into())
                 }
             };
             busy.fetch_sub(1, SeqCst);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::clock::{
     Bench, INTERVAL,
     Seen::{Answered, Failed, Installed, Read, Stale},
-    fail, list,
+    answered, fail, list,
 };
 use crate::gate::{
     GateConfig, Revocation,
@@ -18,9 +18,9 @@ fn the_first_read_is_due_at_once_and_then_each_interval() {
     assert_eq!(bench.due(), Some(0.0));
     assert_eq!(bench.at(0.0, Event::Timeout), [Read]);
     assert_eq!((bench.due(), bench.at(5.0, Event::Timeout)), (None, vec![]));
-    assert_eq!(bench.at(7.0, Event::Answered(list(0..3))), [Installed(3), Answered(1)]);
+    assert_eq!(bench.at(7.0, answered(list(0..3))), [Installed(3), Answered(1)]);
     assert_eq!(bench.at(36.9, Event::Timeout), []);
-    assert_eq!(bench.read(37.0, Event::Answered(list(0..4))), [Installed(4), Answered(2)]);
+    assert_eq!(bench.read(37.0, answered(list(0..4))), [Installed(4), Answered(2)]);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn failures_are_retried_after_a_doubling_pause_and_the_list_stays() {
         assert_eq!(bench.read(due, fail()), [Failed(u64::from(failures) + 1, failures, pause)]);
         due += pause;
     }
-    assert_eq!(bench.read(due, Event::Answered(list(0..3))), [Installed(3), Answered(9)]);
+    assert_eq!(bench.read(due, answered(list(0..3))), [Installed(3), Answered(9)]);
     assert_eq!(bench.read(due + INTERVAL, fail()), [Failed(10, 1, 1.0)]);
 }
 
@@ -40,7 +40,7 @@ fn a_first_read_that_fails_is_retried_too() {
     let mut bench = Bench::new();
     assert_eq!(bench.read(0.0, fail()), [Failed(1, 1, 1.0)]);
     assert_eq!(bench.read(1.0, fail()), [Failed(2, 2, 2.0)]);
-    assert_eq!(bench.read(3.0, Event::Answered(list(0..1))), [Installed(1), Answered(3)]);
+    assert_eq!(bench.read(3.0, answered(list(0..1))), [Installed(1), Answered(3)]);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_list_goes_stale_once_for_each_outage() {
     };
     outage(&mut bench, 2000.0);
     let back = bench.due().unwrap();
-    assert_eq!(bench.read(back, Event::Answered(list(0..3))).first(), Some(&Installed(3)));
+    assert_eq!(bench.read(back, answered(list(0..3))).first(), Some(&Installed(3)));
     outage(&mut bench, back + 1000.0);
     assert_eq!(stale, [(900.0, Stale(900.0)), (back + 900.0, Stale(900.0))]);
 }
@@ -85,8 +85,8 @@ fn misses_share_one_read_that_starts_after_them() {
     assert_eq!(bench.machine.next_read(), 3);
     assert_eq!(bench.at(20.2, Event::Miss), []);
     assert_eq!(bench.at(20.3, Event::Timeout), []);
-    assert_eq!(bench.at(20.4, Event::Answered(list(0..3))), [Installed(3), Answered(2)]);
-    assert_eq!(bench.read(21.1, Event::Answered(list(0..3))), [Installed(3), Answered(3)]);
+    assert_eq!(bench.at(20.4, answered(list(0..3))), [Installed(3), Answered(2)]);
+    assert_eq!(bench.read(21.1, answered(list(0..3))), [Installed(3), Answered(3)]);
     assert_eq!(bench.due(), Some(51.1));
 }
 
@@ -99,7 +99,7 @@ fn misses_cause_one_read_in_each_min_interval() {
         bench.at(second, Event::Miss);
         if bench.at(second, Event::Timeout) == [Read] {
             reads += 1;
-            bench.at(second, Event::Answered(list(0..3)));
+            bench.at(second, answered(list(0..3)));
         }
     }
     assert_eq!(reads, 10);
@@ -129,7 +129,7 @@ fn a_demand_is_met_at_once_or_after_the_read_in_progress() {
 #[test]
 fn an_answer_that_nobody_waits_for_is_ignored() {
     let mut bench = Bench::with(3);
-    assert_eq!(bench.at(1.0, Event::Answered(list(0..9))), []);
+    assert_eq!(bench.at(1.0, answered(list(0..9))), []);
     assert_eq!(bench.at(1.0, fail()), []);
 }
 
@@ -146,7 +146,7 @@ fn endless_intervals_do_not_overflow() {
     let now = Instant::now();
     let mut machine = Refresh::new(Timing::from(&config), now);
     machine.handle(Event::Timeout, now);
-    machine.handle(Event::Answered(list(0..1)), now);
+    machine.handle(answered(list(0..1)), now);
     machine.handle(Event::Miss, now);
     assert_eq!(machine.poll_timeout(), Some(now + LONGEST));
 }

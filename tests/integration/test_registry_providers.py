@@ -1,0 +1,277 @@
+"""Providers in every form: checked wallet by wallet, pushing, with an age, entered and left by the node."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from depinmesh import ConfigError, Keypair, Node, PeerRefused, RegistryFailed, WalletRevoked, connect
+from depinmesh.registry import Snapshot
+from tests.registries import guarded, inside, visitor
+from tests.support import LISTEN, alone, eventually, mesh_of, nothing_left, soon
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from depinmesh import Wallet
+
+
+def keys(n: int) -> list[Keypair]:
+    return [Keypair.generate() for _ in range(n)]
+
+
+class Checker:
+    """Judges one wallet at a time."""
+
+    def __init__(self, *good: Keypair) -> None:
+        self.good = {key.wallet for key in good}
+        self.calls: list[Wallet] = []
+        self.error: Exception | None = None
+
+    async def check(self, wallet: Wallet) -> bool:
+        self.calls.append(wallet)
+        if self.error is not None:
+            raise self.error
+        return wallet in self.good
+
+
+async def test_a_registry_without_a_list_is_asked_about_each_newcomer() -> None:
+    host_key, friend, stranger = keys(3)
+    registry = Checker(host_key, friend)
+    async with guarded(registry, host_key, negative_ttl=60.0) as host:
+        refusals = host.node.events(PeerRefused)
+        async with visitor(host, friend), visitor(host, stranger):
+            await eventually(lambda: inside(host, friend))
+            refusal = await soon(anext(refusals))
+            assert (refusal.wallet, refusal.reason) == (stranger.wallet, "not-listed")
+            await soon(anext(refusals))  # it knocks again, and nobody is asked
+            assert registry.calls.count(stranger.wallet) == 1
+            assert host.node.gate.listed
+            assert set(host.node.gate.wallets) == {host_key.wallet, friend.wallet}
+
+
+async def test_a_plain_check_serves_as_well() -> None:
+    host_key, friend = keys(2)
+
+    class Plain:
+        def check(self, wallet: Wallet) -> bool:
+            return wallet in (host_key.wallet, friend.wallet)
+
+    async with guarded(Plain(), host_key) as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))
+
+
+async def test_whoever_is_inside_is_checked_again_at_each_refresh() -> None:
+    host_key, *friends = keys(6)
+    registry = Checker(host_key, *friends)
+    async with guarded(registry, host_key, refresh_interval=0.5) as host:
+        visits = [await visitor(host, friend) for friend in friends]
+        await eventually(lambda: inside(host, *friends))
+        revocations = host.node.events(WalletRevoked)
+        registry.good = {host_key.wallet, friends[0].wallet}  # far fewer than half, and each is certain
+        began = time.monotonic()
+        await eventually(lambda: inside(host, friends[0]))
+        print(f"put out {time.monotonic() - began:.2f} s after the registry changed, refresh every 0.5 s")
+        assert time.monotonic() - began < 0.5 + 1.0
+        assert {(await soon(anext(revocations))).wallet for _ in range(4)} == {key.wallet for key in friends[1:]}
+        for one in visits:
+            await one.close()
+
+
+async def test_checks_that_fail_let_nobody_in_and_put_nobody_out() -> None:
+    host_key, friend, latecomer = keys(3)
+    registry = Checker(host_key, friend, latecomer)
+    async with guarded(registry, host_key, refresh_interval=0.4, negative_ttl=0.0) as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))
+        registry.error = OSError("the chain is down")
+        failures = host.node.events(RegistryFailed)
+        assert "the chain is down" in (await soon(anext(failures))).error
+        refusals = host.node.events(PeerRefused)
+        async with visitor(host, latecomer):
+            assert (await soon(anext(refusals))).reason == "registry-failed"
+            assert inside(host, friend)
+            registry.error = None
+            await eventually(lambda: inside(host, friend, latecomer))
+
+
+async def test_an_author_who_is_no_neighbour_is_checked_too() -> None:
+    a, b, c = keys(3)
+    registry = Checker(a, b, c)
+    everyone = [key.wallet for key in (a, b, c)]
+    # b in the middle: a and c only hear each other through it.
+    async with (
+        guarded(everyone, b) as middle,
+        guarded(registry, a) as left,
+        guarded(everyone, c) as right,
+    ):
+        for outer in (left, right):
+            await outer.node.dial(middle.node.bootstrap_entries()[0])
+        async with left.subscribe("t") as events, middle.subscribe("t"):
+            await right.wait_for_peers("t", 1, timeout=10)
+
+            async def talk() -> None:
+                while True:
+                    await right.publish("t", 1)
+                    await asyncio.sleep(0.2)
+
+            talking = asyncio.create_task(talk())
+            assert (await soon(events.get())).wallet == c.wallet
+            talking.cancel()
+        assert left.node.status().counters["dropped_total"] > 0  # what came before the answer
+
+
+async def test_a_push_takes_effect_at_once_and_needs_no_second_read() -> None:
+    host_key, *friends = keys(6)
+    pushes: asyncio.Queue[Snapshot | list[Wallet]] = asyncio.Queue()
+
+    class Pushing:
+        async def wallets(self) -> list[Wallet]:
+            return [host_key.wallet, *(key.wallet for key in friends)]
+
+        async def changes(self) -> AsyncIterator[Snapshot | list[Wallet]]:
+            while True:
+                yield await pushes.get()
+
+    async with guarded(Pushing(), host_key) as host, visitor(host, friends[0]), visitor(host, friends[1]):
+        await eventually(lambda: inside(host, *friends[:2]))
+        began = time.monotonic()
+        pushes.put_nowait([host_key.wallet, friends[1].wallet])  # the form of a plain list serves too
+        await eventually(lambda: inside(host, friends[1]))
+        print(f"put out {time.monotonic() - began:.3f} s after the push")
+        assert time.monotonic() - began < 3 * 0.25
+        pushes.put_nowait(Snapshot(wallets=[]))
+        await eventually(lambda: inside(host))
+
+
+async def test_pushes_that_fail_are_begun_anew() -> None:
+    host_key, friend = keys(2)
+    begun = 0
+
+    class Flaky:
+        async def wallets(self) -> list[Wallet]:
+            return [host_key.wallet]
+
+        async def changes(self) -> AsyncIterator[Snapshot]:
+            nonlocal begun
+            begun += 1
+            if begun == 1:
+                raise OSError("gone")
+            yield Snapshot(wallets=[host_key.wallet, friend.wallet])
+
+    async with guarded(Flaky(), host_key) as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))
+        assert begun == 2
+
+
+async def test_the_age_of_a_snapshot_counts_towards_stale() -> None:
+    host_key, friend = keys(2)
+
+    class Old:
+        async def wallets(self) -> Snapshot:
+            taken_at = datetime.now(UTC) - timedelta(seconds=100)
+            return Snapshot(wallets=[host_key.wallet, friend.wallet], taken_at=taken_at)
+
+    async with guarded(Old(), host_key, max_stale=99.0) as host:
+        await eventually(lambda: host.node.gate.age is not None)
+        assert 100 <= (host.node.gate.age or 0) < 115
+        refusals = host.node.events(PeerRefused)
+        async with visitor(host, friend):
+            assert (await soon(anext(refusals))).reason == "stale"
+    async with guarded(Old(), host_key, max_stale=900.0) as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))
+
+
+def test_a_snapshot_wants_a_time_zone() -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        Snapshot(wallets=[], taken_at=datetime(2026, 1, 1))  # noqa: DTZ001  # on purpose
+    assert Snapshot(wallets=[], taken_at=datetime.now(UTC) + timedelta(days=1)).age == 0
+
+
+class Living:
+    """Says when it is entered and left, and whether both happened in one task."""
+
+    def __init__(self, *wallets: Wallet) -> None:
+        self.listed = wallets
+        self.entered = self.left = 0
+        self.refuses = 0
+        self.task: Any = None
+
+    async def __aenter__(self) -> Self:
+        if self.refuses:
+            self.refuses -= 1
+            raise OSError("not yet")
+        self.entered += 1
+        self.task = asyncio.current_task()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert asyncio.current_task() is self.task
+        self.left += 1
+
+    async def wallets(self) -> tuple[Wallet, ...]:
+        assert self.entered > self.left
+        return self.listed
+
+    async def bootstrap_nodes(self) -> list[str]:
+        assert self.entered > self.left
+        return []
+
+
+async def test_a_provider_is_entered_once_and_left_at_the_close() -> None:
+    key = Keypair.generate()
+    provider = Living(key.wallet)
+    async with nothing_left():
+        async with guarded(provider, key) as host:
+            await eventually(lambda: host.node.gate.listed)
+            await host.node.gate.refresh()
+            assert (provider.entered, provider.left) == (1, 0)
+        assert (provider.entered, provider.left) == (1, 1)
+
+
+async def test_a_provider_that_cannot_be_entered_is_a_registry_that_fails() -> None:
+    key = Keypair.generate()
+    provider = Living(key.wallet)
+    provider.refuses = 2
+    async with guarded(provider, key) as host:
+        await eventually(lambda: host.node.gate.listed)
+        assert host.node.status().counters["registry_failures_total"] == 2
+    assert (provider.entered, provider.left) == (1, 1)
+
+
+async def test_a_provider_is_left_with_the_last_database_that_uses_it() -> None:
+    key = Keypair.generate()
+    shared, own = Living(key.wallet), Living(key.wallet)
+    async with Node(**alone(private_key=key, authorized_wallets=shared)) as node:
+        one = await node.database("one")
+        two = await node.database("two")
+        three = await node.database("three", authorized_wallets=own)
+        await eventually(lambda: shared.entered and own.entered)
+        await one.close()
+        assert shared.left == 0
+        await three.close()
+        assert (own.left, shared.left) == (1, 0)
+        await two.close()
+        assert (shared.entered, shared.left) == (1, 1)
+
+
+async def test_the_bootstrap_provider_is_entered_too() -> None:
+    key = Keypair.generate()
+    provider = Living(key.wallet)
+    async with connect(private_key=key, authorized_wallets=[key.wallet], bootstrap_nodes=provider, listen=LISTEN):
+        await eventually(lambda: provider.entered)
+    assert provider.left == 1
+
+
+async def test_what_is_no_provider_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"nor an object with wallets\(\) or check\(\)"):
+        Node(**alone(authorized_wallets=7))
+
+
+async def test_lists_and_providers_can_be_mixed_on_one_network() -> None:
+    async with mesh_of(2) as (one, two):
+        assert one.peers()
+        assert two.peers()
