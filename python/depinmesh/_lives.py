@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import contextvars
 
-    from depinmesh.logs import StdlibLogger
+    from depinmesh.logs.adapters import Adapter
 
 # How long a provider may take to end before it is cancelled.
 _GOODBYE = 2.0
@@ -19,7 +19,7 @@ _GOODBYE = 2.0
 class Lives:
     """Providers that are open. Each lives in one task of its own, as what it opens may have to be closed there."""
 
-    def __init__(self, context: contextvars.Context, log: StdlibLogger) -> None:
+    def __init__(self, context: contextvars.Context, log: Adapter) -> None:
         self._context = context
         self._log = log
         self._loop = asyncio.get_running_loop()

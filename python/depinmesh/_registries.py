@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from depinmesh._calls import Calls
     from depinmesh.config import Config
     from depinmesh.identity import Wallet
-    from depinmesh.logs import StdlibLogger
+    from depinmesh.logs.adapters import Adapter
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
@@ -34,7 +34,7 @@ class Registries:
     """
 
     def __init__(
-        self, config: Config, core: _core.Node, calls: Calls, context: contextvars.Context, log: StdlibLogger
+        self, config: Config, core: _core.Node, calls: Calls, context: contextvars.Context, log: Adapter
     ) -> None:
         self._config = config
         self._core = core

@@ -137,10 +137,20 @@ def _arguments(make: Callable[..., object], given: Mapping[str, object], folder:
     ]
     if problems:
         raise SourceError(*problems)
-    return {name: _argument(value, _words(parameters[name]), folder) for name, value in given.items()}
+    made, wrong = {}, []
+    for name, value in given.items():
+        try:
+            made[name] = _argument(value, _words(parameters[name]), folder)
+        except SourceError as error:
+            wrong += [problem.under(name) for problem in error.problems]
+    if wrong:
+        raise SourceError(*wrong)
+    return made
 
 
 def _argument(value: object, words: set[str], folder: Path | None) -> object:
+    if "WalletSource" in words:
+        return made_source(value, folder)
     if not isinstance(value, str) or "Keypair" in words:
         return value
     if words & {"Path", "PathLike"}:

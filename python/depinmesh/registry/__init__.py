@@ -7,14 +7,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from depinmesh.registry.cached import CachedRegistry
+    from depinmesh.registry.combined import all_of, any_of
+    from depinmesh.registry.file import FileRegistry
+    from depinmesh.registry.http import HttpRegistry
+    from depinmesh.registry.logged import LoggedRegistry, RegistryStats
     from depinmesh.registry.snapshot import Snapshot
+    from depinmesh.registry.static import StaticRegistry
 
 __all__ = [
+    "CachedRegistry",
+    "FileRegistry",
+    "HttpRegistry",
+    "LoggedRegistry",
+    "RegistryStats",
     "Snapshot",
+    "StaticRegistry",
+    "all_of",
+    "any_of",
 ]
 
 _MODULES = {
+    "cached": ("CachedRegistry",),
+    "combined": ("all_of", "any_of"),
+    "file": ("FileRegistry",),
+    "http": ("HttpRegistry",),
+    "logged": ("LoggedRegistry", "RegistryStats"),
     "snapshot": ("Snapshot",),
+    "static": ("StaticRegistry",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -133,8 +133,7 @@ impl Gate {
         self.command(|state| state.detach(database));
     }
 
-    /// Replaces the list of a database. Of a registry's database too: then it holds until the next read, unless the
-    /// list in force is newer.
+    /// Replaces the list of a database. Of a registry's database too: then it holds until the next read.
     pub fn set_wallets(&self, database: DatabaseId, wallets: Listed) {
         self.command(|state| state.push(database, wallets));
     }

@@ -50,7 +50,7 @@ pub(super) enum Event {
     Answered { list: Arc<WalletSet>, age: Duration, certain: bool },
     /// The read in progress failed.
     Failed(String),
-    /// A list that nobody asked for, and how old it is. It counts unless what is in force is newer.
+    /// A list that nobody asked for, and how old it is. It takes the place of the read in progress.
     Pushed { list: Arc<WalletSet>, age: Duration },
 }
 
@@ -89,8 +89,6 @@ struct Reading {
 pub(super) struct Refresh {
     timing: Timing,
     in_force: Option<Arc<WalletSet>>,
-    /// When the list in force was read from its source.
-    taken: Option<Instant>,
     suspect: Option<Suspect>,
     /// When the list in force becomes stale; `None` without a list, and once that is reported.
     stale_at: Option<Instant>,
@@ -112,7 +110,6 @@ impl Refresh {
         Self {
             timing,
             in_force: None,
-            taken: None,
             suspect: None,
             stale_at: None,
             failures: 0,
@@ -133,7 +130,12 @@ impl Refresh {
             Event::Demand => _ = self.demanded.get_or_insert(now),
             Event::Answered { list, age, certain } => self.answered(list, age, certain, now),
             Event::Failed(error) => self.failed(error, now),
-            Event::Pushed { list, age } => self.pushed(list, age, now),
+            Event::Pushed { list, age } => {
+                if let Some(reading) = &mut self.reading {
+                    reading.overtaken = true;
+                }
+                self.install(list, age, now);
+            }
         }
     }
 
@@ -174,17 +176,6 @@ impl Refresh {
             (self.missed, self.demanded) = (None, None);
             self.actions.push_back(Action::Read);
         }
-    }
-
-    fn pushed(&mut self, list: Arc<WalletSet>, age: Duration, now: Instant) {
-        let taken = earlier(now, age);
-        if self.taken.is_some_and(|in_force| taken < in_force) {
-            return;
-        }
-        if let Some(reading) = self.reading.as_mut().filter(|reading| reading.started <= taken) {
-            reading.overtaken = true;
-        }
-        self.install(list, age, now);
     }
 
     fn answered(&mut self, list: Arc<WalletSet>, age: Duration, certain: bool, now: Instant) {
@@ -229,8 +220,8 @@ impl Refresh {
 
     fn install(&mut self, list: Arc<WalletSet>, age: Duration, now: Instant) {
         let fresh_until = now + self.timing.max_stale.saturating_sub(age);
-        let taken = earlier(now, age);
-        self.taken = Some(taken);
+        // A clock may not reach back before the start of the machine.
+        let taken = now.checked_sub(age).unwrap_or(now);
         self.suspect = None;
         self.stale_at = Some(fresh_until);
         self.in_force = Some(Arc::clone(&list));
@@ -248,9 +239,4 @@ impl Refresh {
         self.scheduled = now + retry_in;
         self.actions.push_back(Action::Failed { read: self.reads, error, failures: self.failures, retry_in });
     }
-}
-
-/// A clock may not reach back before the start of the machine.
-fn earlier(now: Instant, age: Duration) -> Instant {
-    now.checked_sub(age).unwrap_or(now)
 }

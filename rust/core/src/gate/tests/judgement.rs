@@ -130,18 +130,6 @@ fn an_old_list_is_stale_so_much_sooner() {
 }
 
 #[test]
-fn a_push_that_is_older_than_the_list_in_force_changes_nothing() {
-    let mut bench = Bench::with(3);
-    let old = |seconds| Event::Pushed { list: list(0..9), age: Duration::from_secs(seconds) };
-    assert_eq!(bench.at(10.0, old(11)), []);
-    assert_eq!(bench.at(10.0, old(9)), [Installed(9)]);
-    // Nor does one from before the read in progress keep that from counting.
-    assert_eq!(bench.at(30.0, Event::Timeout), [Read]);
-    assert_eq!(bench.at(31.0, old(5)), [Installed(9)]);
-    assert_eq!(bench.at(32.0, answered(list(0..8))), [Installed(8), Answered(2)]);
-}
-
-#[test]
 fn what_is_certain_needs_no_second_read() {
     let mut bench = Bench::with(8);
     let certain = Event::Answered { list: list(0..1), age: Duration::ZERO, certain: true };

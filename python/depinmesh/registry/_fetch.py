@@ -1,0 +1,182 @@
+"""HTTP for registries: everything that a server could do to hold up or fill a node has a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urljoin, urlsplit
+
+from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+    import httpx2
+
+_REDIRECTS = 3
+_LONGEST_REST = 300.0
+_OK, _NOT_MODIFIED, _TOO_MANY, _UNAVAILABLE = 200, 304, 429, 503
+_MOVED = (301, 302, 303, 307, 308)
+
+
+class EndpointError(RegistryError):
+    """One endpoint failed. `rest` is for how many seconds it asks not to be asked again."""
+
+    def __init__(self, message: str, *, rest: float | None = None) -> None:
+        super().__init__(message)
+        self.rest = rest
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A good answer; without a body: what is known has not changed."""
+
+    body: bytes | None
+    etag: str | None
+
+
+class Fetcher:
+    """A client with limits of size and time. It is opened when it is first used, and closed once."""
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        max_size: int,
+        headers: Mapping[str, str] | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        redirect_hosts: Iterable[str] = (),
+    ) -> None:
+        if not (timeout > 0 and max_size > 0):
+            raise ValueError("timeout and max_size must be above 0")
+        try:
+            import httpx2
+        except ImportError:
+            hint = "pip install 'depinmesh[http]'"
+            raise ConfigError.of([ConfigProblem("", None, "registries over HTTP need an extra", hint)]) from None
+        self._httpx2 = httpx2
+        self._timeout = timeout
+        self._max_size = max_size
+        # Compressed bodies are not asked for: a small one can be made that fills the memory.
+        self._headers = {**(headers or {}), "accept-encoding": "identity"}
+        self._ca_file = ca_file
+        self._redirect_hosts = frozenset(host.lower() for host in redirect_hosts)
+        self._client: httpx2.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections; the next request opens them again."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def get(self, url: str, etag: str | None = None) -> Reply:
+        """Fetch a document, if it is another one than that of the tag. `EndpointError` says what went wrong."""
+        return await self._limited("GET", url, {"if-none-match": etag} if etag else {}, None)
+
+    async def post_json(self, url: str, content: bytes) -> bytes:
+        """Send JSON and return the body of the answer. `EndpointError` says what went wrong."""
+        reply = await self._limited("POST", url, {"content-type": "application/json"}, content)
+        return reply.body or b""
+
+    async def _limited(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._follow(method, url, headers, content)
+        except TimeoutError:
+            raise EndpointError(f"no answer within {self._timeout:g} s") from None
+        except (self._httpx2.HTTPError, self._httpx2.InvalidURL, ssl.SSLError, OSError) as error:
+            raise EndpointError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
+
+    async def _follow(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply:
+        for _ in range(_REDIRECTS + 1):
+            answer = await self._once(method, url, headers, content)
+            if isinstance(answer, Reply):
+                return answer
+            url = self._allowed(url, answer)
+        raise EndpointError(f"more than {_REDIRECTS} redirects")
+
+    async def _once(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply | str:
+        client = self._opened()
+        async with client.stream(method, url, headers={**self._headers, **headers}, content=content) as response:
+            status = response.status_code
+            if status == _NOT_MODIFIED and "if-none-match" in headers:
+                return Reply(None, headers["if-none-match"])
+            if status in _MOVED and "location" in response.headers:
+                return urljoin(url, response.headers["location"])
+            if status != _OK:
+                rest = _rest(response.headers.get("retry-after")) if status in (_TOO_MANY, _UNAVAILABLE) else None
+                raise EndpointError(f"HTTP {status}", rest=rest)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise EndpointError("the answer is compressed, which was not asked for")
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > self._max_size:
+                    raise EndpointError(f"the answer is larger than {self._max_size:,} bytes")
+            return Reply(bytes(body), response.headers.get("etag"))
+
+    def _allowed(self, url: str, target: str) -> str:
+        """Keep to the host that was given, as headers with secrets go along, and to TLS where that was asked for."""
+        here, there = urlsplit(url), urlsplit(target)
+        same = there.netloc == here.netloc or (there.hostname or "").lower() in self._redirect_hosts
+        if not same or (here.scheme == "https" and there.scheme != "https"):
+            raise EndpointError(f"a redirect to {label(target)} is not allowed")
+        return target
+
+    def _opened(self) -> httpx2.AsyncClient:
+        if self._client is None:
+            verify: ssl.SSLContext | bool = True
+            if self._ca_file is not None:
+                verify = ssl.create_default_context(cafile=self._ca_file)
+            self._client = self._httpx2.AsyncClient(verify=verify, timeout=self._timeout, trust_env=False)
+        return self._client
+
+
+def label(url: str) -> str:
+    """Return how a URL appears in logs: without path, query and user, where keys stand."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port is not None else ""
+    host = parts.hostname or "?"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+def checked_urls(urls: str | Iterable[str], *schemes: str) -> tuple[str, ...]:
+    """Return them as a tuple. `ConfigError`: there is none, or one is no URL of these schemes."""
+    given = (urls,) if isinstance(urls, str) else tuple(urls)
+    problems = [] if given else [ConfigProblem("", None, "there is no URL", None)]
+    for index, url in enumerate(given):
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except (ValueError, AttributeError, TypeError):
+            usable = False
+        if not usable:
+            reason = f"is not a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+            problems.append(ConfigProblem(f"[{index}]", None, reason, None))
+    if problems:
+        raise ConfigError.of(problems)
+    return given
+
+
+def _rest(retry_after: str | None) -> float:
+    """Seconds that an endpoint wants to be left alone; 0 where it does not say."""
+    if retry_after is None:
+        return 0.0
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(retry_after)
+            seconds = (until - datetime.now(UTC)).total_seconds() if until.tzinfo is not None else 0.0
+        except ValueError:
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_REST)

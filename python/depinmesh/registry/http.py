@@ -1,0 +1,132 @@
+"""A list that a web server gives."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from pydantic_core import from_json
+
+from depinmesh.errors import IdentityError, shown
+from depinmesh.identity import Wallet
+from depinmesh.registry._endpoints import Endpoints
+from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, label
+from depinmesh.registry.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+# So many entries are looked at to tell a list of wallets from a list of something else.
+_LOOKED_AT = 100
+
+
+class _Content(NamedTuple):
+    wallets: list[str]
+    nodes: list[str]
+
+
+class HttpRegistry:
+    """The wallets of a JSON document on the web. Extra `http`.
+
+    The document is a list of wallets, or an object with `wallets` and, if wanted, `bootstrap_nodes`. Several URLs serve
+    the same list: the first is asked until it fails, then the next. What has not changed is not sent again (ETag).
+    """
+
+    def __init__(
+        self,
+        urls: str | Iterable[str],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 4.0,
+        max_size: int = 8 * 1024 * 1024,
+        ca_file: str | os.PathLike[str] | None = None,
+        redirect_hosts: Iterable[str] = (),
+    ) -> None:
+        """Check the arguments; nothing is asked before the node does.
+
+        Args:
+            urls: Where the document is, `https://` or `http://`; the first goes before the others.
+            headers: Sent with each request, such as a token.
+            timeout: Seconds that one URL may take in all, so that the next gets its turn within `gate.timeout`.
+            max_size: Bytes that a document may have.
+            ca_file: Certificates to trust in place of the system's, PEM.
+            redirect_hosts: Hosts that a redirect may lead to, beside the one that was asked. They get the headers too.
+
+        Raises:
+            ConfigError: A URL is none, or the extra is not installed.
+            ValueError: A limit is not above 0.
+        """
+        self._endpoints = Endpoints(checked_urls(urls, "https", "http"))
+        self._fetcher = Fetcher(
+            timeout=timeout, max_size=max_size, headers=headers, ca_file=ca_file, redirect_hosts=redirect_hosts
+        )
+        self._cache: dict[str, tuple[str, _Content]] = {}
+        self._nodes: list[str] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections; used again, it opens them again."""
+        await self._fetcher.__aexit__()
+
+    async def wallets(self) -> Snapshot:
+        """Fetch the list. `RegistryError`: no URL gave one; the message has a reason for each."""
+        content = await self._endpoints.ask(self._content)
+        self._nodes = content.nodes
+        return Snapshot(wallets=content.wallets, source=label(self._endpoints.serving))
+
+    async def bootstrap_nodes(self) -> list[str]:
+        """Return the bootstrap nodes of the last list, which is fetched when there is none yet; raises as `wallets`."""
+        if self._nodes is None:
+            await self.wallets()
+        return self._nodes or []
+
+    async def _content(self, url: str) -> _Content:
+        etag, known = self._cache.get(url, (None, None))
+        reply = await self._fetcher.get(url, etag)
+        if reply.body is None:
+            if known is None:
+                raise EndpointError("HTTP 304 without a list to keep")
+            return known
+        content = _parsed(reply.body)
+        if reply.etag is not None:
+            self._cache[url] = (reply.etag, content)
+        else:
+            self._cache.pop(url, None)
+        return content
+
+
+def _parsed(body: bytes) -> _Content:
+    try:
+        value: Any = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise EndpointError(f"the answer is not JSON: {error}") from None
+    nodes: Any = []
+    if isinstance(value, dict):
+        nodes = value.get("bootstrap_nodes", [])
+        value = value.get("wallets")
+    wallets = _texts(value, "wallets")
+    # Single bad entries are dropped by the gate. Nothing but bad ones would be an empty list, and cut everybody off.
+    if wallets and not any(map(_is_wallet, islice(wallets, _LOOKED_AT))):
+        raise EndpointError(f"the answer is a list of something else than wallets, such as {shown(wallets[0])}")
+    return _Content(wallets, _texts(nodes, "bootstrap nodes"))
+
+
+def _texts(value: Any, what: str) -> list[str]:
+    if not isinstance(value, list):
+        raise EndpointError(f"the answer has no list of {what}")
+    for entry in value:
+        if not isinstance(entry, str):
+            raise EndpointError(f"the list of {what} has {shown(entry)}, which is no text")
+    return value
+
+
+def _is_wallet(text: str) -> bool:
+    try:
+        Wallet(text)
+    except IdentityError:
+        return False
+    return True
