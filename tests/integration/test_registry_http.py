@@ -36,7 +36,7 @@ def texts(*some: Keypair) -> list[str]:
 FAULTS: dict[str, tuple[Behaviour, str]] = {
     "hangs": (hangs, r"no answer within 0\.5 s"),
     "slow drip": (drips, r"no answer within 0\.5 s"),
-    "429": (status(429), "HTTP 429"),
+    "429": (status(429), "HTTP 429|asked too often"),
     "500": (status(500), "HTTP 500"),
     "403": (status(403), "HTTP 403"),
     "204": (status(204), "HTTP 204"),

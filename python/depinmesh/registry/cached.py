@@ -124,6 +124,8 @@ class CachedRegistry:
         except (OSError, RegistryError) as error:
             _log.error("The kept list is not used: %s", error)
             return
+        if self._answered:
+            return  # meanwhile
         _log.warning("The registry does not answer: the list of %s is used, %.0f s old", snapshot.source, snapshot.age)
         self._pending = snapshot
         self._fallback.put(snapshot)
