@@ -60,14 +60,13 @@ lint: build ## formatting, lints as errors, types, stubs, supply chain
 	$(bin)/stubtest depinmesh._core --allowlist .ci/stubtest-allowlist
 	@$(call if-installed,cargo-deny,cargo deny --locked check bans licenses sources)
 	@$(call if-installed,actionlint,actionlint)
-	@$(call if-installed,zizmor,zizmor --offline .github/workflows)
+	$(bin)/zizmor --offline --quiet .github/workflows
 	@$(MAKE) --no-print-directory skipped
 
 .PHONY: skipped
 skipped:
 	@command -v cargo-deny >/dev/null || echo 'SKIPPED: licences and banned crates, as cargo-deny is not installed'
 	@command -v actionlint >/dev/null || echo 'SKIPPED: syntax of the workflows, as actionlint is not installed'
-	@command -v zizmor >/dev/null || echo 'SKIPPED: security of the workflows, as zizmor is not installed'
 	@command -v go >/dev/null || echo 'SKIPPED: one network with Go nodes, as Go is not installed'
 
 .PHONY: test-rust
