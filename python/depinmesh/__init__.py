@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from depinmesh.gate import GateView
     from depinmesh.identity import Keypair, PeerId, Wallet
     from depinmesh.node import Node
-    from depinmesh.options import Bootstrap, Connections, Gate, Listen, PubSub
+    from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, PubSub
     from depinmesh.status import Metric, NodeState, Status
     from depinmesh.subscription import Subscription, SubscriptionStats
 
@@ -72,6 +72,7 @@ __all__ = [
     "CoreError",
     "Database",
     "DialError",
+    "Discovery",
     "EncodeError",
     "Event",
     "EventStream",
@@ -165,7 +166,7 @@ _MODULES = {
     "gate": ("GateView",),
     "identity": ("Keypair", "PeerId", "Wallet"),
     "node": ("Node",),
-    "options": ("Bootstrap", "Connections", "Gate", "Listen", "PubSub"),
+    "options": ("Bootstrap", "Connections", "Discovery", "Gate", "Listen", "PubSub"),
     "status": ("Metric", "NodeState", "Status"),
     "subscription": ("Subscription", "SubscriptionStats"),
 }

@@ -80,6 +80,10 @@ class NodeOptions(TypedDict):
     connect_timeout: float
     retry_interval: float
     loss_delay: float
+    dht: bool
+    rendezvous_interval: float
+    max_new_per_round: int
+    mdns: bool
     low: int
     high: int
     grace: float

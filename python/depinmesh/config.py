@@ -13,7 +13,7 @@ from depinmesh.bootstrap import NodeSource, check_node_source
 from depinmesh.build import version
 from depinmesh.errors import ConfigError, ConfigProblem, IdentityError
 from depinmesh.identity import Keypair, SecretLike
-from depinmesh.options import Bootstrap, Connections, Gate, Listen, PubSub
+from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, PubSub
 from depinmesh.wallets import WalletSource, check_wallet_source
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class ConfigFields(TypedDict, total=False):
     listen: Listen | Mapping[str, object]
     gate: Gate | Mapping[str, object]
     bootstrap: Bootstrap | Mapping[str, object]
+    discovery: Discovery | Mapping[str, object]
     connections: Connections | Mapping[str, object]
     pubsub: PubSub | Mapping[str, object]
 
@@ -112,6 +113,9 @@ class Config(Options, frozen=True):
     bootstrap: Annotated[Bootstrap, group(Bootstrap)] = Field(
         default_factory=Bootstrap, description="how first peers are found"
     )
+    discovery: Annotated[Discovery, group(Discovery)] = Field(
+        default_factory=Discovery, description="how the others are found"
+    )
     connections: Annotated[Connections, group(Connections)] = Field(
         default_factory=Connections, description="limits of connections"
     )
@@ -173,6 +177,10 @@ class Config(Options, frozen=True):
             "connect_timeout": self.bootstrap.connect_timeout,
             "retry_interval": self.bootstrap.retry_interval,
             "loss_delay": self.bootstrap.loss_delay,
+            "dht": self.discovery.dht,
+            "rendezvous_interval": self.discovery.rendezvous_interval,
+            "max_new_per_round": self.discovery.max_new_per_round,
+            "mdns": self.discovery.mdns,
             "low": _LOW,
             "high": _HIGH,
             "grace": _GRACE,

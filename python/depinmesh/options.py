@@ -125,6 +125,23 @@ class Bootstrap(Options, frozen=True):
     )
 
 
+class Discovery(Options, frozen=True):
+    """How the nodes of a database find each other beyond the bootstrap nodes."""
+
+    dht: Flag = Field(
+        default=True, description="take part in the distributed tables of the fleet, where each finds all others"
+    )
+    rendezvous_interval: Seconds = Field(
+        default=2.0,
+        description="seconds between two rounds of the search while it finds somebody; then it looks once a minute",
+    )
+    max_new_per_round: Count = Field(default=5, description="peers at most that one round of the search adds")
+    mdns: Flag = Field(
+        default=False,
+        description="look for nodes on the local network by multicast, and tell it of this one's addresses",
+    )
+
+
 class Connections(Options, frozen=True):
     """Limits of connections."""
 

@@ -15,7 +15,7 @@ from depinmesh import BootstrapNode, Config, ConfigError, Gate, Keypair, Listen,
 from depinmesh._validation import Options
 from depinmesh.config import ConfigFields, merged
 from depinmesh.errors import ConfigProblem
-from depinmesh.options import Bootstrap, Connections
+from depinmesh.options import Bootstrap, Connections, Discovery
 
 KEY = Keypair.from_seed(bytes(range(32)))
 SECRET = KEY.to_base58()
@@ -23,6 +23,7 @@ GROUPS: dict[str, type[Options]] = {
     "listen": Listen,
     "gate": Gate,
     "bootstrap": Bootstrap,
+    "discovery": Discovery,
     "connections": Connections,
     "pubsub": PubSub,
 }
@@ -52,6 +53,7 @@ def test_defaults() -> None:
         refresh_interval=30, timeout=10, min_interval=1, negative_ttl=10, max_stale=900, revocation="close"
     )
     assert made.bootstrap == Bootstrap(wait="first-round", connect_timeout=30, retry_interval=5, loss_delay=2)
+    assert made.discovery == Discovery(dht=True, rendezvous_interval=2, max_new_per_round=5, mdns=False)
     assert made.connections == Connections(
         max_per_ip=64, max_pending_per_ip=16, dial_concurrency=8, handshake_timeout=10
     )
@@ -68,7 +70,7 @@ def test_defaults() -> None:
 def test_every_option_is_described(model: type[Options]) -> None:
     """Every field has a description; the number of options stays small."""
     assert all(field.description for field in model.model_fields.values())
-    assert len(model.model_fields) <= 12
+    assert len(model.model_fields) <= 14
     assert model.__doc__
     assert model.model_json_schema()["properties"].keys() == model.model_fields.keys()
 
@@ -399,6 +401,7 @@ def test_core_options_are_complete() -> None:
         listen={"quic_port": 1, "tcp_port": None, "hosts": ["::1"], "announce": ["/dns/a/tcp/1"]},
         gate={"timeout": 3, "revocation": "keep"},
         bootstrap={"connect_timeout": 4},
+        discovery={"rendezvous_interval": 7, "mdns": True},
         connections={"max_per_ip": 5},
         pubsub={"max_message_size": 6000, "flood_publish": True},
     ).core_options()
@@ -416,6 +419,10 @@ def test_core_options_are_complete() -> None:
         "connect_timeout": 4.0,
         "retry_interval": 5.0,
         "loss_delay": 2.0,
+        "dht": True,
+        "rendezvous_interval": 7,
+        "max_new_per_round": 5,
+        "mdns": True,
         "low": 100,
         "high": 400,
         "grace": 60.0,

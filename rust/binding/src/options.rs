@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use depinmesh_core::{
     bridge::waker::WakerChoice,
-    config::{BootstrapConfig, ConnectionConfig, ListenConfig, NodeConfig, PubSubConfig, TcpSecurity},
+    config::{BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NodeConfig, PubSubConfig, TcpSecurity},
     error::{Error, ErrorKind},
     gate::{GateConfig, Revocation},
 };
@@ -28,6 +28,10 @@ pub(crate) struct NodeOptions {
     connect_timeout: f64,
     retry_interval: f64,
     loss_delay: f64,
+    dht: bool,
+    rendezvous_interval: f64,
+    max_new_per_round: usize,
+    mdns: bool,
     low: usize,
     high: usize,
     grace: f64,
@@ -73,6 +77,12 @@ impl NodeOptions {
                 connect_timeout: duration(self.connect_timeout),
                 retry_interval: duration(self.retry_interval),
                 loss_delay: duration(self.loss_delay),
+            },
+            discovery: DiscoveryConfig {
+                dht: self.dht,
+                rendezvous_interval: duration(self.rendezvous_interval),
+                max_new_per_round: self.max_new_per_round,
+                mdns: self.mdns,
             },
             connections: ConnectionConfig {
                 low: self.low,

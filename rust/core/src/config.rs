@@ -33,6 +33,17 @@ pub struct BootstrapConfig {
     pub loss_delay: Duration,
 }
 
+/// How a node finds the others of its databases (docs/wire.md section 8).
+#[derive(Clone, Debug)]
+pub struct DiscoveryConfig {
+    /// The two Kademlia tables, and the rendezvous in them.
+    pub dht: bool,
+    pub rendezvous_interval: Duration,
+    pub max_new_per_round: usize,
+    /// Multicast on the local network.
+    pub mdns: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
     pub low: usize,
@@ -56,6 +67,7 @@ pub struct NodeConfig {
     pub listen: ListenConfig,
     pub gate: GateConfig,
     pub bootstrap: BootstrapConfig,
+    pub discovery: DiscoveryConfig,
     pub connections: ConnectionConfig,
     pub pubsub: PubSubConfig,
     /// The identify agent, `depinmesh/<version>`: how our nodes know each other.

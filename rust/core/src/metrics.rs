@@ -125,6 +125,12 @@ pub(crate) struct Counters {
     pub resets: Counter,
     /// Dials that ended without a connection.
     pub dial_failures: Counter,
+    /// Rounds of searching for the nodes of a database.
+    pub find_rounds: Counter,
+    /// Advertisements of this node that reached somebody.
+    pub advertised: Counter,
+    /// Peers to dial that searches, tables or mDNS brought, and that were not known before.
+    pub discovered: Counter,
     /// What listeners reported; with QUIC each packet that nobody can read is one.
     pub listener_errors: Counter,
     /// Connections and dials that were refused elsewhere than in the gate: by its second look, by an address limit, by
@@ -154,6 +160,9 @@ impl Counters {
             second_connections,
             resets,
             dial_failures,
+            find_rounds,
+            advertised,
+            discovered,
             listener_errors,
             refused,
         } = self;
@@ -174,6 +183,9 @@ impl Counters {
             Metric::counter("second_connections_total", second_connections.get()),
             Metric::counter("resets_total", resets.get()),
             Metric::counter("dial_failures_total", dial_failures.get()),
+            Metric::counter("find_rounds_total", find_rounds.get()),
+            Metric::counter("advertised_total", advertised.get()),
+            Metric::counter("discovered_total", discovered.get()),
             Metric::counter("listener_errors_total", listener_errors.get()),
         ];
         let mut refused = refused.read();

@@ -34,6 +34,8 @@ pub(crate) struct Views {
     pub started: Option<Instant>,
     /// From the start to the first peer.
     pub time_to_ready: Option<Duration>,
+    /// By the name of a table: peers in it, provider records kept in it.
+    pub tables: Vec<(&'static str, usize, usize)>,
 }
 
 pub(crate) struct Shared {

@@ -1,3 +1,7 @@
 //! How a node finds others.
 
+pub(crate) mod addresses;
 pub(crate) mod bootstrap;
+pub(crate) mod kad;
+pub(crate) mod records;
+pub(crate) mod rendezvous;

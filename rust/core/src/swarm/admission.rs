@@ -76,6 +76,7 @@ impl Task {
             let peer = wallet.peer_id();
             self.dialer.bar(&peer);
             self.receiver.forget(wallet);
+            self.forget_in_tables(&peer);
             if close {
                 self.peers.closing(&peer, DisconnectReason::Revoked);
                 self.swarm.behaviour_mut().gossip.0.blacklist_peer(&peer);

@@ -10,12 +10,13 @@ use libp2p::{
     },
     identify,
     identity::Keypair,
-    ping,
-    swarm::NetworkBehaviour,
+    mdns, ping,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use crate::{
     config::PubSubConfig,
+    discovery::{addresses::Scope, kad::Table},
     pubsub::wire,
     swarm::{after_identify::AfterIdentify, guard::Guard},
 };
@@ -32,7 +33,18 @@ pub(crate) struct Behaviour {
     pub guard: Guard,
     pub identify: identify::Behaviour,
     pub ping: ping::Behaviour,
+    pub wan: Toggle<Table>,
+    pub lan: Toggle<Table>,
+    pub mdns: Toggle<mdns::tokio::Behaviour>,
     pub gossip: AfterIdentify<Gossip>,
+}
+
+/// What looks for others, each if it is on.
+#[derive(Default)]
+pub(crate) struct Finders {
+    pub wan: Option<Table>,
+    pub lan: Option<Table>,
+    pub mdns: Option<mdns::tokio::Behaviour>,
 }
 
 impl Behaviour {
@@ -42,6 +54,7 @@ impl Behaviour {
         key: &Keypair,
         agent: &str,
         announces: bool,
+        finders: Finders,
         pubsub: &PubSubConfig,
     ) -> Result<Self, &'static str> {
         Ok(Self {
@@ -55,8 +68,24 @@ impl Behaviour {
                     .with_cache_size(0),
             ),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_LIMIT)),
+            wan: finders.wan.into(),
+            lan: finders.lan.into(),
+            mdns: finders.mdns.into(),
             gossip: AfterIdentify(gossip(key, pubsub)?),
         })
+    }
+
+    pub(crate) fn table(&mut self, scope: Scope) -> Option<&mut Table> {
+        match scope {
+            Scope::Wan => self.wan.as_mut(),
+            Scope::Lan => self.lan.as_mut(),
+        }
+    }
+
+    /// None of them where discovery by tables is off.
+    pub(crate) fn tables(&mut self) -> impl Iterator<Item = (Scope, &mut Table)> {
+        let wan = self.wan.as_mut().map(|table| (Scope::Wan, table));
+        wan.into_iter().chain(self.lan.as_mut().map(|table| (Scope::Lan, table)))
     }
 }
 

@@ -26,6 +26,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
 const MAX_ADDRESSES: usize = 16;
 /// Former peers that are remembered; the one that was lost first makes place.
 const MAX_LOST: usize = 1_024;
+/// What others say of a peer leaves room for what it says itself.
+const MAX_HEARSAY: usize = 8;
+/// Of whom nobody else is taken in by hearsay.
+const MAX_TARGETS: usize = 4_096;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -58,6 +62,17 @@ enum Met {
     Yes,
     /// The other side's gate, or ours, closed the door.
     Refused,
+}
+
+/// What a dialer makes of what others say of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Not heard of before: it will be dialled.
+    New,
+    /// Connected, or about to be.
+    Known,
+    /// Not dialled now: it is ourselves, its time has not come, or nobody knows where it is.
+    Pointless,
 }
 
 pub(crate) struct Dialer {
@@ -154,6 +169,33 @@ impl Dialer {
             .min()
     }
 
+    /// There is nothing new in hearing of it.
+    pub(crate) fn knows(&self, peer: &PeerId) -> bool {
+        *peer == self.own || self.targets.contains_key(peer)
+    }
+
+    /// Others say that the peer is there.
+    pub(crate) fn heard_of(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) -> Heard {
+        if peer == self.own {
+            return Heard::Pointless;
+        }
+        if let Some(target) = self.targets.get_mut(&peer) {
+            target.learn(addresses, MAX_HEARSAY);
+            return match target.state {
+                State::Due(at) if target.addresses.is_empty() || at > now => Heard::Pointless,
+                State::Barred => Heard::Pointless,
+                State::Due(_) | State::Dialling | State::Connected => Heard::Known,
+            };
+        }
+        if addresses.is_empty() || self.targets.len() >= MAX_TARGETS {
+            return Heard::Pointless;
+        }
+        let mut target = Target::new(now);
+        target.learn(addresses, MAX_HEARSAY);
+        self.targets.insert(peer, target);
+        Heard::New
+    }
+
     pub(crate) fn connected(&mut self, peer: PeerId, now: Instant) {
         let target = self.targets.entry(peer).or_insert_with(|| Target::new(now));
         target.state = State::Connected;
@@ -166,7 +208,7 @@ impl Dialer {
         if let Some(target) = self.targets.get_mut(&peer) {
             target.delay = FIRST_DELAY;
             target.met = Met::Yes;
-            target.learn(addresses);
+            target.learn(addresses, MAX_ADDRESSES);
         }
     }
 
@@ -282,9 +324,9 @@ impl Target {
         }
     }
 
-    fn learn(&mut self, addresses: Vec<Multiaddr>) {
+    fn learn(&mut self, addresses: Vec<Multiaddr>, limit: usize) {
         for address in addresses {
-            if !self.addresses.contains(&address) && self.addresses.len() < MAX_ADDRESSES {
+            if !self.addresses.contains(&address) && self.addresses.len() < limit {
                 self.addresses.push(address);
             }
         }

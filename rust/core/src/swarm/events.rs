@@ -12,6 +12,7 @@ use libp2p::{
 };
 
 use crate::{
+    discovery::addresses::Scope,
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
@@ -19,7 +20,6 @@ use crate::{
         behaviour::BehaviourEvent,
         duplicates::REDIAL_AFTER,
         guard::{Deaf, Denial},
-        listen::is_loopback,
         peers::{Connection, Gone},
         task::Task,
     },
@@ -39,6 +39,9 @@ impl Task {
                 self.duplicates.gossip_gone(peer, Instant::now());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Wan(event)) => self.on_table(Scope::Wan, event),
+            SwarmEvent::Behaviour(BehaviourEvent::Lan(event)) => self.on_table(Scope::Lan, event),
+            SwarmEvent::Behaviour(BehaviourEvent::Mdns(event)) => self.on_mdns(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Ok(rtt) })) => {
                 self.peers.answered(&peer, connection, rtt, Instant::now());
                 self.shared.counters.ping.observe(rtt);
@@ -61,6 +64,7 @@ impl Task {
                 self.on_listening(address);
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.swarm.remove_external_address(&address);
                 let text = self.with_identity(address).to_string();
                 self.shared.views().addresses.retain(|other| *other != text);
             }
@@ -69,7 +73,7 @@ impl Task {
                 if self.opening.contains(&listener_id) {
                     let text = format!("a listener closed before it was open: {reason:?}");
                     self.failure = Some(Error::new(ErrorKind::Listen, text));
-                } else {
+                } else if !self.shared.is_closed() {
                     tracing::error!(addresses = shown.join(", "), ?reason, "a listener has closed");
                 }
             }
@@ -85,6 +89,10 @@ impl Task {
     }
 
     fn on_listening(&mut self, address: Multiaddr) {
+        // The tables tell others nothing else, and an operator who names addresses names all of them.
+        if self.config.listen.announce.is_empty() && self.reach.admits(&address) {
+            self.swarm.add_external_address(address.clone());
+        }
         let text = self.with_identity(address).to_string();
         tracing::debug!(address = text, "a listener is open");
         self.shared.views().addresses.push(text.clone());
@@ -120,9 +128,11 @@ impl Task {
     fn on_identify(&mut self, event: identify::Event) {
         let identify::Event::Received { connection_id, peer_id, info } = event else { return };
         let now = Instant::now();
-        let loopback = self.config.listen.hosts.iter().all(std::net::IpAddr::is_loopback);
-        let told = info.listen_addrs.into_iter().filter(|address| loopback || !is_loopback(address)).take(MAX_TOLD);
-        self.dialer.identified(peer_id, told.collect(), now);
+        let mut told = info.listen_addrs;
+        told.retain(|address| self.reach.admits(address));
+        told.truncate(MAX_TOLD);
+        self.meet(&peer_id, connection_id, &info.protocols, &told);
+        self.dialer.identified(peer_id, told, now);
         let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else { return };
         tracing::info!(
             %peer_id, wallet = %peer.wallet, transport = peer.transport, direction = peer.direction.as_str(),
@@ -143,6 +153,9 @@ impl Task {
         if self.peers.connections(&peer) == 1 {
             self.duplicates.second(peer, now);
         }
+        if gone != Gone::Not {
+            self.leave_tables(&peer);
+        }
         match gone {
             Gone::Not => return,
             Gone::Lost { wallet, reason, returns } => {
@@ -162,6 +175,7 @@ impl Task {
                     _ => Duration::ZERO,
                 };
                 self.dialer.lost(peer, now, pause);
+                self.rendezvous.hurry(now);
                 self.update_views();
             }
             Gone::BeforeIdentify { direction: Direction::Outbound, reason: None } => {

@@ -106,12 +106,3 @@ fn is_missing_stack(cause: &io::Error) -> bool {
     matches!(cause.raw_os_error(), Some(97 | 47 | 10_047))
         || matches!(cause.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
 }
-
-/// An address that others should not be told of, unless the whole node lives on loopback.
-pub(super) fn is_loopback(address: &Multiaddr) -> bool {
-    address.iter().any(|part| match part {
-        Protocol::Ip4(ip) => ip.is_loopback(),
-        Protocol::Ip6(ip) => ip.is_loopback(),
-        _ => false,
-    })
-}

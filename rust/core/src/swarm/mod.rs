@@ -7,6 +7,7 @@ mod closing;
 pub(crate) mod commands;
 pub(crate) mod dial;
 mod dialling;
+mod discovering;
 mod door;
 mod duplicates;
 mod events;

@@ -218,6 +218,12 @@ impl Peers {
         }
     }
 
+    /// Where the other end of a connection is.
+    pub(crate) fn remote(&self, peer: &PeerId, id: ConnectionId) -> Option<&Multiaddr> {
+        let connection = self.0.get(peer)?.connections.iter().find(|connection| connection.id == id)?;
+        Some(&connection.address)
+    }
+
     pub(crate) fn is_identified(&self, peer: &PeerId) -> bool {
         self.0.get(peer).is_some_and(Entry::identified)
     }

@@ -32,6 +32,7 @@ impl Task {
                     self.shared.topics.peer_joined(topic.as_str(), *peer);
                 }
             }
+            self.sync_rendezvous();
             if !self.shared.topics.databases().is_empty() && self.bootstrap.start() {
                 self.ask_bootstrap();
             }

@@ -18,6 +18,7 @@ use futures::{
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
+    kad::QueryId,
     swarm::{self, SwarmEvent},
 };
 use tokio::sync::mpsc;
@@ -25,7 +26,11 @@ use tokio::sync::mpsc;
 use crate::{
     bridge::requests::{Answer, HostRegistry},
     config::NodeConfig,
-    discovery::bootstrap::Bootstrap,
+    discovery::{
+        addresses::{Reach, Scope},
+        bootstrap::Bootstrap,
+        rendezvous::{Rendezvous, Work},
+    },
     error::{Error, ErrorKind},
     events::{Control, NodeEvent},
     gate::{DatabaseId, Gate},
@@ -39,6 +44,7 @@ use crate::{
         commands::Command,
         dial::Dialer,
         dialling::Checked,
+        discovering,
         door::{self, Door},
         duplicates::Duplicates,
         guard::{AddressLimits, Guard},
@@ -73,6 +79,10 @@ pub(super) struct Task {
     pub(super) bootstrap: Bootstrap,
     pub(super) duplicates: Duplicates,
     pub(super) at_door: Vec<Waiting>,
+    pub(super) reach: Reach,
+    pub(super) rendezvous: Rendezvous,
+    /// The queries under way, by table, and what they are for.
+    pub(super) queries: HashMap<(Scope, QueryId), Work>,
     pub(super) receiver: Receiver,
     pub(super) ops: Ops,
     merger: Merger,
@@ -82,6 +92,7 @@ pub(super) struct Task {
     pub(super) asked: FuturesUnordered<BoxFuture<'static, Result<Answer, String>>>,
     /// Listeners that have not reported an address yet, and the operation that waits for them.
     pub(super) opening: HashSet<ListenerId>,
+    pub(super) listeners: Vec<ListenerId>,
     pub(super) start: Option<u64>,
     pub(super) failure: Option<Error>,
     pub(super) listener_errors: Limited,
@@ -124,7 +135,7 @@ pub(crate) async fn run(
             biased;
             () = task.shared.abort.notified() => return Ok(()),
             command = commands.recv() => match command {
-                Some(Command::Close { op, until }) => return task.close(op, until).await,
+                Some(Command::Close { op, until }) => return Box::pin(task.close(op, until)).await,
                 Some(command) => task.command(command),
                 // The handle is gone without a close.
                 None => return Ok(()),
@@ -208,7 +219,9 @@ impl Task {
                 Error::new(ErrorKind::Config, format!("listen.announce has an entry that is not a multiaddr: {error}"))
             })?;
         let guard = Guard::new(key.peer_id(), gate.clone(), limits);
-        let behaviour = Behaviour::new(guard, &identity, &config.agent, !announce.is_empty(), &config.pubsub)
+        let reach = Reach::of(&config.listen.hosts);
+        let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
+        let behaviour = Behaviour::new(guard, &identity, &config.agent, !announce.is_empty(), finders, &config.pubsub)
             .map_err(|e| core(&e))?;
         let settings = swarm::Config::with_tokio_executor()
             .with_smart_dial()
@@ -230,6 +243,13 @@ impl Task {
         Ok(Self {
             dialer: Dialer::new(key.peer_id(), usize::from(config.connections.dial_concurrency), Jitter::random()),
             bootstrap: Bootstrap::new(config.bootstrap.clone(), Jitter::random()),
+            reach,
+            rendezvous: Rendezvous::new(
+                config.discovery.rendezvous_interval,
+                config.discovery.max_new_per_round,
+                Jitter::random(),
+            ),
+            queries: HashMap::new(),
             receiver: Receiver::new(
                 gate.clone(),
                 Arc::clone(&shared.topics),
@@ -247,6 +267,7 @@ impl Task {
             merger: Merger::default(),
             checks: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
+            listeners: opening.iter().copied().collect(),
             opening,
             start: Some(start),
             failure: None,
@@ -282,6 +303,7 @@ impl Task {
         if self.bootstrap.due(now) {
             self.ask_bootstrap();
         }
+        self.discover(now);
         self.dial_due(now);
         self.ops.check_first_round(self.bootstrap.first_round_over(), now, &self.shared);
         self.ops.check_deadlines(now, &self.shared);
@@ -291,8 +313,15 @@ impl Task {
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
             self.show_peers();
+            self.show_tables();
         }
-        let timers = [self.dialer.next(), self.bootstrap.next(), self.merger.next(), self.duplicates.next()];
+        let timers = [
+            self.dialer.next(),
+            self.bootstrap.next(),
+            self.next_discovery(),
+            self.merger.next(),
+            self.duplicates.next(),
+        ];
         let soonest = timers.into_iter().flatten().min();
         let pause = match soonest {
             _ if self.ops.has_deadlines() => TICK,
@@ -326,6 +355,7 @@ impl Task {
         } else if edges.iter().any(|edge| matches!(edge, NodeEvent::NotReady { database: None })) {
             self.bootstrap.not_ready(now);
             self.dialer.hurry(now);
+            self.rendezvous.hurry(now);
         }
         self.hurry(now);
         for edge in edges {

@@ -56,5 +56,9 @@ pub(crate) fn samples(views: &Views) -> Vec<Metric> {
         Metric::counter("bootstrap_failures_total", views.bootstrap.failures),
     ];
     samples.extend(views.time_to_ready.map(|time| Metric::gauge("time_to_ready_seconds", time.as_secs_f64())));
+    for (table, peers, records) in &views.tables {
+        samples.push(Metric::number("table_peers", *peers).labelled("table", *table));
+        samples.push(Metric::number("provider_records", *records).labelled("table", *table));
+    }
     samples
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use depinmesh_core::{
-    config::{BootstrapConfig, ConnectionConfig, ListenConfig, NodeConfig, PubSubConfig, TcpSecurity},
+    config::{BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NodeConfig, PubSubConfig, TcpSecurity},
     error::Error,
     events::{Control, NodeEvent, Question, Value},
     gate::{DatabaseId, Entry, GateConfig, Revocation},
@@ -73,6 +73,12 @@ pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
             connect_timeout: Duration::from_secs(30),
             retry_interval: Duration::from_secs(5),
             loss_delay: Duration::from_secs(2),
+        },
+        discovery: DiscoveryConfig {
+            dht: true,
+            rendezvous_interval: Duration::from_secs(2),
+            max_new_per_round: 5,
+            mdns: false,
         },
         connections: ConnectionConfig {
             low: 100,

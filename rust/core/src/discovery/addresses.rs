@@ -1,0 +1,160 @@
+//! Which addresses take part in discovery, and in which table (docs/wire.md section 8).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+
+/// The two tables of a Go node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// Private addresses, and loopback ones where a node lives on nothing else.
+    Lan,
+    /// Addresses of the public Internet.
+    Wan,
+}
+
+impl Scope {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lan => "lan",
+            Self::Wan => "wan",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Loopback,
+    Private,
+    Public,
+}
+
+/// The rules of one node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    loopback: bool,
+}
+
+impl Reach {
+    /// A node that listens on loopback alone meets others there; to any other node a loopback address is its own.
+    pub(crate) fn of(hosts: &[IpAddr]) -> Self {
+        Self { loopback: hosts.iter().all(IpAddr::is_loopback) }
+    }
+
+    /// Whether a peer may be reachable there at all.
+    pub(crate) fn admits(self, address: &Multiaddr) -> bool {
+        self.scope(address).is_some()
+    }
+
+    /// The table that the address belongs to.
+    pub(crate) fn scope(self, address: &Multiaddr) -> Option<Scope> {
+        match kind(address)? {
+            Kind::Public => Some(Scope::Wan),
+            Kind::Private => Some(Scope::Lan),
+            Kind::Loopback => self.loopback.then_some(Scope::Lan),
+        }
+    }
+}
+
+/// Reached through somebody else.
+pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+/// By the first host; `None` where nobody can be reached.
+fn kind(address: &Multiaddr) -> Option<Kind> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => of_v4(ip),
+        Protocol::Ip6(ip) => match ip.to_ipv4_mapped() {
+            Some(ip) => of_v4(ip),
+            None => of_v6(ip),
+        },
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name) => of_name(&name),
+        _ => None,
+    }
+}
+
+const fn of_v4(ip: Ipv4Addr) -> Option<Kind> {
+    match ip.octets() {
+        [127, ..] => Some(Kind::Loopback),
+        // 100.64.0.0/10: carriers; 169.254.0.0/16: a link without DHCP.
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [169, 254, ..] => Some(Kind::Private),
+        // This network, protocol assignments, documentation, old relays, benchmarks, multicast, reserved, broadcast.
+        [0 | 224..=255, ..]
+        | [192, 0, 0 | 2, _]
+        | [192, 88, 99, _]
+        | [198, 18 | 19, ..]
+        | [198, 51, 100, _]
+        | [203, 0, 113, _] => None,
+        _ => Some(Kind::Public),
+    }
+}
+
+const fn of_v6(ip: Ipv6Addr) -> Option<Kind> {
+    if ip.is_loopback() {
+        return Some(Kind::Loopback);
+    }
+    match ip.segments() {
+        [0xfc00..=0xfdff, ..] => Some(Kind::Private),
+        [0x2001, 0xdb8, ..] => None,
+        [0x2000..=0x3fff, ..] => Some(Kind::Public),
+        // Link-local ones mean nothing without the interface that they belong to.
+        _ => None,
+    }
+}
+
+fn of_name(name: &str) -> Option<Kind> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    match name.rsplit('.').next()? {
+        "" => None,
+        "localhost" => Some(Kind::Loopback),
+        "local" | "internal" | "lan" => Some(Kind::Private),
+        _ => Some(Kind::Public),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(reach: Reach, text: &str) -> Option<Scope> {
+        reach.scope(&text.parse().expect("a multiaddr"))
+    }
+
+    #[test]
+    fn an_address_belongs_to_one_table_or_to_none() {
+        let reach = Reach::of(&[IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+        for (text, expected) in [
+            ("/ip4/10.1.2.3/tcp/1", Some(Scope::Lan)),
+            ("/ip4/172.16.0.1/udp/1/quic-v1", Some(Scope::Lan)),
+            ("/ip4/172.32.0.1/udp/1/quic-v1", Some(Scope::Wan)),
+            ("/ip4/192.168.3.4/tcp/1", Some(Scope::Lan)),
+            ("/ip4/100.64.0.1/tcp/1", Some(Scope::Lan)),
+            ("/ip4/100.128.0.1/tcp/1", Some(Scope::Wan)),
+            ("/ip4/8.8.8.8/tcp/1", Some(Scope::Wan)),
+            ("/ip4/203.0.113.7/tcp/1", None),
+            ("/ip4/0.0.0.0/tcp/1", None),
+            ("/ip4/224.0.0.1/udp/1", None),
+            ("/ip6/fd00::1/tcp/1", Some(Scope::Lan)),
+            ("/ip6/fe80::1/tcp/1", None),
+            ("/ip6/2606:4700::1/tcp/1", Some(Scope::Wan)),
+            ("/ip6/2001:db8::1/tcp/1", None),
+            ("/ip6/::ffff:10.0.0.1/tcp/1", Some(Scope::Lan)),
+            ("/dns4/node.example.com/tcp/1", Some(Scope::Wan)),
+            ("/dns4/printer.local/tcp/1", Some(Scope::Lan)),
+            ("/ip4/127.0.0.1/tcp/1", None),
+            ("/ip6/::1/tcp/1", None),
+            ("/dns4/localhost/tcp/1", None),
+            ("/memory/5", None),
+        ] {
+            assert_eq!(scope(reach, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn loopback_counts_where_there_is_nothing_else() {
+        let reach = Reach::of(&[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+        assert_eq!(scope(reach, "/ip4/127.0.0.1/tcp/1"), Some(Scope::Lan));
+        assert_eq!(scope(reach, "/ip6/::1/udp/1/quic-v1"), Some(Scope::Lan));
+    }
+}

@@ -1,0 +1,297 @@
+//! One Kademlia table: the connected, listed peers that serve the protocol at an address of the table's kind.
+//!
+//! A wrapper around the library's behaviour. What the table hears of our own addresses is filtered, and it dials nobody:
+//! it says whom a query wants, and the node's one dialler decides, with its limits, its back-off and the gate.
+
+use std::{
+    collections::HashSet,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol,
+    core::{Endpoint, transport::PortUse},
+    kad::{self, GetProvidersOk, Mode, QueryId, QueryResult, RecordKey},
+    swarm::{
+        ConnectionDenied, ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm,
+    },
+};
+
+use crate::discovery::{
+    addresses::{Reach, Scope, is_relayed},
+    records::{Listed, MAX_ADDRESSES, Records},
+    rendezvous::TTL,
+};
+
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A Go node answers with all providers that it knows, and all their addresses.
+const MAX_PACKET: usize = 1 << 20;
+
+type Kad = kad::Behaviour<Records>;
+
+#[derive(Debug)]
+pub(crate) enum TableEvent {
+    /// A query needs a connection. [`Table::give_up`] says that there will be none.
+    Wants { peer: PeerId, addresses: Vec<Multiaddr> },
+    /// A search has met these providers, and this is where they are said to be.
+    Found { query: QueryId, providers: Vec<(PeerId, Vec<Multiaddr>)> },
+    /// A search or an advertisement is over.
+    Ended { query: QueryId, reached: bool },
+    /// Somebody has entered the table.
+    Entered,
+}
+
+pub(crate) struct Table {
+    scope: Scope,
+    reach: Reach,
+    listed: Listed,
+    kad: Kad,
+    /// Our own addresses that belong here.
+    own: HashSet<Multiaddr>,
+}
+
+impl Table {
+    pub(crate) fn new(own: PeerId, scope: Scope, reach: Reach, listed: Listed) -> Self {
+        let mut config = kad::Config::new(protocol(scope));
+        config
+            .set_kbucket_inserts(kad::BucketInserts::Manual)
+            .set_max_packet_size(MAX_PACKET)
+            .set_query_timeout(QUERY_TIMEOUT)
+            .set_provider_record_ttl(Some(TTL))
+            .set_provider_publication_interval(None)
+            .set_replication_interval(None)
+            .set_publication_interval(None);
+        let records = Records::new(own, listed.clone(), reach, scope);
+        let mut kad = Kad::with_config(own, records, config);
+        kad.set_mode(Some(match scope {
+            Scope::Lan => Mode::Server,
+            Scope::Wan => Mode::Client,
+        }));
+        Self { scope, reach, listed, kad, own: HashSet::new() }
+    }
+
+    /// A peer has said who it is: it enters, is brought up to date, or leaves.
+    pub(crate) fn meet(&mut self, peer: &PeerId, remote: &Multiaddr, serves: &[StreamProtocol], told: &[Multiaddr]) {
+        let mut addresses: Vec<_> = told.iter().filter(|address| self.admits(address)).cloned().collect();
+        let here = match self.scope {
+            // A private address that came over a public one means another network than ours.
+            Scope::Lan => self.admits(remote),
+            Scope::Wan => addresses.iter().any(|address| !is_relayed(address)),
+        };
+        if !here || addresses.is_empty() || !serves.contains(&protocol(self.scope)) || !(self.listed)(peer) {
+            return self.leave(peer);
+        }
+        addresses.truncate(MAX_ADDRESSES);
+        let known = self.known(peer);
+        for address in &addresses {
+            self.kad.add_address(peer, address.clone());
+        }
+        for old in known.iter().filter(|known| !addresses.iter().any(|address| is_at(known, address, *peer))) {
+            self.kad.remove_address(peer, old);
+        }
+    }
+
+    /// The last connection to it is gone.
+    pub(crate) fn leave(&mut self, peer: &PeerId) {
+        self.kad.remove_peer(peer);
+    }
+
+    /// Nothing of the peer is kept.
+    pub(crate) fn forget(&mut self, peer: &PeerId) {
+        self.leave(peer);
+        self.kad.store_mut().forget(peer);
+    }
+
+    /// There will be no connection to a peer that a query wants.
+    pub(crate) fn give_up(&mut self, peer: PeerId) {
+        let failure = DialFailure {
+            peer_id: Some(peer),
+            error: &DialError::Aborted,
+            connection_id: ConnectionId::new_unchecked(0),
+        };
+        self.kad.on_swarm_event(FromSwarm::DialFailure(failure));
+    }
+
+    /// Tells the nodes closest to the key that we are here. `None`: there is nobody to tell, or nothing to be told.
+    pub(crate) fn advertise(&mut self, key: &RecordKey) -> Option<QueryId> {
+        if self.own.is_empty() || self.is_empty() {
+            return None;
+        }
+        self.kad.start_providing(key.clone()).ok()
+    }
+
+    pub(crate) fn stop_advertising(&mut self, key: &RecordKey) {
+        self.kad.stop_providing(key);
+    }
+
+    /// Asks the nodes closest to the key who is there. `None`: there is nobody to ask.
+    pub(crate) fn find(&mut self, key: &RecordKey) -> Option<QueryId> {
+        if self.is_empty() { None } else { Some(self.kad.get_providers(key.clone())) }
+    }
+
+    pub(crate) fn len(&mut self) -> usize {
+        self.kad.kbuckets().map(|bucket| bucket.num_entries()).sum()
+    }
+
+    pub(crate) fn is_empty(&mut self) -> bool {
+        self.len() == 0
+    }
+
+    /// Provider records that are kept here, our own included.
+    pub(crate) fn records(&mut self) -> usize {
+        self.kad.store_mut().len()
+    }
+
+    fn admits(&self, address: &Multiaddr) -> bool {
+        self.reach.scope(address) == Some(self.scope)
+    }
+
+    /// Its addresses in the table.
+    fn known(&mut self, peer: &PeerId) -> Vec<Multiaddr> {
+        let bucket = self.kad.kbucket(*peer);
+        let entries = bucket.iter().flat_map(kad::KBucketRef::iter);
+        let entry = entries.into_iter().find(|entry| entry.node.key.preimage() == peer);
+        entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Where the table, the running queries or its records say that a peer is.
+    fn addresses(&mut self, peer: PeerId) -> Vec<Multiaddr> {
+        // The library has no other way to ask, and this one changes nothing.
+        let none = ConnectionId::new_unchecked(0);
+        let asked = self.kad.handle_pending_outbound_connection(none, Some(peer), &[], Endpoint::Dialer);
+        let mut addresses: Vec<_> = asked.unwrap_or_default();
+        addresses.extend(self.kad.store_mut().addresses(&peer).cloned());
+        let mut seen = HashSet::new();
+        addresses.retain(|address| self.admits(address) && seen.insert(address.clone()));
+        addresses.truncate(MAX_ADDRESSES);
+        addresses
+    }
+
+    fn translate(&mut self, event: kad::Event) -> Option<TableEvent> {
+        match event {
+            kad::Event::OutboundQueryProgressed { id: query, result, stats, .. } => match result {
+                QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })) => {
+                    let providers = providers.into_iter().map(|peer| (peer, self.addresses(peer))).collect();
+                    Some(TableEvent::Found { query, providers })
+                }
+                QueryResult::GetProviders(_) | QueryResult::StartProviding(_) => {
+                    Some(TableEvent::Ended { query, reached: stats.num_successes() > 0 })
+                }
+                _ => None,
+            },
+            kad::Event::RoutingUpdated { peer, addresses, is_new_peer, .. } => {
+                // The library adds the address at which a peer was dialled, whatever kind it is of.
+                for address in addresses.iter() {
+                    if !self.admits(address) {
+                        self.kad.remove_address(&peer, address);
+                    }
+                }
+                is_new_peer.then_some(TableEvent::Entered)
+            }
+            _ => None,
+        }
+    }
+
+    /// Only who can be reached by everybody serves everybody.
+    fn choose_mode(&mut self) {
+        if self.scope == Scope::Wan {
+            let public = self.own.iter().any(|address| !is_relayed(address));
+            let mode = if public { Mode::Server } else { Mode::Client };
+            if self.kad.mode() != mode {
+                tracing::debug!(?mode, "the public table has changed its mode");
+                self.kad.set_mode(Some(mode));
+            }
+        }
+    }
+}
+
+/// docs/wire.md section 8.
+const fn protocol(scope: Scope) -> StreamProtocol {
+    StreamProtocol::new(match scope {
+        Scope::Lan => "/ipfs/lan/kad/1.0.0",
+        Scope::Wan => "/ipfs/kad/1.0.0",
+    })
+}
+
+/// The table's form of an address ends in the peer.
+fn is_at(known: &Multiaddr, address: &Multiaddr, peer: PeerId) -> bool {
+    address.clone().with_p2p(peer).is_ok_and(|address| address == *known)
+}
+
+impl NetworkBehaviour for Table {
+    type ConnectionHandler = <Kad as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = TableEvent;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.kad.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.kad.handle_established_outbound_connection(connection, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match &event {
+            FromSwarm::ExternalAddrConfirmed(confirmed) => {
+                if !self.admits(confirmed.addr) {
+                    return;
+                }
+                self.own.insert(confirmed.addr.clone());
+                self.choose_mode();
+            }
+            FromSwarm::ExternalAddrExpired(expired) => {
+                self.own.remove(expired.addr);
+                self.choose_mode();
+            }
+            // Records carry confirmed addresses alone.
+            FromSwarm::NewListenAddr(_) | FromSwarm::ExpiredListenAddr(_) => return,
+            _ => {}
+        }
+        self.kad.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
+        self.kad.on_connection_handler_event(peer, connection, event);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<TableEvent, THandlerInEvent<Self>>> {
+        loop {
+            match ready!(self.kad.poll(cx)) {
+                ToSwarm::GenerateEvent(event) => {
+                    if let Some(event) = self.translate(event) {
+                        return Poll::Ready(ToSwarm::GenerateEvent(event));
+                    }
+                }
+                ToSwarm::Dial { opts } => {
+                    if let Some(peer) = opts.get_peer_id() {
+                        let addresses = self.addresses(peer);
+                        return Poll::Ready(ToSwarm::GenerateEvent(TableEvent::Wants { peer, addresses }));
+                    }
+                }
+                ToSwarm::NotifyHandler { peer_id, handler, event } => {
+                    return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
+                }
+                // Addresses of peers, for other behaviours: none of ours keeps any.
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What the finders of peers bring (two tables, rendezvous, mDNS), and what the node makes of it: candidates for the one
+//! dialler, behind the gate.
+
+use std::{io, sync::Arc, time::Instant};
+
+use libp2p::{Multiaddr, PeerId, StreamProtocol, mdns, swarm::ConnectionId};
+
+use crate::{
+    config::DiscoveryConfig,
+    discovery::{
+        addresses::{Reach, Scope},
+        kad::{Table, TableEvent},
+        records::Listed,
+        rendezvous::Work,
+    },
+    gate::{Gate, Verdict},
+    swarm::{behaviour::Finders, dial::Heard, task::Task},
+};
+
+pub(super) fn finders(own: PeerId, config: &DiscoveryConfig, reach: Reach, gate: &Gate) -> io::Result<Finders> {
+    let mut finders = Finders::default();
+    if config.dht {
+        let gate = gate.clone();
+        let listed: Listed = Arc::new(move |peer| matches!(gate.check_now(peer), Verdict::Admit(_)));
+        finders.wan = Some(Table::new(own, Scope::Wan, reach, Arc::clone(&listed)));
+        finders.lan = Some(Table::new(own, Scope::Lan, reach, listed));
+    }
+    if config.mdns {
+        finders.mdns = Some(mdns::tokio::Behaviour::new(mdns::Config::default(), own)?);
+    }
+    Ok(finders)
+}
+
+impl Task {
+    /// Rounds of rendezvous whose time has come. They wait while there is nobody to ask.
+    pub(super) fn discover(&mut self, now: Instant) {
+        if self.swarm.behaviour_mut().tables().all(|(_, table)| table.is_empty()) {
+            return;
+        }
+        for (work, key) in self.rendezvous.due(now) {
+            let mut begun = false;
+            for (scope, table) in self.swarm.behaviour_mut().tables() {
+                let query = match work {
+                    Work::Advertise(_) => table.advertise(&key),
+                    Work::Find(_) => table.find(&key),
+                };
+                if let Some(query) = query {
+                    self.queries.insert((scope, query), work.clone());
+                    begun = true;
+                }
+            }
+            if !begun {
+                self.rendezvous.ended(&work, false, now);
+            } else if matches!(work, Work::Find(_)) {
+                self.shared.counters.find_rounds.add(1);
+            }
+        }
+    }
+
+    /// When to look at the rounds again.
+    pub(super) fn next_discovery(&mut self) -> Option<Instant> {
+        let somebody = self.swarm.behaviour_mut().tables().any(|(_, table)| !table.is_empty());
+        self.rendezvous.next().filter(|_| somebody)
+    }
+
+    /// Databases came or went.
+    pub(super) fn sync_rendezvous(&mut self) {
+        let names: Vec<_> = self.shared.topics.databases().into_iter().map(|(_, name)| name).collect();
+        let now = Instant::now();
+        for key in self.rendezvous.sync(&names, now) {
+            for (_, table) in self.swarm.behaviour_mut().tables() {
+                table.stop_advertising(&key);
+            }
+        }
+        self.hurry(now);
+    }
+
+    pub(super) fn on_table(&mut self, scope: Scope, event: TableEvent) {
+        let now = Instant::now();
+        match event {
+            TableEvent::Wants { peer, addresses } => {
+                if self.candidate(peer, addresses, now) == Heard::Pointless
+                    && let Some(table) = self.swarm.behaviour_mut().table(scope)
+                {
+                    table.give_up(peer);
+                }
+            }
+            TableEvent::Found { query, providers } => {
+                let Some(work) = self.queries.get(&(scope, query)).cloned() else { return };
+                for (peer, addresses) in providers {
+                    // What is known already costs the round nothing.
+                    let news = !self.dialer.knows(&peer) && !addresses.is_empty() && !self.is_refused(&peer);
+                    if !news || self.rendezvous.takes(&work) {
+                        self.candidate(peer, addresses, now);
+                    }
+                }
+            }
+            TableEvent::Ended { query, reached } => {
+                let Some(work) = self.queries.remove(&(scope, query)) else { return };
+                if reached && matches!(work, Work::Advertise(_)) {
+                    self.shared.counters.advertised.add(1);
+                }
+                // The other table may still be at it.
+                if !self.queries.values().any(|other| *other == work) {
+                    let well = match &work {
+                        Work::Advertise(_) => reached,
+                        Work::Find(name) => self.is_ready(name),
+                    };
+                    self.rendezvous.ended(&work, well, now);
+                }
+                self.hurry(now);
+            }
+            TableEvent::Entered => self.hurry(now),
+        }
+    }
+
+    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
+        let mdns::Event::Discovered(found) = event else { return };
+        let now = Instant::now();
+        for (peer, address) in found {
+            if self.reach.admits(&address) {
+                self.candidate(peer, vec![address], now);
+            }
+        }
+    }
+
+    /// A peer has said who it is, and where.
+    pub(super) fn meet(&mut self, peer: &PeerId, id: ConnectionId, serves: &[StreamProtocol], told: &[Multiaddr]) {
+        let Some(remote) = self.peers.remote(peer, id) else { return };
+        for (_, table) in self.swarm.behaviour_mut().tables() {
+            table.meet(peer, remote, serves, told);
+        }
+    }
+
+    pub(super) fn leave_tables(&mut self, peer: &PeerId) {
+        for (_, table) in self.swarm.behaviour_mut().tables() {
+            table.leave(peer);
+        }
+    }
+
+    /// It is no longer listed.
+    pub(super) fn forget_in_tables(&mut self, peer: &PeerId) {
+        for (_, table) in self.swarm.behaviour_mut().tables() {
+            table.forget(peer);
+        }
+        self.show_tables();
+    }
+
+    pub(super) fn show_tables(&mut self) {
+        let tables = self.swarm.behaviour_mut().tables();
+        let sizes = tables.map(|(scope, table)| (scope.as_str(), table.len(), table.records())).collect();
+        self.shared.views().tables = sizes;
+    }
+
+    /// Somebody to dial, if the gate has no objection.
+    fn candidate(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) -> Heard {
+        if self.is_refused(&peer) {
+            return Heard::Pointless;
+        }
+        let heard = self.dialer.heard_of(peer, addresses, now);
+        if heard == Heard::New {
+            self.shared.counters.discovered.add(1);
+        }
+        if heard != Heard::Pointless {
+            self.hurry(now);
+        }
+        heard
+    }
+
+    /// The gate has decided about it already. One that it does not know is asked about before the dial.
+    fn is_refused(&self, peer: &PeerId) -> bool {
+        matches!(self.gate.check_now(peer), Verdict::Refuse(_))
+    }
+
+    fn is_ready(&self, database: &str) -> bool {
+        let databases = self.shared.topics.databases();
+        let views = self.shared.views();
+        databases.iter().any(|(id, name)| name == database && views.ready_databases.get(id).copied().unwrap_or(false))
+    }
+}
