@@ -23,10 +23,6 @@ impl Task {
     pub(super) async fn close(mut self, op: u64, until: Instant) -> Result<(), Error> {
         let start = Instant::now();
         let until = until.min(start + FLUSH + GOODBYE);
-        // Whoever dials from here on finds nobody. A handshake that is cut short would hold the port for seconds.
-        for listener in std::mem::take(&mut self.listeners) {
-            self.swarm.remove_listener(listener);
-        }
         let linger =
             self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
         while !self.shared.outbox.is_empty() && Instant::now() < until {
@@ -44,25 +40,20 @@ impl Task {
         if linger {
             self.drive(until.min(Instant::now() + LINGER), |_| false).await;
         }
-        let until = until.min(Instant::now() + GOODBYE);
-        while !self.is_alone() && Instant::now() < until {
-            for peer in self.peers.all() {
-                self.peers.closing(&peer, DisconnectReason::Closed);
-                let _ = self.swarm.disconnect_peer_id(peer);
-            }
-            let before = self.peers.all().len();
-            // Somebody whose handshake was under way may still come in.
-            self.drive(until, |task| task.is_alone() || task.peers.all().len() > before).await;
+        // Peers come back to whoever says goodbye, and a handshake that is cut short would hold the port for seconds.
+        for listener in std::mem::take(&mut self.listeners) {
+            self.swarm.remove_listener(listener);
         }
+        for peer in self.peers.all() {
+            self.peers.closing(&peer, DisconnectReason::Closed);
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        self.drive(until.min(Instant::now() + GOODBYE), |task| task.peers.is_empty()).await;
         let shared = Arc::clone(&self.shared);
         // The sockets go first: who is told that the node is closed may listen on its ports again.
         drop(self);
         shared.done(op, Value::None);
         Ok(())
-    }
-
-    fn is_alone(&self) -> bool {
-        self.peers.is_empty() && self.swarm.network_info().connection_counters().num_pending_incoming() == 0
     }
 
     /// Lets the swarm work until then, or until it is done.
