@@ -184,7 +184,7 @@ impl Dialer {
             return match target.state {
                 State::Due(at) if target.addresses.is_empty() || at > now => Heard::Pointless,
                 State::Barred => Heard::Pointless,
-                State::Due(_) | State::Dialling | State::Connected => Heard::Known,
+                State::Due(_) | State::Dialling(_) | State::Connected => Heard::Known,
             };
         }
         if addresses.is_empty() || self.targets.len() >= MAX_TARGETS {
