@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,11 +32,16 @@ def has_ipv6() -> bool:
 
 
 def free_ports() -> tuple[int, int]:
-    """Return a UDP and a TCP port that nobody has now."""
-    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        tcp.bind(("127.0.0.1", 0))
-        return udp.getsockname()[1], tcp.getsockname()[1]
+    """Return a UDP and a TCP port that nobody has now, and that nobody gets who takes any."""
+    return _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_STREAM)
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    while True:
+        port = random.randrange(10_000, 32_768)  # below those that the system gives away
+        with socket.socket(type=kind) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Fleet:
