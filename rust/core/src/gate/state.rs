@@ -38,7 +38,6 @@ struct Database {
     checking: bool,
     /// Marks of the bad entries of the last list, which have been warned of.
     warned: Arc<HashSet<u64>>,
-    own_missing: bool,
     error: Option<String>,
 }
 
@@ -87,7 +86,6 @@ impl State {
             waiting,
             checking: false,
             warned: Arc::default(),
-            own_missing: false,
             error: None,
         };
         self.databases.insert(id, database);
@@ -284,18 +282,9 @@ impl State {
         if added + removed > 0 {
             self.events.push(GateEvent::Changed { database: id, added, removed, total: list.len() });
         }
-        let own_missing = !list.contains(&self.own);
-        if own_missing {
+        if !list.contains(&self.own) {
             self.events.push(GateEvent::NotListed { database: id });
         }
-        if own_missing && !database.own_missing {
-            tracing::warn!(
-                database = &*database.name,
-                wallet = %self.own,
-                "this node's own wallet is not on the list: other nodes refuse it; register the wallet, or use the key of one that is"
-            );
-        }
-        database.own_missing = own_missing;
         self.report_union(joined, left);
     }
 

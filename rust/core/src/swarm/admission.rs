@@ -60,8 +60,14 @@ impl Task {
                 );
                 self.emit(NodeEvent::RegistryStale { database, age });
             }
-            // The gate has told it, once.
-            GateEvent::NotListed { .. } => {}
+            GateEvent::NotListed { database } => {
+                let database = self.name(database);
+                tracing::warn!(
+                    database,
+                    wallet = Wallet::from_peer_id(self.swarm.local_peer_id()).ok().map(tracing::field::display),
+                    "this node's own wallet is not on the list: other nodes refuse it; register the wallet, or use the key of one that is",
+                );
+            }
         }
     }
 
