@@ -18,9 +18,8 @@ use crate::{
 const SAME_DIAL: Duration = Duration::from_millis(100);
 /// A handshake takes no longer, so a connection that we dialled this long ago was known to a peer that dials now.
 const SAME_MOMENT: Duration = Duration::from_secs(1);
-/// A ping every two seconds, and a second for its answer.
-const SILENT: Duration = Duration::from_secs(3);
-const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// Two pings that should have been answered.
+const SILENT: Duration = Duration::from_secs(4);
 
 pub(crate) struct Connection {
     id: ConnectionId,
@@ -68,8 +67,6 @@ struct Entry {
     closing: Option<DisconnectReason>,
     /// The peer dials us anew: its old connections are being closed.
     left: bool,
-    /// When it was dialled because it is silent.
-    probed: Option<Instant>,
 }
 
 impl Entry {
@@ -119,14 +116,15 @@ impl Peers {
             connections: Vec::new(),
             closing: None,
             left: false,
-            probed: None,
         });
         entry.connections.push(connection);
+        // What was said of earlier ones is no reason of this one's end.
+        (entry.closing, entry.left) = (None, false);
     }
 
-    /// The connection has answered identify. `Some`: by this the peer is connected.
+    /// The connection has answered identify. `Some`: by this the peer is connected, unless it is about to be closed.
     pub(crate) fn identified(&mut self, peer: &PeerId, id: ConnectionId, agent: String) -> Option<PeerInfo> {
-        let entry = self.0.get_mut(peer)?;
+        let entry = self.0.get_mut(peer).filter(|entry| entry.closing.is_none())?;
         let before = entry.identified();
         entry.agent = agent;
         entry.connections.iter_mut().find(|connection| connection.id == id)?.identified = true;
@@ -189,17 +187,12 @@ impl Peers {
         left
     }
 
-    /// Peers that have not answered the last ping: to be dialled anew, as they may have been killed and started again.
-    pub(crate) fn silent(&mut self, now: Instant) -> Vec<PeerId> {
-        let mut silent = Vec::new();
-        for (peer, entry) in &mut self.0 {
-            let probed_lately = entry.probed.is_some_and(|at| now.duration_since(at) < PROBE_EVERY);
-            if !probed_lately && entry.connections.iter().all(|connection| connection.is_silent(now)) {
-                entry.probed = Some(now);
-                silent.push(*peer);
-            }
-        }
-        silent
+    /// A peer that has not answered the last ping, to be dialled anew: it may have been killed and started again. When
+    /// several are silent at once it is this node, or the network: a dial would only add to the load.
+    pub(crate) fn silent(&self, now: Instant) -> Option<PeerId> {
+        let is_silent = |entry: &Entry| entry.connections.iter().all(|connection| connection.is_silent(now));
+        let mut silent = self.0.iter().filter(|(_, entry)| is_silent(entry)).map(|(peer, _)| *peer);
+        silent.next().filter(|_| silent.next().is_none())
     }
 
     pub(crate) fn view(&self, peer: &PeerId) -> Option<View> {

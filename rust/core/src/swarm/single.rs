@@ -1,6 +1,6 @@
 //! One connection for each peer, as the task sees to it: what `door.rs` and `duplicates.rs` ask for is done here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::{
     PeerId,
@@ -16,6 +16,10 @@ use crate::{
     identity::Wallet,
     swarm::{door::Arrival, task::Task},
 };
+
+/// At most one dial in this time beside a connection that does not answer; and none so long after this node was late.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_millis(250);
 
 /// A peer before the door, and the old connections that are being closed for it.
 pub(super) struct Waiting {
@@ -50,12 +54,18 @@ impl Task {
 
     /// A peer that does not answer may live anew at the same place, and a former one answer a fresh dial sooner.
     pub(super) fn probe(&mut self, now: Instant) {
-        for peer in self.peers.silent(now) {
-            if let Some(addresses) = self.dialer.addresses(&peer) {
-                let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::NotDialing).build();
-                // `Err`: it is being dialled, or it has left the list.
-                let _ = self.swarm.dial(options);
-            }
+        // Who is late itself hears every answer late.
+        if now.duration_since(self.tick_at) >= LATE {
+            self.probe_at = now + PROBE_EVERY;
+        }
+        if now >= self.probe_at
+            && let Some(peer) = self.peers.silent(now)
+            && let Some(addresses) = self.dialer.addresses(&peer)
+        {
+            self.probe_at = now + PROBE_EVERY;
+            let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::NotDialing).build();
+            // `Err`: it is being dialled, or it has left the list.
+            let _ = self.swarm.dial(options);
         }
         for peer in self.dialer.overdue(now) {
             if !self.ops.is_dialling_peer(&peer) {

@@ -106,6 +106,7 @@ pub(super) struct Task {
     /// Copies that such queues did not take, and that are tried again: gossip reports them as failed all the same.
     pub(super) retried: u64,
     pub(super) tick_at: Instant,
+    pub(super) probe_at: Instant,
     views_at: Instant,
 }
 
@@ -279,6 +280,7 @@ impl Task {
             paused_until: None,
             retried: 0,
             tick_at: now,
+            probe_at: now,
             views_at: now,
         })
     }
