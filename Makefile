@@ -123,7 +123,25 @@ bench: bench-build ## benches of the core, then those of the bridge and the netw
 	PYTHONPATH=$(bench_home) $(bin)/python -m benches.bridge $(BENCH_ARGS)
 	PYTHONPATH=$(bench_home) $(bin)/python -m benches.network --raw-peer $(target)/release/depinmesh-raw-peer $(BENCH_ARGS)
 
+.PHONY: docs-tables
+docs-tables: build ## write the parts of the documents that are made of the code
+	$(bin)/python docs/generate.py
+
+.PHONY: docs
+docs: build ## the site of the documents, in site/
+	$(bin)/python -m pip install --quiet --group docs
+	$(bin)/python docs/generate.py --check
+	$(bin)/zensical build --clean --strict
+
+# What a user gets: in an environment without this clone, and without Rust on the path.
+.PHONY: wheel
+wheel: .venv/ready ## the wheel and the sdist in dist/, installed and tried (10 minutes the first time)
+	rm -rf dist
+	$(bin)/maturin build --release --strip --locked --out dist
+	$(bin)/maturin sdist --out dist
+	$(bin)/python .ci/try_wheel.py dist
+
 .PHONY: clean
 clean: ## remove .venv and what was built inside the clone
-	rm -rf .venv target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv target dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find python -name '_core.*.so' -delete

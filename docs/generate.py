@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from depinmesh._loading.environment import variable_of
 from depinmesh._loading.options import all_options
 from depinmesh._loading.text import unit_of
+from depinmesh.catalogue import CATALOGUE, PREFIX
 from depinmesh.cli import COMMANDS
 
 if TYPE_CHECKING:
@@ -65,6 +66,15 @@ def commands() -> str:
     return "\n\n".join(parts)
 
 
+def metrics() -> str:
+    """Return the table of all metrics."""
+    lines = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    for info in CATALOGUE:
+        labels = ", ".join(f"`{label}`" for label in info.labels)
+        lines.append(f"| `{PREFIX}{info.name}` | {info.kind} | {labels} | {info.help} |")
+    return "\n".join(lines)
+
+
 def _tidy(text: str, name: str) -> str:
     text = text.replace(f"depinmesh {name} {name}", f"depinmesh {name}").replace("```console", "```text")
     text = text.replace(" *[default: False]*", "")  # of a flag, which is off unless it is given
@@ -72,7 +82,12 @@ def _tidy(text: str, name: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"options": options, "variables": variables, "commands": commands}
+PARTS: Mapping[str, Callable[[], str]] = {
+    "options": options,
+    "variables": variables,
+    "commands": commands,
+    "metrics": metrics,
+}
 
 
 def generated(text: str) -> str:

@@ -60,6 +60,7 @@ CATALOGUE = (
     MetricInfo("registry_calls_total", "counter", "calls of a registry"),
     MetricInfo("registry_failures_total", "counter", "calls of a registry that gave no list"),
     MetricInfo("registry_call_seconds", "histogram", "time that calls of a registry took, also those that failed"),
+    MetricInfo("registry_entries_dropped_total", "counter", "entries of lists that are no usable wallet"),
     MetricInfo("admitted_total", "counter", "checks of a peer that ended well"),
     MetricInfo("refused_total", "counter", "connections and dials that were refused", ("reason",)),
     MetricInfo("refusals_unreported_total", "counter", "refusals that no node event tells of, under a flood of them"),
@@ -87,12 +88,3 @@ CATALOGUE = (
 )
 
 BY_NAME = {info.name: info for info in CATALOGUE}
-
-
-def table() -> str:
-    """Return the catalogue as a Markdown table."""
-    rows = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
-    for info in CATALOGUE:
-        labels = ", ".join(f"`{label}`" for label in info.labels)
-        rows.append(f"| `{PREFIX}{info.name}` | {info.kind} | {labels} | {info.help} |")
-    return "\n".join(rows) + "\n"

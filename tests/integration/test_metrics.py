@@ -72,7 +72,7 @@ async def test_a_node_that_was_not_started_can_be_scraped() -> None:
 
 async def test_every_metric_appears_and_moves() -> None:
     ada, bob, eve = Keypair.generate(), Keypair.generate(), Keypair.generate()
-    registry = MockRegistry([ada.wallet, bob.wallet])
+    registry = MockRegistry([ada.wallet, bob.wallet, "no wallet"])
     best: dict[str, float] = {}
 
     def look() -> dict[str, float]:
