@@ -49,6 +49,7 @@ CATALOGUE = (
     MetricInfo("second_connections_total", "counter", "connections to a peer that had one, kept or denied"),
     MetricInfo("resets_total", "counter", "peers of which all connections were closed to be made anew"),
     MetricInfo("disconnections_total", "counter", "peers whose last connection ended", ("reason",)),
+    MetricInfo("pending_dials", "gauge", "dials under way"),
     MetricInfo("dial_failures_total", "counter", "dials that ended without a connection"),
     MetricInfo("listener_errors_total", "counter", "what listeners reported; each unreadable QUIC packet is one"),
     MetricInfo("connect_seconds", "histogram", "time that a new connection took until it was encrypted and admitted"),

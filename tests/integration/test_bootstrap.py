@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import Keypair, MeshTimeoutError, Ready, connect
-from tests.support import LISTEN, alone, eventually, fields_of, mesh_of, soon
+from tests.support import LISTEN, alone, eventually, fields_of, mesh_of, open_sockets, soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -241,3 +242,25 @@ async def test_nobody_is_ready_without_an_entry() -> None:
         assert not db.is_ready
         with pytest.raises(MeshTimeoutError):
             await db.wait_ready(0.2)
+
+
+async def test_one_good_entry_among_a_thousand_dead_ones_is_enough() -> None:
+    key, first_key = Keypair.generate(), Keypair.generate()
+    dead = [Keypair.generate().wallet for _ in range(1_000)]
+    wallets = [key.wallet, first_key.wallet, *dead]
+    async with connect(**fields_of(first_key, wallets)) as first:
+        quic, tcp = free_ports()
+        nodes = [f"{wallet}@127.0.0.1:{quic}:{tcp}" for wallet in dead]
+        nodes += first.node.bootstrap_entries()
+        began = time.monotonic()
+        async with connect(**fields_of(key, wallets, bootstrap_nodes=nodes, bootstrap={"wait": "none"})) as db:
+            most, sockets = 0.0, 0
+            while not db.is_ready:
+                assert time.monotonic() - began < 2 * READY
+                most = max(most, *[metric.value for metric in db.node.metrics() if metric.name == "pending_dials"])
+                sockets = max(sockets, len(open_sockets()))
+                await asyncio.sleep(0.01)
+            took = time.monotonic() - began
+            print(f"ready in {took:.2f} s, at most {most:.0f} dials under way, {sockets} sockets in the process")
+            assert 0 < most <= 128
+            assert sockets < 400

@@ -34,6 +34,7 @@ pub(crate) struct Views {
     pub started: Option<Instant>,
     /// From the start to the first peer.
     pub time_to_ready: Option<Duration>,
+    pub pending_dials: u32,
     /// By the name of a table: peers in it, provider records kept in it.
     pub tables: Vec<(&'static str, usize, usize)>,
 }

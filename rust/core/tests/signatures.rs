@@ -17,11 +17,20 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, SwarmBuilder,
     gossipsub::{Behaviour, ConfigBuilder, IdentTopic, MessageAuthenticity, ValidationMode},
-    noise, tcp, yamux,
+    identify, noise,
+    swarm::NetworkBehaviour,
+    tcp, yamux,
 };
 use support::{DEADLINE, Host, config};
 
 const ENVELOPE: &[u8] = br#"{"id":"1","from_peer":"","message":"hello","timestamp":1752700000}"#;
+
+#[derive(NetworkBehaviour)]
+struct Plain {
+    /// Gossip begins when both sides have said who they are.
+    identify: identify::Behaviour,
+    gossip: Behaviour,
+}
 
 /// A listed peer on plain libp2p that publishes until it is told to stop, signed or not.
 fn publish_raw(key: &SecretKey, address: &str, signed: bool, stop: mpsc::Receiver<()>) -> thread::JoinHandle<()> {
@@ -40,7 +49,10 @@ fn publish_raw(key: &SecretKey, address: &str, signed: bool, stop: mpsc::Receive
                 .with_tokio()
                 .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
                 .expect("a transport")
-                .with_behaviour(|_| <Behaviour>::new(authenticity, gossip).expect("a behaviour"))
+                .with_behaviour(|key| Plain {
+                    identify: identify::Behaviour::new(identify::Config::new("ipfs/0.1.0".to_owned(), key.public())),
+                    gossip: Behaviour::new(authenticity, gossip).expect("a behaviour"),
+                })
                 .expect("a swarm")
                 .build();
             swarm.dial(address).expect("a dial begins");
@@ -50,7 +62,7 @@ fn publish_raw(key: &SecretKey, address: &str, signed: bool, stop: mpsc::Receive
                 tokio::select! {
                     _ = swarm.select_next_some() => {}
                     // Until the subscription is known here there is nobody to publish to.
-                    _ = pace.tick() => drop(swarm.behaviour_mut().publish(IdentTopic::new("db_t"), ENVELOPE)),
+                    _ = pace.tick() => drop(swarm.behaviour_mut().gossip.publish(IdentTopic::new("db_t"), ENVELOPE)),
                 }
             }
         });

@@ -9,6 +9,11 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::swarm::jitter::Jitter;
 
+/// Peers that are dialled at the same time.
+pub(crate) const MAX_DIALS: usize = 128;
+/// When that is reached, a dial that has lasted this long makes room for entries of the list that were not tried yet: of
+/// a thousand dead ones the one that lives is reached within seconds.
+const MAKES_ROOM_AFTER: Duration = Duration::from_millis(500);
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// While the node has no peer at all.
 const MAX_DELAY_ALONE: Duration = Duration::from_secs(2);
@@ -146,18 +151,34 @@ impl Dialer {
         self.targets.values().filter(|target| matches!(target.state, State::Dialling(_))).count()
     }
 
-    /// Dials of former peers that last too long; to be ended, and then tried again.
+    /// Dials that last too long, for a former peer or because others wait; to be ended, and then tried again.
     pub(crate) fn overdue(&self, now: Instant) -> Vec<PeerId> {
+        let crowded = self.is_crowded();
         let overdue = |target: &Target| match target.state {
-            State::Dialling(since) => target.met == Met::Yes && now.duration_since(since) >= GIVE_UP,
+            State::Dialling(since) => {
+                let lasts = now.duration_since(since);
+                (target.met == Met::Yes && lasts >= GIVE_UP) || (crowded && lasts >= MAKES_ROOM_AFTER)
+            }
             _ => false,
         };
         self.targets.iter().filter(|(_, target)| overdue(target)).map(|(peer, _)| *peer).collect()
     }
 
+    /// There is no room for entries of the list that were not tried yet.
+    fn is_crowded(&self) -> bool {
+        let waits = |target: &Target| target.bootstrap && !target.tried && matches!(target.state, State::Due(_));
+        self.under_way() >= self.limit && self.targets.values().any(waits)
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
-        let under_way = self.under_way();
-        if under_way >= self.limit {
+        if self.is_crowded() {
+            let begun = |target: &Target| match target.state {
+                State::Dialling(since) => Some(since + MAKES_ROOM_AFTER),
+                _ => None,
+            };
+            return self.targets.values().filter_map(begun).min();
+        }
+        if self.under_way() >= self.limit {
             return None;
         }
         self.targets

@@ -42,7 +42,7 @@ use crate::{
     swarm::{
         behaviour::{Behaviour, BehaviourEvent},
         commands::Command,
-        dial::Dialer,
+        dial::{Dialer, MAX_DIALS},
         dialling::Checked,
         discovering,
         door::{self, Door},
@@ -242,7 +242,7 @@ impl Task {
         let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
         Ok(Self {
-            dialer: Dialer::new(key.peer_id(), usize::from(config.connections.dial_concurrency), Jitter::random()),
+            dialer: Dialer::new(key.peer_id(), MAX_DIALS, Jitter::random()),
             bootstrap: Bootstrap::new(config.bootstrap.clone(), Jitter::random()),
             reach,
             rendezvous: Rendezvous::new(
@@ -307,6 +307,7 @@ impl Task {
         }
         self.discover(now);
         self.dial_due(now);
+        self.shared.views().pending_dials = self.swarm.network_info().connection_counters().num_pending_outgoing();
         self.ops.check_first_round(self.bootstrap.first_round_over(), now, &self.shared);
         self.ops.check_deadlines(now, &self.shared);
         for event in self.merger.due(now) {

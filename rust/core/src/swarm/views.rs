@@ -51,6 +51,7 @@ pub(crate) fn samples(views: &Views) -> Vec<Metric> {
         Metric::number("peers", views.peers.len()),
         Metric::number("ready", usize::from(views.ready)),
         Metric::number("listen_addresses", views.addresses.len()),
+        Metric::gauge("pending_dials", f64::from(views.pending_dials)),
         Metric::counter("bootstrap_attempts_total", views.bootstrap.attempts),
         Metric::counter("bootstrap_successes_total", views.bootstrap.successes),
         Metric::counter("bootstrap_failures_total", views.bootstrap.failures),

@@ -157,6 +157,31 @@ fn a_dial_of_a_former_peer_is_given_up_soon_and_a_first_one_never() {
 }
 
 #[test]
+fn a_dial_that_lasts_makes_room_for_entries_not_tried_yet() {
+    let (mut dialer, now) = dialer(4);
+    let nodes: Vec<_> = (0..9).map(|_| (PeerId::random(), address())).collect();
+    dialer.bootstrap(&nodes, now);
+    let mut tried = dialer.due(now);
+    assert_eq!(tried.len(), 4);
+    assert!(dialer.overdue(now + MAKES_ROOM_AFTER / 2).is_empty());
+    let mut then = now;
+    while tried.len() < nodes.len() {
+        then = dialer.next().expect("somebody makes room");
+        let ended = dialer.overdue(then);
+        assert!(!ended.is_empty());
+        for peer in ended {
+            dialer.failed(peer, then, true);
+        }
+        let more: Vec<_> = dialer.due(then);
+        assert!(dialer.under_way() <= 4);
+        let fresh = more.into_iter().filter(|(peer, _)| !tried.iter().any(|(other, _)| other == peer));
+        tried.extend(fresh.collect::<Vec<_>>());
+    }
+    assert!(then - now <= 4 * MAKES_ROOM_AFTER);
+    assert!(dialer.overdue(then + GIVE_UP).is_empty(), "once all were tried, each has its time");
+}
+
+#[test]
 fn former_peers_are_remembered_up_to_a_bound_the_last_ones_first() {
     let (mut dialer, start) = dialer(8);
     let peers: Vec<_> = (0..MAX_LOST + 2).map(|_| PeerId::random()).collect();
