@@ -245,10 +245,10 @@ def test_the_shell_through_a_pipe(fleet: Fleet) -> None:
         for line in ("help", "peers", "status", "subscribe news", "topics", "dance", "publish news hello"):
             print(line, file=shell.stdin, flush=True)
         line_of(shell.stderr, "quit")
-        line_of(shell.stderr, "1 peers")
+        line_of(shell.stderr, " peers")
         line_of(shell.stderr, "subscribed to news")
         line_of(shell.stderr, "dance is no command")
-        line_of(shell.stderr, "published to 1 subscribers of news")
+        line_of(shell.stderr, " subscribers of news")  # as many as it has found by now
         run("pub", "news", '{"a": 1}', "-c", two.file, "--key", other)
         # Gossip may repair what was published before it came, so that this is not always the first line.
         assert line_of(shell.stdout, '{"a":1}') == f'news {Keypair.from_file(other).wallet} {{"a":1}}'
