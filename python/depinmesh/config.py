@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _KEY_FIELDS = ("private_key", "key_file")
 _LONGEST_NAME = 128  # bytes of a database name
-_LOW, _HIGH, _GRACE = 100, 400, 60.0  # watermarks of connections, and seconds before a new one counts
 
 
 class ConfigFields(TypedDict, total=False):
@@ -181,9 +180,9 @@ class Config(Options, frozen=True):
             "rendezvous_interval": self.discovery.rendezvous_interval,
             "max_new_per_round": self.discovery.max_new_per_round,
             "mdns": self.discovery.mdns,
-            "low": _LOW,
-            "high": _HIGH,
-            "grace": _GRACE,
+            "low": self.connections.low,
+            "high": self.connections.high,
+            "grace": self.connections.grace,
             "max_per_ip": self.connections.max_per_ip,
             "max_pending_per_ip": self.connections.max_pending_per_ip,
             "dial_concurrency": self.connections.dial_concurrency,

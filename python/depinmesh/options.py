@@ -145,6 +145,11 @@ class Discovery(Options, frozen=True):
 class Connections(Options, frozen=True):
     """Limits of connections."""
 
+    low: Count = Field(
+        default=100, description="peers that stay when there are too many; bootstrap nodes and mesh peers always do"
+    )
+    high: Count = Field(default=400, description="peers above which the least useful ones are closed")
+    grace: SecondsOrZero = Field(default=60.0, description="seconds that a new connection is safe from that")
     max_per_ip: Count = Field(
         default=64, description="connections from one IP address at the same time; more are refused"
     )
@@ -157,6 +162,13 @@ class Connections(Options, frozen=True):
     handshake_timeout: Seconds = Field(
         default=10.0, description="seconds that a new connection may take to prove who it is"
     )
+
+    @field_validator("high")
+    @classmethod
+    def _above_low(cls, high: int, info: ValidationInfo) -> int:
+        if high < info.data.get("low", 0):
+            raise ValueError("must not be below low: closing the surplus would leave more than that")
+        return high
 
 
 class PubSub(Options, frozen=True):

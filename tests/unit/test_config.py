@@ -55,7 +55,7 @@ def test_defaults() -> None:
     assert made.bootstrap == Bootstrap(wait="first-round", connect_timeout=30, retry_interval=5, loss_delay=2)
     assert made.discovery == Discovery(dht=True, rendezvous_interval=2, max_new_per_round=5, mdns=False)
     assert made.connections == Connections(
-        max_per_ip=64, max_pending_per_ip=16, dial_concurrency=8, handshake_timeout=10
+        low=100, high=400, grace=60, max_per_ip=64, max_pending_per_ip=16, dial_concurrency=8, handshake_timeout=10
     )
     assert made.pubsub == PubSub(
         max_message_size=1_048_000,
@@ -148,6 +148,8 @@ WRONG: list[tuple[str, object, str]] = [
     ("bootstrap.connect_timeout", False, "valid number"),
     ("bootstrap.retry_interval", None, "valid number"),
     ("bootstrap.loss_delay", -1, "greater than or equal to 0"),
+    ("connections.low", 0, "greater than or equal to 1"),
+    ("connections.grace", -1, "greater than or equal to 0"),
     ("connections.max_per_ip", 0, "greater than or equal to 1"),
     ("connections.max_pending_per_ip", 10**7, "less than or equal to 1000000"),
     ("connections.dial_concurrency", 256, "less than or equal to 255"),
@@ -175,6 +177,7 @@ def test_wrong_values(path: str, value: object, reason: str) -> None:
 CROSSED: list[tuple[str, Mapping[str, Any], str]] = [
     ("listen", {"quic_port": None, "tcp_port": None}, "listen.tcp_port"),
     ("gate", {"refresh_interval": 60, "max_stale": 59}, "gate.max_stale"),
+    ("connections", {"low": 5, "high": 4}, "connections.high"),
     ("pubsub", {"max_message_size": 2000, "queue_bytes": 1999}, "pubsub.queue_bytes"),
     ("pubsub", {"queue_bytes": 1_047_999}, "pubsub.queue_bytes"),
 ]

@@ -241,6 +241,12 @@ impl Topics {
         self.state().peers.get(full).map(|peers| peers.iter().copied().collect()).unwrap_or_default()
     }
 
+    /// How many of the topics that are subscribed here the peer subscribes to.
+    pub(crate) fn shared_with(&self, peer: &PeerId) -> usize {
+        let state = self.state();
+        state.topics.keys().filter(|full| state.peers.get(*full).is_some_and(|peers| peers.contains(peer))).count()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

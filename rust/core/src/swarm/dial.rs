@@ -292,7 +292,11 @@ impl Dialer {
         }
     }
 
-    /// The operator ended it: not dialled again by itself.
+    pub(crate) fn is_bootstrap(&self, peer: &PeerId) -> bool {
+        self.targets.get(peer).is_some_and(|target| target.bootstrap)
+    }
+
+    /// The operator ended it, or it was one too many: not dialled again by itself.
     pub(crate) fn forget(&mut self, peer: &PeerId) {
         self.targets.remove(peer);
     }

@@ -174,7 +174,11 @@ impl Task {
                     _ if returns => RETURNS_WITHIN,
                     _ => Duration::ZERO,
                 };
-                self.dialer.lost(peer, now, pause);
+                if reason == DisconnectReason::Trimmed {
+                    self.dialer.forget(&peer);
+                } else {
+                    self.dialer.lost(peer, now, pause);
+                }
                 self.rendezvous.hurry(now);
                 self.update_views();
             }

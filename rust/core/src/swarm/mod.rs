@@ -23,6 +23,7 @@ mod security;
 mod single;
 pub(crate) mod task;
 mod transport;
+mod trimming;
 pub(crate) mod views;
 mod warmup;
 mod watch;

@@ -221,6 +221,17 @@ impl Peers {
         self.0.get(peer).is_some_and(Entry::identified)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All peers, and since when they are connected.
+    pub(crate) fn since(&self) -> impl Iterator<Item = (PeerId, Instant)> {
+        self.0.iter().filter_map(|(peer, entry)| {
+            entry.connections.iter().map(|connection| connection.since).min().map(|since| (*peer, since))
+        })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

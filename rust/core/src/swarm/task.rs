@@ -54,7 +54,9 @@ use crate::{
         ops::Ops,
         peers::Peers,
         single::Waiting,
-        transport, views, warmup,
+        transport,
+        trimming::Trimming,
+        views, warmup,
     },
 };
 
@@ -78,6 +80,7 @@ pub(super) struct Task {
     pub(super) dialer: Dialer,
     pub(super) bootstrap: Bootstrap,
     pub(super) duplicates: Duplicates,
+    pub(super) trimming: Trimming,
     pub(super) at_door: Vec<Waiting>,
     pub(super) reach: Reach,
     pub(super) rendezvous: Rendezvous,
@@ -264,6 +267,7 @@ impl Task {
             peers: Peers::default(),
             duplicates: Duplicates::new(key.peer_id(), Jitter::random()),
             at_door: Vec::new(),
+            trimming: Trimming::default(),
             ops: Ops::default(),
             merger: Merger::default(),
             checks: FuturesUnordered::new(),
@@ -315,6 +319,7 @@ impl Task {
         }
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
+            self.trim(now);
             self.show_peers();
             self.show_tables();
         }

@@ -1,0 +1,123 @@
+//! Too many peers: the least useful ones go, down to the low watermark.
+
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+
+use crate::{config::ConnectionConfig, events::DisconnectReason, swarm::task::Task};
+
+/// At least so long between two rounds, as a peer that goes may be back at once.
+const ROUND: Duration = Duration::from_secs(10);
+
+/// A connected peer, as it is weighed.
+#[derive(Clone, Copy)]
+struct Candidate {
+    peer: PeerId,
+    since: Instant,
+    /// Topics of ours that it subscribes to.
+    topics: usize,
+    /// A bootstrap node, or in a mesh: it stays.
+    needed: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Trimming {
+    last: Option<Instant>,
+}
+
+impl Trimming {
+    /// Who goes: past the grace time, those that share the fewest topics first, and of these the newest.
+    fn surplus(&mut self, mut peers: Vec<Candidate>, limits: &ConnectionConfig, now: Instant) -> Vec<PeerId> {
+        let surplus = peers.len().saturating_sub(limits.low);
+        self.last = Some(now);
+        peers.retain(|peer| !peer.needed && now.duration_since(peer.since) >= limits.grace);
+        peers.sort_unstable_by_key(|peer| (peer.topics, Reverse(peer.since)));
+        peers.iter().take(surplus).map(|candidate| candidate.peer).collect()
+    }
+
+    fn is_due(&self, peers: usize, limits: &ConnectionConfig, now: Instant) -> bool {
+        peers > limits.high && self.last.is_none_or(|last| now.duration_since(last) >= ROUND)
+    }
+}
+
+impl Task {
+    pub(super) fn trim(&mut self, now: Instant) {
+        let limits = &self.config.connections;
+        if !self.trimming.is_due(self.peers.len(), limits, now) {
+            return;
+        }
+        let gossip = &self.swarm.behaviour().gossip.0;
+        let mesh: HashSet<_> = gossip.all_mesh_peers().collect();
+        let candidates = self.peers.since().map(|(peer, since)| Candidate {
+            peer,
+            since,
+            topics: self.shared.topics.shared_with(&peer),
+            needed: mesh.contains(&peer) || self.dialer.is_bootstrap(&peer),
+        });
+        let surplus = self.trimming.surplus(candidates.collect(), limits, now);
+        tracing::info!(peers = self.peers.len(), closed = surplus.len(), "more peers than connections.high");
+        for peer in surplus {
+            self.peers.closing(&peer, DisconnectReason::Trimmed);
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ConnectionConfig = ConnectionConfig {
+        low: 2,
+        high: 4,
+        grace: Duration::from_secs(60),
+        max_per_ip: 64,
+        max_pending_per_ip: 16,
+        dial_concurrency: 8,
+        handshake_timeout: Duration::from_secs(10),
+    };
+
+    fn candidates(n: u64, now: Instant) -> Vec<Candidate> {
+        (0..n)
+            .map(|age| Candidate {
+                peer: PeerId::random(),
+                since: now - Duration::from_secs(100 + age),
+                topics: 1,
+                needed: false,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn nobody_goes_up_to_the_high_watermark_and_rounds_keep_a_distance() {
+        let (mut trimming, now) = (Trimming::default(), Instant::now());
+        assert!(!trimming.is_due(4, &LIMITS, now));
+        assert!(trimming.is_due(5, &LIMITS, now));
+        assert_eq!(trimming.surplus(candidates(5, now), &LIMITS, now).len(), 3);
+        assert!(!trimming.is_due(5, &LIMITS, now + ROUND / 2));
+        assert!(trimming.is_due(5, &LIMITS, now + ROUND));
+    }
+
+    #[test]
+    fn those_without_a_common_topic_go_first_and_then_the_newest() {
+        let (mut trimming, now) = (Trimming::default(), Instant::now());
+        let mut peers = candidates(5, now);
+        peers[4].topics = 0;
+        let expected = [peers[4].peer, peers[0].peer, peers[1].peer];
+        assert_eq!(trimming.surplus(peers, &LIMITS, now), expected);
+    }
+
+    #[test]
+    fn new_peers_bootstrap_nodes_and_those_in_a_mesh_stay() {
+        let (mut trimming, now) = (Trimming::default(), Instant::now());
+        let mut peers = candidates(5, now);
+        peers[0].needed = true;
+        peers[1].since = now;
+        let expected = [peers[2].peer, peers[3].peer, peers[4].peer];
+        assert_eq!(trimming.surplus(peers, &LIMITS, now), expected);
+    }
+}

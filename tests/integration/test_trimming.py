@@ -1,0 +1,38 @@
+"""A node that has more peers than it wants lets the least useful ones go."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from depinmesh import Keypair, PeerDisconnected, connect
+from tests.support import eventually, fields_of, heard, soon
+
+
+async def test_more_peers_than_high_are_closed_down_to_low_and_those_in_a_mesh_stay() -> None:
+    keys = [Keypair.generate() for _ in range(6)]
+    wallets = [key.wallet for key in keys]
+    few = {"low": 2, "high": 4, "grace": 0.0}
+    alone = {"dht": False}
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(connect(**fields_of(keys[0], wallets, connections=few, discovery=alone)))
+        await stack.enter_async_context(hub.subscribe("t"))
+        known = hub.node.bootstrap_entries()
+        gone = hub.node.events(PeerDisconnected)
+        # The first is the oldest of those without a topic; it is the topic that keeps the second.
+        spokes = []
+        for key in keys[1:5]:
+            spoke = connect(**fields_of(key, wallets, bootstrap_nodes=known, discovery=alone))
+            spokes.append(await stack.enter_async_context(spoke))
+        listener = spokes[-1]
+        await stack.enter_async_context(listener.subscribe("t"))
+        await heard(hub, listener, "t")
+        assert len(hub.peers()) == few["high"]
+
+        last = connect(**fields_of(keys[5], wallets, bootstrap_nodes=known, discovery=alone))
+        spokes.append(await stack.enter_async_context(last))
+        trimmed = [await soon(anext(gone)) for _ in range(3)]
+        assert [event.reason for event in trimmed] == ["trimmed"] * 3
+        assert {event.peer_id for event in trimmed} == {spokes[n].node.peer_id for n in (1, 2, 4)}
+
+        # They are welcome again: it is about how many there are.
+        await eventually(lambda: all(spoke.is_ready for spoke in spokes))
