@@ -81,11 +81,12 @@ mod tests {
         handshake_timeout: Duration::from_secs(10),
     };
 
+    /// Peers of a quarter of an hour, the newest first.
     fn candidates(n: u64, now: Instant) -> Vec<Candidate> {
         (0..n)
             .map(|age| Candidate {
                 peer: PeerId::random(),
-                since: now - Duration::from_secs(100 + age),
+                since: now.checked_sub(Duration::from_secs(900 + age)).expect("a clock that began earlier"),
                 topics: 1,
                 needed: false,
             })
