@@ -56,7 +56,7 @@ lint: build ## formatting, lints as errors, types, stubs, supply chain
 	$(pyo3) cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
-	$(bin)/mypy python $(wildcard tests benches examples)
+	$(bin)/mypy python $(wildcard tests benches docs examples)
 	$(bin)/stubtest depinmesh._core --allowlist .ci/stubtest-allowlist
 	@$(call if-installed,cargo-deny,cargo deny --locked check bans licenses sources)
 	@$(call if-installed,actionlint,actionlint)

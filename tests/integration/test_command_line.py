@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +21,6 @@ from depinmesh import Keypair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 COMMAND = [sys.executable, "-P", "-m", "depinmesh"]
 WAIT = 25.0
@@ -395,13 +396,37 @@ def test_a_taken_port_is_an_error_and_nothing_is_left(fleet: Fleet, tmp_path: Pa
     assert "listen" in done.stderr.splitlines()[-1]
 
 
-def test_a_port_without_permission_is_an_error(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
     new_key(tmp_path, "node")
     file = tmp_path / "node.yaml"
-    # An address that is not this machine's: a low port is allowed to the superuser, as whom this may run.
     file.write_text("key_file: node.key\nauthorized_wallets: []\nlisten: {hosts: 192.0.2.1}\n")
     assert "192.0.2.1" in run("node", "-c", file, code=1).stderr
     assert "no address of this machine" in run("doctor", "-c", file, code=1).stdout
+
+
+def test_a_port_without_permission_is_an_error(tmp_path: Path) -> None:
+    lowest = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if not lowest.exists() or int(lowest.read_text()) <= 80:
+        pytest.skip("low ports are anybody's here")
+    without = ["setpriv", "--bounding-set", "-net_bind_service", "--inh-caps", "-all"] if os.geteuid() == 0 else []
+    if without and shutil.which(without[0]) is None:
+        pytest.skip("no setpriv (util-linux), without which the superuser may use any port")
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text(
+        "key_file: node.key\nauthorized_wallets: []\nlisten: {hosts: 127.0.0.1, quic_port: off, tcp_port: 80}\n"
+    )
+    for command, said in (("node", "Permission denied"), ("doctor", "take a port above 1023")):
+        done = subprocess.run(
+            [*without, *COMMAND, command, "-c", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT,
+            env=environment(),
+        )
+        assert done.returncode == 1
+        assert said in done.stdout + done.stderr
 
 
 def test_wrong_configurations_are_exit_code_2(tmp_path: Path) -> None:

@@ -319,6 +319,11 @@ def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
     assert Config.load(yaml(tmp_path, "# nothing\n"), **complete()).database == "depin-network"
 
 
+def test_groups_and_lists_with_nothing_in_them_are_left_out(tmp_path: Path) -> None:
+    file = yaml(tmp_path, "gate:\nlisten: {}\ndatabases:\nbootstrap_nodes:\nauthorized_wallets: []\n")
+    assert Config.load(file, private_key=KEY) == Config(private_key=KEY, authorized_wallets=[])
+
+
 def test_databases_with_lists_of_their_own(tmp_path: Path) -> None:
     file = yaml(tmp_path, f"databases:\n  load:\n  rooms: [{KEY.wallet}]\n")
     made = Config.load(file, **complete())

@@ -30,7 +30,7 @@ Layer: TypeAlias = dict[Path, Given]
 
 
 def flat(value: object, given: Callable[[Path, object], Given], path: Path = ()) -> Layer:
-    """Return the leaves of nested mappings. An empty mapping, or nothing, in the place of a group is no leaf."""
+    """Return the leaves of nested mappings; an empty mapping has none."""
     if not isinstance(value, Mapping):
         return {path: given(path, value)}
     layer: Layer = {}

@@ -64,6 +64,7 @@ def checked(layer: Layer) -> Loaded:
 
 def _values(layer: Layer) -> tuple[Layer, list[ConfigProblem]]:
     """Return the layer with values in the place of texts, and what cannot be made one."""
+    layer = {path: given for path, given in layer.items() if not _is_left_out(path, given)}
     values: Layer = {}
     problems: list[ConfigProblem] = []
     for path, given in layer.items():
@@ -78,10 +79,14 @@ def _values(layer: Layer) -> tuple[Layer, list[ConfigProblem]]:
         except SourceError as error:
             problems += [problem.under(".".join(path)) for problem in error.problems]
         else:
-            if not (value is None and is_group(path[0])) or len(path) > 1:
-                values[path] = given._replace(value=value)
+            values[path] = given._replace(value=value)
     _add_sources(layer, values, problems)
     return values, problems
+
+
+def _is_left_out(path: tuple[str, ...], given: Given) -> bool:
+    """Whether a group or a list stands there without anything in it, as when all below it is commented out."""
+    return given.value is None and len(path) == 1 and (is_group(path[0]) or path[0] in (*SOURCE_FIELDS, "databases"))
 
 
 def _value(path: tuple[str, ...], given: Given, field: FieldInfo) -> object:

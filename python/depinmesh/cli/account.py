@@ -17,16 +17,18 @@ def account(loaded: Loaded) -> list[tuple[str, str, str]]:
     """Return option, value and source of every option."""
     rows = []
     for path, _ in all_options():
-        # The private key may have come out of the key file.
-        given = source_of(path, loaded.layer) or (
-            source_of(("key_file",), loaded.layer) if path[0] == "private_key" else None
-        )
-        source = "default" if given is None else given.source
         if path[0] == "databases" or path[0] in SOURCE_FIELDS:
-            rows += [(".".join(inner), value, source) for inner, value in _sources(path, loaded)]
+            rows += _sources(path, loaded)
         else:
-            rows.append((".".join(path), _value(path, loaded), source))
-    return rows
+            rows.append((path, _value(path, loaded)))
+    return [(".".join(path), value, _source_of(path, loaded.layer)) for path, value in rows]
+
+
+def _source_of(path: tuple[str, ...], layer: Layer) -> str:
+    given = source_of(path, layer)
+    if given is None and path == ("private_key",):
+        given = source_of(("key_file",), layer)
+    return "default" if given is None else given.source
 
 
 def _value(path: tuple[str, ...], loaded: Loaded) -> str:

@@ -92,11 +92,11 @@ async def watch(*, interval: float | None = None, source: Source = Source()) -> 
         known = listing.wallets
 
     async def follow() -> None:
-        async with source.asking() as (config, registry), asyncio.TaskGroup() as group:
+        async with source.asking() as (config, registry):
             every = config.gate.refresh_interval if interval is None else interval
-            group.create_task(_read(registry, every, show_changes))
-            if (changes := registry.changes()) is not None:
-                group.create_task(_hear(changes, show_changes))
+            changes = registry.changes()
+            heard = [] if changes is None else [_hear(changes, show_changes)]
+            await asyncio.gather(_read(registry, every, show_changes), *heard)
 
     await until_stopped(follow())
 

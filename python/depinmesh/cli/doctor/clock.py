@@ -31,9 +31,8 @@ async def clock(database: Database | None, topics: Sequence[str], seconds: float
 
     subscriptions = [await database.subscribe(topic) for topic in topics]
     try:
-        async with limit(seconds, "listening"), asyncio.TaskGroup() as group:
-            for subscription in subscriptions:
-                group.create_task(listen(subscription))
+        async with limit(seconds, "listening"):
+            await asyncio.gather(*map(listen, subscriptions))
     except MeshTimeoutError:
         pass
     return _finding(late, seconds)
