@@ -94,3 +94,35 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(capsys.readouterr().out)
     assert schema["additionalProperties"] is False
     assert "required" not in schema
+
+
+@pytest.mark.parametrize(
+    "command", [["config", "check"], ["node"], ["sub", "news"], ["registry", "list"], ["ping", "x"]]
+)
+def test_wrong_configurations_are_exit_code_2(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text("gate: {tmeout: 5}\ndatabse: x\n")
+    assert main([*command, "-c", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "did you mean timeout?" in err
+    assert f"[{file} line 2]" in err
+
+
+def test_wrong_settings_are_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "check", "--set", "gate.timeout"]) == 2
+    assert "[--set]" in capsys.readouterr().err
+    assert main(["config", "check", "--set", f"private_key={KEY.to_base58()}"]) == 2
+    err = capsys.readouterr().err
+    assert "use key_file" in err
+    assert KEY.to_base58() not in err
+
+
+@pytest.mark.parametrize("place", ["8081", "localhost", "127.0.0.1:http"])
+def test_a_place_for_the_ops_server_is_host_and_port(
+    place: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["node", "-c", str(file), "--ops", place]) == 2
+    assert "is not of the form host:port" in capsys.readouterr().err

@@ -15,7 +15,7 @@ _SECRET_NAME = re.compile(r"key|token|secret|password|auth|header|cookie", re.IG
 
 def account(loaded: Loaded) -> list[tuple[str, str, str]]:
     """Return option, value and source of every option."""
-    rows = []
+    rows: list[tuple[tuple[str, ...], str]] = []
     for path, _ in all_options():
         if path[0] == "databases" or path[0] in SOURCE_FIELDS:
             rows += _sources(path, loaded)
