@@ -51,9 +51,9 @@ async def node(
         log_level: The lowest level that is written to stderr.
         log_format: How log lines look.
     """
-    _log_to_stderr(log_level, log_format)
     config = settings.load().config
     place = None if ops is None else _place(ops)
+    _log_to_stderr(log_level, log_format)
 
     async def serve() -> None:
         async with AsyncExitStack() as stack:
