@@ -105,7 +105,9 @@ class Config(Options, frozen=True):
         description="nodes to ask first: a list, a function giving one, or an object with bootstrap_nodes()",
     )
     logger: Any = Field(
-        default=None, repr=False, description="where log records go: None is the standard logger 'depinmesh'"
+        default=None,
+        repr=False,
+        description="where log records go: None is the standard logger 'depinmesh'; depinmesh.logs says what else",
     )
     listen: Annotated[Listen, group(Listen)] = Field(default_factory=Listen, description="where the node listens")
     gate: Annotated[Gate, group(Gate)] = Field(default_factory=Gate, description="who may enter")

@@ -13,7 +13,7 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from depinmesh import _core
+from depinmesh import _observing
 from depinmesh._addresses import bootstrap_entries
 from depinmesh._arguments import registry
 from depinmesh._closing import Closing
@@ -27,8 +27,7 @@ from depinmesh.errors import ClosedError, CoreError, MeshError
 from depinmesh.events import EventStream, NodeEvent, Peer, from_core
 from depinmesh.gate import GateView, wallet_of
 from depinmesh.logs import adapt
-from depinmesh.logs.forward import log_metrics
-from depinmesh.status import Metric, NodeState, Status, counters_of
+from depinmesh.status import Metric, NodeState, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,35 +206,11 @@ class Node:
 
     def status(self) -> Status:
         """Return what there is to say about the node."""
-        core = {} if self._session is None else self._session.core.status()
-        return Status(
-            state=self._state,
-            peer_id=self.peer_id,
-            wallet=self.wallet,
-            addresses=tuple(self.addresses),
-            is_ready=self.is_ready,
-            peers=len(self.peers()),
-            databases=tuple(database._status() for database in self._databases if not database._is_closed),
-            registry_age=self.gate.age,
-            uptime=self._uptime(),
-            bootstrap_attempts=core.get("bootstrap_attempts", 0),
-            outbox=core.get("outbox", 0),
-            events_lost=core.get("events_lost", 0),
-            counters=counters_of(self.metrics()),
-        )
+        return _observing.status(self)
 
     def metrics(self) -> list[Metric]:
         """Return the counters, gauges and histograms of the node; `docs/metrics.md` lists them."""
-        versions = _core.versions()
-        info = {"version": versions["depinmesh"], "libp2p": versions["libp2p"]}
-        core = [] if self._session is None else self._session.core.metrics()
-        return [
-            Metric("info", "gauge", 1, info),
-            Metric("uptime_seconds", "gauge", self._uptime()),
-            *(Metric(*row) for row in core),
-            *self._handler_errors.metrics(),
-            *log_metrics(),
-        ]
+        return _observing.metrics(self)
 
     def __repr__(self) -> str:
         """Show identity and state."""
@@ -248,9 +223,6 @@ class Node:
             return
         session.abandon()
         _warn(f"unclosed node {self.peer_id}", ResourceWarning, stacklevel=2, source=self)
-
-    def _uptime(self) -> float:
-        return monotonic() - self._started_at if self._state is NodeState.RUNNING else 0.0
 
     def _running(self) -> Session:
         """Return what runs, or raise why nothing does."""

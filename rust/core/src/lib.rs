@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod node;
 pub mod pubsub;
 mod runtime;
+mod samples;
 mod shared;
 pub mod stranger;
 mod swarm;

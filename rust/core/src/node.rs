@@ -24,11 +24,11 @@ use crate::{
     logs,
     metrics::Metric,
     pubsub::{Author, Delivered, envelope, outbox::Outgoing, topics::Subscription, wire},
-    runtime,
+    runtime, samples,
     shared::{BootstrapSource, Shared},
     swarm::{
         commands::{Command, DialTarget, parse_node},
-        task, views,
+        task,
     },
 };
 
@@ -298,11 +298,7 @@ impl Node {
     }
 
     pub fn peers(&self, database: Option<DatabaseId>) -> Vec<PeerInfo> {
-        let mut peers = self.shared.views().peers.clone();
-        if let (Some(database), Some(gate)) = (database, self.shared.gate.get()) {
-            peers.retain(|info| gate.listed_in(database, &info.wallet));
-        }
-        peers
+        self.shared.peers(database)
     }
 
     pub fn addresses(&self) -> Vec<String> {
@@ -339,21 +335,7 @@ impl Node {
     }
 
     pub fn metrics(&self) -> Vec<Metric> {
-        let gate = self.shared.gate.get();
-        let mut metrics = self.shared.counters.samples(gate.map(Gate::counters).as_ref());
-        if let Some(gate) = gate {
-            metrics.push(Metric::number("authorized_wallets", gate.wallets().len()));
-            metrics.push(Metric::number("own_wallet_listed", usize::from(gate.own_listed())));
-            metrics.extend(gate.age().map(|age| Metric::gauge("registry_age_seconds", age.as_secs_f64())));
-        }
-        metrics.extend(views::samples(&self.shared.views()));
-        metrics.extend(self.shared.samples());
-        for (id, name) in self.shared.topics.databases() {
-            let peers = self.peers(Some(id)).len();
-            metrics.push(Metric::number("database_peers", peers).labelled("database", &name));
-            metrics.push(Metric::number("database_ready", usize::from(peers > 0)).labelled("database", name));
-        }
-        metrics
+        samples::all(&self.shared)
     }
 
     fn running(&self) -> Result<Gate, Error> {

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Field},
     events::{Control, Value},
     gate::{DatabaseId, Gate},
-    metrics::{Counters, Metric},
+    metrics::Counters,
     node::PeerInfo,
     pubsub::{outbox::Outbox, topics::Topics},
 };
@@ -105,19 +105,13 @@ impl Shared {
         first
     }
 
-    /// What the queues hold.
-    pub(crate) fn samples(&self) -> [Metric; 7] {
-        let (events, bytes) = self.topics.queued();
-        let (waiting, waiting_bytes) = self.outbox.size();
-        [
-            Metric::number("topics", self.topics.subscribed()),
-            Metric::number("databases", self.topics.databases().len()),
-            Metric::number("queue_events", events),
-            Metric::number("queue_bytes", bytes),
-            Metric::number("outbox_events", waiting),
-            Metric::number("outbox_bytes", waiting_bytes),
-            Metric::counter("node_events_lost_total", self.mailbox.dropped()),
-        ]
+    /// The connected peers: all of them, or those on the list of a database.
+    pub(crate) fn peers(&self, database: Option<DatabaseId>) -> Vec<PeerInfo> {
+        let mut peers = self.views().peers.clone();
+        if let (Some(database), Some(gate)) = (database, self.gate.get()) {
+            peers.retain(|info| gate.listed_in(database, &info.wallet));
+        }
+        peers
     }
 
     pub(crate) fn status(&self) -> Vec<(&'static str, Field)> {

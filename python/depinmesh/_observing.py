@@ -1,0 +1,51 @@
+"""What a node says about itself, put together from the core, its databases and the process."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from depinmesh import _core
+from depinmesh.logs.forward import log_metrics
+from depinmesh.status import Metric, NodeState, Status, counters_of
+
+if TYPE_CHECKING:
+    from depinmesh.node import Node
+
+
+def status(node: Node) -> Status:
+    """Return the status of a node."""
+    core = {} if node._session is None else node._session.core.status()
+    return Status(
+        state=node.state,
+        peer_id=node.peer_id,
+        wallet=node.wallet,
+        addresses=tuple(node.addresses),
+        is_ready=node.is_ready,
+        peers=len(node.peers()),
+        databases=tuple(database._status() for database in node._databases if not database._is_closed),
+        registry_age=node.gate.age,
+        uptime=_uptime(node),
+        bootstrap_attempts=core.get("bootstrap_attempts", 0),
+        outbox=core.get("outbox", 0),
+        events_lost=core.get("events_lost", 0),
+        counters=counters_of(metrics(node)),
+    )
+
+
+def metrics(node: Node) -> list[Metric]:
+    """Return the metrics of a node; `catalogue.py` lists them."""
+    versions = _core.versions()
+    info = {"version": versions["depinmesh"], "libp2p": versions["libp2p"]}
+    core = [] if node._session is None else node._session.core.metrics()
+    return [
+        Metric("info", "gauge", 1, info),
+        Metric("uptime_seconds", "gauge", _uptime(node)),
+        *(Metric(*row) for row in core),
+        *node._handler_errors.metrics(),
+        *log_metrics(),
+    ]
+
+
+def _uptime(node: Node) -> float:
+    return monotonic() - node._started_at if node.state is NodeState.RUNNING else 0.0

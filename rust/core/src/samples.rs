@@ -1,0 +1,46 @@
+//! All that a node counts and holds, read once for whoever asks.
+
+use crate::{gate::Gate, metrics::Metric, shared::Shared, swarm::views};
+
+pub(crate) fn all(shared: &Shared) -> Vec<Metric> {
+    let gate = shared.gate.get();
+    let mut samples = shared.counters.samples(gate.map(Gate::counters).as_ref());
+    samples.extend(gate.into_iter().flat_map(of_gate));
+    samples.extend(views::samples(&shared.views()));
+    samples.extend(of_queues(shared));
+    samples.extend(of_databases(shared));
+    samples
+}
+
+fn of_gate(gate: &Gate) -> Vec<Metric> {
+    let mut samples = vec![
+        Metric::number("authorized_wallets", gate.wallets().len()),
+        Metric::number("own_wallet_listed", usize::from(gate.own_listed())),
+    ];
+    samples.extend(gate.age().map(|age| Metric::gauge("registry_age_seconds", age.as_secs_f64())));
+    samples
+}
+
+fn of_queues(shared: &Shared) -> [Metric; 6] {
+    let (events, bytes) = shared.topics.queued();
+    let (waiting, waiting_bytes) = shared.outbox.size();
+    [
+        Metric::number("topics", shared.topics.subscribed()),
+        Metric::number("queue_events", events),
+        Metric::number("queue_bytes", bytes),
+        Metric::number("outbox_events", waiting),
+        Metric::number("outbox_bytes", waiting_bytes),
+        Metric::counter("node_events_lost_total", shared.mailbox.dropped()),
+    ]
+}
+
+fn of_databases(shared: &Shared) -> Vec<Metric> {
+    let databases = shared.topics.databases();
+    let mut samples = vec![Metric::number("databases", databases.len())];
+    for (id, name) in databases {
+        let peers = shared.peers(Some(id)).len();
+        samples.push(Metric::number("database_peers", peers).labelled("database", &name));
+        samples.push(Metric::number("database_ready", usize::from(peers > 0)).labelled("database", name));
+    }
+    samples
+}
