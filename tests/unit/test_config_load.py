@@ -14,6 +14,7 @@ from depinmesh._loading.environment import variable_of
 from depinmesh._loading.layers import Given
 from depinmesh._loading.load import load
 from depinmesh._validation import Options
+from depinmesh.registry import FileRegistry, StaticRegistry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -354,17 +355,69 @@ def test_a_module_that_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "RuntimeError: no chain" in problem.reason
 
 
+def test_registries_by_type(tmp_path: Path) -> None:
+    """A registry is made of its type and arguments: text as its parameters want it, paths from the file's folder."""
+    (tmp_path / "wallets.txt").write_text(f"{KEY.wallet}\n")
+    file = yaml(
+        tmp_path,
+        f"""\
+        authorized_wallets:
+          type: any_of
+          sources:
+            - type: file
+              path: wallets.txt
+              poll_interval: 250ms
+            - [{OTHER.wallet}]
+            - fleet_of_types:wallets
+        databases:
+          load: {{type: static, wallets: [{KEY.wallet}]}}
+        """,
+    )
+    (tmp_path / "fleet_of_types.py").write_text("def wallets(): return []\n")
+    made = Config.load(file, private_key=KEY)
+    assert type(made.databases["load"]) is StaticRegistry
+    assert callable(getattr(made.authorized_wallets, "wallets", None))
+    lists = Config.load(private_key=KEY, authorized_wallets={"type": "file", "path": tmp_path / "wallets.txt"})
+    assert type(lists.authorized_wallets) is FileRegistry
+
+
+def test_one_registry_for_wallets_and_nodes(tmp_path: Path) -> None:
+    """`registry` as bootstrap list is the registry of the wallets itself, not a second one."""
+    entry = f"{OTHER.wallet}@node.example"
+    file = yaml(
+        tmp_path,
+        f"authorized_wallets: {{type: static, wallets: [{KEY.wallet}], bootstrap_nodes: ['{entry}']}}\n"
+        "bootstrap_nodes: registry\n",
+    )
+    made = Config.load(file, private_key=KEY)
+    assert made.bootstrap_nodes is made.authorized_wallets
+    (problem,) = refused(file, private_key=KEY, authorized_wallets=WALLETS)
+    assert "knows no nodes" in problem.reason
+
+
+def test_a_registry_of_another_type_replaces_the_one_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = yaml(tmp_path, "authorized_wallets: {type: http, urls: [https://a.example], timeout: 2s}\n")
+    monkeypatch.setenv("DEPINMESH_AUTHORIZED_WALLETS__TIMEOUT", "3s")
+    assert type(Config.load(file, private_key=KEY).authorized_wallets).__name__ == "HttpRegistry"
+    monkeypatch.setenv("DEPINMESH_AUTHORIZED_WALLETS__TYPE", "file")
+    monkeypatch.setenv("DEPINMESH_AUTHORIZED_WALLETS__PATH", "wallets.txt")
+    monkeypatch.delenv("DEPINMESH_AUTHORIZED_WALLETS__TIMEOUT")
+    assert type(Config.load(file, private_key=KEY).authorized_wallets) is FileRegistry
+
+
 @pytest.mark.parametrize(
     ("source", "path", "hint"),
     [
         ({"path": "x"}, "authorized_wallets.type", "a list, "),
         ({"type": "fil", "path": "x"}, "authorized_wallets.type", "did you mean file?"),
         ({"type": "file", "pth": "x", "path": "y"}, "authorized_wallets.pth", "did you mean path?"),
+        ({"type": "file"}, "authorized_wallets.path", ""),
+        ({"type": "file", "path": "x", "poll_interval": "soon"}, "authorized_wallets.poll_interval", ""),
+        ({"type": "file", "path": "x", "poll_interval": "0s"}, "authorized_wallets", ""),
         ({"type": "any_of", "sources": [{"type": "no"}]}, "authorized_wallets.sources[0].type", "known: "),
     ],
 )
 def test_wrong_registries(source: dict[str, Any], path: str, hint: str) -> None:
-    pytest.importorskip("depinmesh.registry")
     (problem,) = refused(authorized_wallets=source, private_key=KEY)
     assert problem.path == path
     assert (problem.hint or "").startswith(hint)

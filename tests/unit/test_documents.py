@@ -40,14 +40,8 @@ def yaml_blocks() -> list[str]:
     return re.findall(r"^```yaml\n(.*?)^```", CONFIGURATION.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def needs_registry(text: str) -> None:
-    if "type:" in text:
-        pytest.importorskip("depinmesh.registry")
-
-
 @pytest.mark.parametrize("block", yaml_blocks())
 def test_the_configurations_in_the_documents_load(block: str, tmp_path: Path) -> None:
-    needs_registry(block)
     functions = ("wallets", "accountants", "nodes")
     (tmp_path / "fleet.py").write_text("".join(f"def {name}(): return []\n" for name in functions))
     file = tmp_path / "node.yaml"
@@ -60,7 +54,6 @@ def test_the_configurations_in_the_documents_load(block: str, tmp_path: Path) ->
 def test_the_configurations_of_the_examples_load(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# "), "it says what it is for"
-    needs_registry(text)
     Config.load(file, env=False, private_key=Keypair.generate())
 
 
