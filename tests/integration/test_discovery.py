@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ async def test_ten_nodes_find_all_others_through_one_and_an_eleventh_comes_when_
         first = await fleet.join(0, [])
         entries = first.node.bootstrap_entries()
         began = time.monotonic()
-        others = [await fleet.join(i, entries) for i in range(1, 10)]
+        others = await asyncio.gather(*(fleet.join(i, entries) for i in range(1, 10)))
         await eventually(lambda: all_connected([first, *others]), ALL_CONNECTED)
         print(f"10 nodes all connected {time.monotonic() - began:.2f} s after the start of the second")
 
