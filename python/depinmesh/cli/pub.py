@@ -66,7 +66,7 @@ async def _messages(given: list[object] | None, *, text: bool) -> AsyncIterator[
         for message in given:
             yield message
         return
-    async for line in lines(sys.stdin):
+    async for line in lines(sys.stdin.fileno()):
         if line.strip():
             yield _parsed(line, text=text)
 

@@ -63,7 +63,7 @@ class _Shell:
     async def run(self) -> None:
         """Take lines until the end, or until one says so."""
         self._prompt()
-        async for line in lines(sys.stdin):
+        async for line in lines(sys.stdin.fileno()):
             name, _, rest = line.strip().partition(" ")
             if name in ("quit", "exit"):
                 break
