@@ -28,6 +28,8 @@ use crate::discovery::{
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A Go node answers with all providers that it knows, and all their addresses.
 const MAX_PACKET: usize = 1 << 20;
+/// One answer may name tens of thousands; more of them than this are not looked at.
+const MAX_FOUND: usize = 1_024;
 
 type Kad = kad::Behaviour<Records>;
 
@@ -173,7 +175,8 @@ impl Table {
         match event {
             kad::Event::OutboundQueryProgressed { id: query, result, stats, .. } => match result {
                 QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })) => {
-                    let providers = providers.into_iter().map(|peer| (peer, self.addresses(peer))).collect();
+                    let providers =
+                        providers.into_iter().take(MAX_FOUND).map(|peer| (peer, self.addresses(peer))).collect();
                     Some(TableEvent::Found { query, providers })
                 }
                 QueryResult::GetProviders(_) | QueryResult::StartProviding(_) => {

@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasher, RandomState},
     iter,
     sync::Arc,
@@ -32,6 +32,8 @@ const MAX_RECORDS_OF_PEER: usize = 64;
 pub(crate) const MAX_ADDRESSES: usize = 8;
 /// A relayed address, which is the longest useful one, has about 100 bytes.
 const MAX_ADDRESS: usize = 160;
+/// An answer carries 20 of them; some may have expired.
+const SAMPLE: usize = 64;
 
 pub(crate) struct Records {
     own: PeerId,
@@ -39,7 +41,7 @@ pub(crate) struct Records {
     reach: Reach,
     scope: Scope,
     by_key: HashMap<RecordKey, BTreeMap<PeerId, ProviderRecord>>,
-    of_peer: HashMap<PeerId, usize>,
+    of_peer: HashMap<PeerId, HashSet<RecordKey>>,
     len: usize,
 }
 
@@ -50,17 +52,13 @@ impl Records {
 
     /// The addresses that a peer gave for itself.
     pub(crate) fn addresses(&self, peer: &PeerId) -> impl Iterator<Item = &libp2p::Multiaddr> {
-        let records = self.of_peer.contains_key(peer).then(|| self.by_key.values());
-        records.into_iter().flatten().filter_map(|providers| providers.get(peer)).flat_map(|record| &record.addresses)
+        let keys = self.of_peer.get(peer).into_iter().flatten();
+        keys.filter_map(|key| self.by_key.get(key)?.get(peer)).flat_map(|record| &record.addresses)
     }
 
     pub(crate) fn forget(&mut self, peer: &PeerId) {
-        if let Some(count) = self.of_peer.remove(peer) {
-            self.len -= count;
-            self.by_key.retain(|_, providers| {
-                providers.remove(peer);
-                !providers.is_empty()
-            });
+        for key in self.of_peer.get(peer).cloned().unwrap_or_default() {
+            self.remove_provider(&key, peer);
         }
     }
 
@@ -109,25 +107,26 @@ impl RecordStore for Records {
         }
         let known = self.by_key.get(&record.key).is_some_and(|providers| providers.contains_key(&record.provider));
         if !known {
-            if self.of_peer.get(&record.provider).is_some_and(|count| *count >= MAX_RECORDS_OF_PEER) {
+            let held = self.of_peer.get(&record.provider).map_or(0, HashSet::len);
+            if held >= MAX_RECORDS_OF_PEER && record.provider != self.own {
                 return Err(Error::MaxProvidedKeys);
             }
             if self.len() >= MAX_RECORDS {
                 self.evict_oldest();
             }
-            *self.of_peer.entry(record.provider).or_default() += 1;
+            self.of_peer.entry(record.provider).or_default().insert(record.key.clone());
             self.len += 1;
         }
         self.by_key.entry(record.key.clone()).or_default().insert(record.provider, record);
         Ok(())
     }
 
-    /// In random order: an answer carries the first 20, and everybody shall be among them at times.
+    /// Some, in random order, so that everybody is found at times.
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
-        let mut providers: Vec<_> = self.by_key.get(key).into_iter().flat_map(BTreeMap::values).cloned().collect();
+        let mut providers: Vec<_> = self.by_key.get(key).into_iter().flat_map(BTreeMap::values).collect();
         let order = RandomState::new();
         providers.sort_by_cached_key(|record| order.hash_one(record.provider));
-        providers
+        providers.into_iter().take(SAMPLE).cloned().collect()
     }
 
     /// What this node provides is announced anew by `rendezvous.rs`, and not by a job of Kademlia's.
@@ -144,9 +143,9 @@ impl RecordStore for Records {
             self.by_key.remove(key);
         }
         self.len -= 1;
-        if let Some(count) = self.of_peer.get_mut(peer) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(keys) = self.of_peer.get_mut(peer) {
+            keys.remove(key);
+            if keys.is_empty() {
                 self.of_peer.remove(peer);
             }
         }

@@ -193,3 +193,43 @@ fn former_peers_are_remembered_up_to_a_bound_the_last_ones_first() {
     assert_eq!(known.iter().filter(|known| **known).count(), MAX_LOST);
     assert!(!known[0] && !known[1]);
 }
+
+#[test]
+fn a_peer_that_others_speak_of_is_dialled_once_and_then_when_its_time_has_come() {
+    let (mut dialer, now) = dialer(8);
+    let (own, peer) = (dialer.own, PeerId::random());
+    assert_eq!(dialer.heard_of(own, address(), now), Heard::Pointless);
+    assert_eq!(dialer.heard_of(peer, Vec::new(), now), Heard::Pointless, "nobody knows where it is");
+    assert_eq!(dialer.heard_of(peer, address(), now), Heard::New);
+    assert_eq!(dialer.due(now).len(), 1);
+    assert_eq!(dialer.heard_of(peer, address(), now), Heard::Known, "the dial under way may succeed");
+    dialer.failed(peer, now, false);
+    assert_eq!(dialer.heard_of(peer, address(), now), Heard::Pointless, "it waits like anybody else");
+    assert!(dialer.due(now).is_empty());
+    dialer.connected(peer, now);
+    assert_eq!(dialer.heard_of(peer, address(), now), Heard::Known);
+}
+
+#[test]
+fn hearsay_brings_no_barred_peer_back_and_leaves_room_for_what_a_peer_says_itself() {
+    let (mut dialer, now) = dialer(8);
+    let (barred, peer) = (PeerId::random(), PeerId::random());
+    dialer.bootstrap(&[(barred, address())], now);
+    dialer.bar(&barred);
+    assert_eq!(dialer.heard_of(barred, address(), now), Heard::Pointless);
+    let at = |n: usize| -> Multiaddr { format!("/ip4/10.0.0.1/tcp/{n}").parse().expect("a multiaddr") };
+    for n in 1..100 {
+        dialer.heard_of(peer, vec![at(n)], now);
+    }
+    assert_eq!(dialer.addresses(&peer).map(|addresses| addresses.len()), Some(MAX_HEARSAY));
+    dialer.identified(peer, vec![at(1_000)], now);
+    assert!(dialer.addresses(&peer).is_some_and(|addresses| addresses.contains(&at(1_000))));
+}
+
+#[test]
+fn hearsay_does_not_fill_the_memory() {
+    let (mut dialer, now) = dialer(8);
+    let taken =
+        (0..2 * MAX_TARGETS).filter(|_| dialer.heard_of(PeerId::random(), address(), now) == Heard::New).count();
+    assert_eq!(taken, MAX_TARGETS);
+}
