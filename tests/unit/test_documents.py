@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,6 @@ from depinmesh.cli import COMMANDS
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 EXAMPLES = sorted((ROOT / "examples").glob("**/*.yaml"))
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "docs").glob("*.md")), ids=lambda file: file.name)
-def test_generated_parts_are_current(file: Path) -> None:
-    generated = runpy.run_path(str(ROOT / "docs" / "generate.py"))["generated"]
-    text = file.read_text(encoding="utf-8")
-    assert generated(text) == text, "run: python docs/generate.py"
 
 
 def test_every_option_and_command_is_documented() -> None:
