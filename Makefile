@@ -99,12 +99,24 @@ go-peers: ## compile the Go node of the tests against both sets of versions in t
 test-faults: build ## broken networks and endurance, all of it: needs root and ip (iproute2), for network namespaces
 	$(bin)/pytest -s tests/faults tests/leaks
 
+# Exactly what the lock file names; nothing is left in the clone.
+js_peer = $(abspath $(target))/interop/js
+
+.PHONY: js-peer
+js-peer: ## fetch what the JavaScript node of the tests needs: Node 20 or newer
+	mkdir -p $(js_peer) && cp tests/interop/js/* $(js_peer)
+	cd $(js_peer) && npm ci --ignore-scripts --no-audit --no-fund
+
 .PHONY: interop
-interop: build go-peers ## one network with nodes of other languages, all of it
+interop: build go-peers js-peer ## one network with nodes of other languages, all of it
 	$(bin)/pytest tests/interop
 
+.PHONY: interop-long
+interop-long: build go-peers ## longer tries of what is a matter of luck, with Go nodes: two hours
+	$(bin)/pytest tests/interop/test_same_moment.py tests/interop/test_mixed_network.py --long
+
 .PHONY: interop-table
-interop-table: build go-peers ## write the table of docs/interop.md from a run of the matrix
+interop-table: build go-peers js-peer ## write the table of docs/interop.md from a run of the matrix
 	$(bin)/pytest tests/interop/test_matrix.py --write-table
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with

@@ -72,20 +72,37 @@ class Peer(Program):
         return self.said("message", topic=topic)
 
 
+COMMANDS: dict[str, tuple[Path, ...]] = {
+    **{pins: (TARGET / "interop" / pins,) for pins in GO},
+    "js": (Path("node"), TARGET / "interop" / "js" / "peer.js"),
+}
+"""How each of them is started; the last word is what has to be built."""
+
+
+@asynccontextmanager
+async def peer_of(
+    kind: str, *arguments: object, transport: str = "quic", key: Keypair | None = None
+) -> AsyncIterator[Peer]:
+    """Start a peer of a kind that listens for one of `TRANSPORTS`."""
+    command = COMMANDS[kind]
+    if not command[-1].exists():
+        pytest.skip(f"{command[-1]} is missing: make peers")
+    key = key or Keypair.generate()
+    listen, _ = TRANSPORTS[transport]
+    settings = ("--key", key.to_base58(), "--listen", LISTENING[listen])
+    async with Peer.run(*command, *settings, *arguments) as peer:
+        peer.key, peer.peer_id = key, key.peer_id
+        assert (await peer.wait("started"))["peer_id"] == key.peer_id
+        yield peer
+
+
 @asynccontextmanager
 async def go_peer(
     pins: str, *arguments: object, transport: str = "quic", key: Keypair | None = None
 ) -> AsyncIterator[Peer]:
-    """Start a Go peer with a key of its own that listens for one of `TRANSPORTS`."""
-    binary = TARGET / "interop" / pins
-    if not binary.exists():
-        pytest.skip(f"{binary} is missing: make go-peers")
-    key = key or Keypair.generate()
-    listen, security = TRANSPORTS[transport]
-    settings = ("-key", key.to_base58(), "-listen", LISTENING[listen], "-security", security)
-    async with Peer.run(binary, *settings, *arguments) as peer:
-        peer.key, peer.peer_id = key, key.peer_id
-        assert (await peer.wait("started"))["peer_id"] == key.peer_id
+    """Start a Go peer that offers one way to encrypt TCP alone."""
+    _, security = TRANSPORTS[transport]
+    async with peer_of(pins, "-security", security, *arguments, transport=transport, key=key) as peer:
         yield peer
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.interop.exchange import WINDOW, inbox, to_peer, to_us
-from tests.interop.peers import GO, TRANSPORTS, full, go_peer, join, met, now, ours
+from tests.interop.peers import GO, TRANSPORTS, full, go_peer, join, met, now, ours, peer_of
 from tests.interop.table import Row, our_versions, spelled
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 MANY = 1000
 HANDSHAKES = 5
 
-ROWS = [
-    Row(peer, transport, who_dials) for peer in GO for transport in TRANSPORTS for who_dials in ("we dial", "they dial")
-]
+KINDS = [*((pins, transport) for pins in GO for transport in TRANSPORTS), ("js", "tcp-noise")]
+ROWS = [Row(peer, transport, who_dials) for peer, transport in KINDS for who_dials in ("we dial", "they dial")]
 
 
 def start(row: Row) -> AbstractAsyncContextManager[Peer]:
     """Start the peer of a row."""
-    return go_peer(row.peer, transport=row.transport)
+    start = go_peer if row.peer in GO else peer_of
+    return start(row.peer, transport=row.transport)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.peer}, {row.transport}, {row.who_dials}")
