@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from depinmesh import ClosedError, ConfigError, Keypair, ListenError, Node, connect
@@ -161,6 +162,16 @@ async def test_it_ends_with_its_block_and_leaves_nothing() -> None:
             await ops.close()
             with pytest.raises(httpx2.TransportError):
                 await client.get(ops.url + "/livez")
+
+
+async def test_openmetrics_is_given_to_who_asks_for_it(pair: tuple[Database, Database]) -> None:
+    async with OpsServer(pair[0].node, port=0) as ops, httpx2.AsyncClient(trust_env=False, timeout=WAIT) as client:
+        answer = await client.get(
+            f"{ops.url}/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"}
+        )
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    families = {family.name for family in parse_openmetrics(answer.text)}  # type: ignore[no-untyped-call]  # of the library
+    assert {"depinmesh_peers", "depinmesh_received", "depinmesh_ping_seconds", "process_cpu_seconds"} <= families
 
 
 async def test_scrapes_under_load_parse_and_lose_no_event() -> None:

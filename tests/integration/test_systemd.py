@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depinmesh import Node
+from depinmesh import Keypair, Node
 from depinmesh.systemd import Notifier, notifying
 from depinmesh.testing import crash
-from tests.support import alone, eventually, nothing_left
+from tests.support import WAIT, alone, eventually, nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -127,3 +128,40 @@ async def test_without_systemd_and_without_a_listener_nothing_happens(tmp_path: 
 )
 def test_the_watchdog_is_that_of_this_process(environment: dict[str, str], seconds: float | None) -> None:
     assert Notifier({"NOTIFY_SOCKET": "/run/n", **environment}).watchdog == seconds
+
+
+async def test_the_command_is_a_service_of_the_type_notify(tmp_path: Path) -> None:
+    """As systemd would run it: with a key as a credential, a watchdog, and SIGTERM at the end."""
+    key = Keypair.generate()
+    credential = tmp_path / "key"
+    credential.touch(mode=0o600)
+    credential.write_text(key.to_base58())
+    config = tmp_path / "node.yaml"
+    config.write_text(
+        f"authorized_wallets: [{key.wallet}]\nlisten: {{hosts: [127.0.0.1], quic_port: 0, tcp_port: 0}}\n"
+    )
+    address = str(tmp_path / "n")
+    environment = {
+        **os.environ,
+        "NOTIFY_SOCKET": address,
+        "WATCHDOG_USEC": "300000",
+        "DEPINMESH_KEY_FILE": str(credential),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    async with manager(address) as systemd:
+        command = [sys.executable, "-m", "depinmesh", "node", "--config", str(config), "--ops", "127.0.0.1:0"]
+        process = await asyncio.create_subprocess_exec(
+            *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            await eventually(lambda: systemd.lines.count("WATCHDOG=1") >= 3)
+            assert systemd.lines[0] == "READY=1"
+            process.terminate()
+            _, errors = await asyncio.wait_for(process.communicate(), WAIT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        assert process.returncode == 0, errors.decode()
+        assert systemd.lines[-2:] == ["STOPPING=1", "STATUS=closing the node"]
+        assert b"ops at http://127.0.0.1:" in errors
+        assert key.to_base58().encode() not in errors
