@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from depinmesh.registry.http import HttpRegistry
     from depinmesh.registry.logged import LoggedRegistry, RegistryStats
     from depinmesh.registry.snapshot import Snapshot
+    from depinmesh.registry.solana import SolanaRegistry
     from depinmesh.registry.static import StaticRegistry
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LoggedRegistry",
     "RegistryStats",
     "Snapshot",
+    "SolanaRegistry",
     "StaticRegistry",
     "all_of",
     "any_of",
@@ -34,6 +36,7 @@ _MODULES = {
     "http": ("HttpRegistry",),
     "logged": ("LoggedRegistry", "RegistryStats"),
     "snapshot": ("Snapshot",),
+    "solana": ("SolanaRegistry",),
     "static": ("StaticRegistry",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

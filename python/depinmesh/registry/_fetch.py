@@ -36,7 +36,7 @@ class EndpointError(RegistryError):
 class Reply:
     """A good answer; without a body: what is known has not changed."""
 
-    body: bytes | None
+    body: bytes | bytearray | None
     etag: str | None
 
 
@@ -82,7 +82,7 @@ class Fetcher:
         """Fetch a document, if it is another one than that of the tag. `EndpointError` says what went wrong."""
         return await self._limited("GET", url, {"if-none-match": etag} if etag else {}, None)
 
-    async def post_json(self, url: str, content: bytes) -> bytes:
+    async def post_json(self, url: str, content: bytes) -> bytes | bytearray:
         """Send JSON and return the body of the answer. `EndpointError` says what went wrong."""
         reply = await self._limited("POST", url, {"content-type": "application/json"}, content)
         return reply.body or b""
@@ -122,7 +122,7 @@ class Fetcher:
                 body += chunk
                 if len(body) > self._max_size:
                     raise EndpointError(f"the answer is larger than {self._max_size:,} bytes")
-            return Reply(bytes(body), response.headers.get("etag"))
+            return Reply(body, response.headers.get("etag"))
 
     def _allowed(self, url: str, target: str) -> str:
         """Keep to the host that was given, as headers with secrets go along, and to TLS where that was asked for."""

@@ -99,7 +99,7 @@ class HttpRegistry:
         return content
 
 
-def _parsed(body: bytes) -> _Content:
+def _parsed(body: bytes | bytearray) -> _Content:
     try:
         value: Any = from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -1,0 +1,284 @@
+"""Wallets that a program on Solana lists."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from functools import partial
+from time import time
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from depinmesh.bootstrap import BootstrapNode
+from depinmesh.errors import ConfigError, ConfigProblem, RegistryError, shown
+from depinmesh.registry._endpoints import Endpoints
+from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, label
+from depinmesh.registry._latest import merged
+from depinmesh.registry._losses import Confirmation, loses_too_much
+from depinmesh.registry.snapshot import Snapshot
+
+try:
+    from solders.pubkey import Pubkey
+
+    from depinmesh.registry._solana_ledger import Ledger, amount_of
+    from depinmesh.registry._solana_lookups import Lookups
+    from depinmesh.registry._solana_push import notifications
+    from depinmesh.registry._solana_rpc import Rpc
+    from depinmesh.registry._solana_rules import DTELECOM_PROGRAM, DTelecomRule, TokenRule
+except ImportError:
+    raise ConfigError.of(
+        [ConfigProblem("", None, "a registry on Solana needs an extra", "pip install 'depinmesh[solana]'")]
+    ) from None
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from depinmesh.identity import Wallet
+    from depinmesh.registry._solana_rules import Account, Entry, Rule
+
+_log = logging.getLogger("depinmesh.registry")
+
+_LONGEST_NAP = 3600.0
+
+
+class SolanaRegistry:
+    """The wallets that a program on Solana lists. Extra `solana`.
+
+    What it reads is one of three: `registry`, the nodes or clients of a registry of dTelecom's program; `mint`, who
+    holds a token of SPL Token or Token-2022 that is not frozen; or `rule`, a layout of your own.
+
+    Reading is `getProgramAccounts` with filters. With `websocket` what changes is heard at once; closed accounts are
+    not, so the list is still read every `gate.refresh_interval`. What expires, expires without any call. Where an
+    endpoint does not list, `listing=False` looks wallets up one by one, up to a hundred in one call.
+    """
+
+    def __init__(  # noqa: PLR0913  # all by name but the first
+        self,
+        rpc: str | Iterable[str],
+        *,
+        registry: str | None = None,
+        entries: Literal["nodes", "clients", "both"] = "nodes",
+        program: str | None = None,
+        mint: str | None = None,
+        minimum: int = 1,
+        rule: Rule | None = None,
+        websocket: str | Iterable[str] | None = None,
+        listing: bool = True,
+        commitment: Literal["processed", "confirmed", "finalized"] = "confirmed",
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 4.0,
+        max_size: int = 64 * 1024 * 1024,
+        rate_limit: float = 10.0,
+        quic_port: int | None = 4001,
+        tcp_port: int | None = 4002,
+    ) -> None:
+        """Check the arguments; nothing is asked before the node does.
+
+        Args:
+            rpc: URLs of JSON-RPC endpoints; the first serves until it fails, then the next.
+            registry: Address of a registry of dTelecom's program.
+            entries: Which of its entries count: active nodes, clients until they expire, or both.
+            program: Address of that program, if it is not dTelecom's own.
+            mint: Address of a token.
+            minimum: How many of its smallest units a wallet must hold.
+            rule: A layout of your own.
+            websocket: URLs of WebSocket endpoints, `wss://` or `ws://`; `None`: what changes is seen at the next read.
+            listing: Whether the endpoints list accounts.
+            commitment: How certain a change must be: `confirmed` may, very rarely, be undone, `finalized` comes about
+                13 s later.
+            headers: Sent with each request, such as a token.
+            timeout: Seconds that one endpoint may take, so that the next gets its turn within `gate.timeout`.
+            max_size: Bytes that an answer may have.
+            rate_limit: Calls a second, over all endpoints.
+            quic_port: UDP port of the nodes that `bootstrap_nodes` names, `None` if they have none.
+            tcp_port: TCP port of these nodes, `None` if they have none.
+
+        Raises:
+            ConfigError: A URL or an address is none, or not exactly one of `registry`, `mint`, `rule` is given.
+            ValueError: A limit is not above 0.
+        """
+        self._rule = rule if rule is not None else _rule(registry, entries, program, mint, minimum)
+        if sum(given is not None for given in (registry, mint, rule)) != 1:
+            raise ConfigError.of([ConfigProblem("", None, "exactly one of registry, mint and rule is needed", None)])
+        if not rate_limit > 0:
+            raise ValueError("rate_limit must be above 0")
+        self._endpoints = Endpoints(checked_urls(rpc, "https", "http"))
+        self._websockets = () if websocket is None else checked_urls(websocket, "wss", "ws")
+        self._fetcher = Fetcher(timeout=timeout, max_size=max_size, headers=headers)
+        self._rpc = Rpc(self._fetcher, commitment, rate_limit)
+        self._commitment = commitment
+        self._headers = headers
+        self._timeout = timeout
+        self._ports = (quic_port, tcp_port)
+        self._ledger = Ledger(self._rule.minimum)
+        self._taken_at: datetime | None = None
+        self._changed = asyncio.Event()
+        self._believed: dict[bytes, None] = {}
+        self._confirmation = Confirmation()
+        self._dropped = 0
+        self._sockets = 0
+        self._reading = asyncio.Lock()
+        self._lookups = Lookups(self._look_up)
+        if not listing:
+            self.wallets = None  # type: ignore[method-assign, assignment]  # as a provider says that it cannot list
+
+    @property
+    def dropped(self) -> int:
+        """How many accounts of the last read were no entries: truncated, of another kind, or owned by another."""
+        return self._dropped
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections; used again, it opens them again."""
+        await self._lookups.close()
+        await self._fetcher.__aexit__()
+
+    async def wallets(self) -> Snapshot:
+        """Read the list. `RegistryError`: no endpoint gave one; the message has a reason for each."""
+        async with self._reading:
+            await self._endpoints.ask(self._read)
+            wallets = self._ledger.wallets()
+            if self._confirmation.believes(self._believed, wallets):
+                self._believed = wallets
+        return self._snapshot()
+
+    async def check(self, wallet: Wallet) -> bool:
+        """Look one wallet up. `RegistryError`: no endpoint answered."""
+        return await self._lookups.check(wallet)
+
+    async def changes(self) -> AsyncIterator[Snapshot]:
+        """Give the list when a subscription brings a change, and when an entry expires."""
+        streams = [self._expiries()]
+        if self._websockets:
+            streams.append(self._notified())
+        async for snapshot in merged(*streams):
+            # A list that lost too much is left to the reads, of which it takes two.
+            if not loses_too_much(self._believed, self._ledger.wallets()):
+                self._believed = self._ledger.wallets()
+                yield snapshot
+
+    async def bootstrap_nodes(self) -> list[BootstrapNode]:
+        """Return the nodes that the entries name by their domain; the list is read when there is none yet."""
+        if self._taken_at is None:
+            await SolanaRegistry.wallets(self)
+        nodes = []
+        for wallet, domain in self._ledger.domains():
+            try:
+                nodes.append(BootstrapNode(wallet, domain, *self._ports))
+            except ConfigError as error:
+                _log.warning("A node of the registry has no usable domain: %s", error)
+        return nodes
+
+    async def _read(self, url: str) -> None:
+        slots: list[int] = []
+        entries: dict[Pubkey, Entry] = {}
+        dropped: list[str] = []
+        for query in self._rule.queries():
+            take = partial(self._decode, entries=entries, dropped=dropped)
+            slots.append(await self._rpc.program_accounts(url, query, self._rule.data_slice, take))
+        slot = min(slots, default=0)
+        if slot < self._ledger.slot:
+            raise EndpointError(f"it is at slot {slot}, behind {self._ledger.slot}")
+        await self._ledger.replace(slot, entries)
+        self._taken_at = datetime.now(UTC)
+        self._changed.set()
+        if dropped and len(dropped) != self._dropped:
+            _log.warning("%d accounts are no entries of the registry, the first: %s", len(dropped), dropped[0])
+        self._dropped = len(dropped)
+
+    def _decode(self, account: Account, entries: dict[Pubkey, Entry], dropped: list[str]) -> None:
+        try:
+            entry = self._rule.decode(account)
+        except (ValueError, IndexError) as error:
+            dropped.append(f"{account.address}: {error}")
+        else:
+            if entry is not None:
+                entries[account.address] = entry
+
+    async def _look_up(self, wallets: list[Wallet]) -> dict[Wallet, bool]:
+        return await self._endpoints.ask(partial(self._looked_up, wallets))
+
+    async def _looked_up(self, wallets: list[Wallet], url: str) -> dict[Wallet, bool]:
+        places = {wallet: self._rule.addresses(Pubkey.from_bytes(bytes(wallet))) for wallet in wallets}
+        found = [address for addresses in places.values() for address in addresses]
+        entries: dict[Pubkey, Entry] = {}
+        for start in range(0, len(found), 100):
+            _, accounts = await self._rpc.accounts(url, found[start : start + 100])
+            for account in filter(None, accounts):
+                self._decode(account, entries, [])
+        return {
+            wallet: amount_of(
+                entries[address]
+                for address in addresses
+                if address in entries and entries[address].wallet == bytes(wallet)
+            )
+            >= self._rule.minimum
+            for wallet, addresses in places.items()
+        }
+
+    async def _notified(self) -> AsyncIterator[Snapshot]:
+        url = self._websockets[self._sockets % len(self._websockets)]
+        self._sockets += 1  # after a failure the next one has its turn
+        stream = notifications(url, self._rule, self._commitment, self._headers, self._timeout)
+        try:
+            async for note in stream:
+                if note is None:  # subscribed: what came before was not heard
+                    await SolanaRegistry.wallets(self)
+                    yield self._snapshot()
+                    continue
+                before = self._ledger.wallets()
+                entries: dict[Pubkey, Entry] = {}
+                self._decode(note.account, entries, [])
+                self._ledger.update(note.slot, note.account.address, entries.get(note.account.address))
+                self._changed.set()
+                if self._ledger.wallets().keys() != before.keys():
+                    yield self._snapshot()
+        except RegistryError as error:
+            raise RegistryError(f"{label(url)}: {error}") from None
+
+    async def _expiries(self) -> AsyncIterator[Snapshot]:
+        while True:
+            self._changed.clear()
+            expiry = self._ledger.next_expiry()
+            nap = _LONGEST_NAP if expiry is None else min(max(expiry - time(), 0.0), _LONGEST_NAP)
+            before = self._ledger.wallets()
+            try:
+                async with asyncio.timeout(nap):
+                    await self._changed.wait()
+            except TimeoutError:
+                if self._ledger.wallets().keys() != before.keys():
+                    yield self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            wallets=tuple(self._ledger.wallets()),
+            source=label(self._endpoints.serving),
+            taken_at=self._taken_at or datetime.now(UTC),
+        )
+
+
+def _rule(registry: str | None, entries: str, program: str | None, mint: str | None, minimum: int) -> Rule:
+    if mint is not None:
+        if minimum < 1:
+            raise ValueError("minimum must be above 0")
+        return TokenRule(_address("mint", mint), minimum)
+    kinds = {"nodes": (True, False), "clients": (False, True), "both": (True, True)}
+    if entries not in kinds:
+        known = ", ".join(kinds)
+        raise ConfigError.of([ConfigProblem("entries", shown(entries), "is no kind of entries", f"known: {known}")])
+    if registry is None:
+        raise ConfigError.of([ConfigProblem("", None, "exactly one of registry, mint and rule is needed", None)])
+    nodes, clients = kinds[entries]
+    owner = DTELECOM_PROGRAM if program is None else _address("program", program)
+    return DTelecomRule(_address("registry", registry), owner, nodes, clients)
+
+
+def _address(name: str, text: str) -> Any:
+    try:
+        return Pubkey.from_string(text)
+    except (ValueError, TypeError):
+        problem = ConfigProblem(name, shown(text), "is no address on Solana", "32 bytes as Base58")
+        raise ConfigError.of([problem]) from None
