@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class Latest(Generic[T]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._readers: set[_Reader[T]] = set()
+        self._readers: weakref.WeakSet[_Reader[T]] = weakref.WeakSet()  # each goes with its iteration
 
     def put(self, value: T) -> None:
         """Hand it to all who read now. May be called from any thread."""
@@ -34,24 +35,23 @@ class Latest(Generic[T]):
                 reader.ended, reader.error = True, error
                 reader.look()
 
-    async def values(self) -> AsyncIterator[T]:
-        """Give what is put from now on, the newest each time."""
+    def values(self) -> AsyncIterator[T]:
+        """Give what is put from this call on, the newest each time."""
         reader: _Reader[T] = _Reader()
         with self._lock:
             self._readers.add(reader)
-        try:
-            while not reader.ended or reader.values:
-                await reader.wake.wait()
-                reader.wake.clear()
-                with self._lock:
-                    values, reader.values = reader.values, []
-                for value in values:
-                    yield value
-            if reader.error is not None:
-                raise reader.error
-        finally:
+        return self._read(reader)
+
+    async def _read(self, reader: _Reader[T]) -> AsyncIterator[T]:
+        while not reader.ended or reader.values:
+            await reader.wake.wait()
+            reader.wake.clear()
             with self._lock:
-                self._readers.discard(reader)
+                values, reader.values = reader.values, []
+            for value in values:
+                yield value
+        if reader.error is not None:
+            raise reader.error
 
 
 async def merged(*streams: AsyncIterator[T]) -> AsyncIterator[T]:
@@ -75,10 +75,10 @@ async def merged(*streams: AsyncIterator[T]) -> AsyncIterator[T]:
                 follower.cancel()
             await asyncio.gather(*followers, return_exceptions=True)
 
-    # It begins when the loop next turns, and by then there is a reader.
+    values = latest.values()
     following = asyncio.ensure_future(follow_all())
     try:
-        async for value in latest.values():
+        async for value in values:
             yield value
     finally:
         following.cancel()

@@ -100,10 +100,11 @@ class CachedRegistry:
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """Give the kept list when the source does not answer at first, and what the source pushes."""
+        fallback = self._fallback.values()
         # The first read may have failed before anybody listened here.
         if self._pending is not None and not self._answered:
             yield self._pending
-        async for snapshot in merged(self._fallback.values(), self._pushes()):
+        async for snapshot in merged(fallback, self._pushes()):
             yield snapshot
 
     async def _pushes(self) -> AsyncIterator[Snapshot]:

@@ -18,7 +18,8 @@ A fixture for pytest with pytest-asyncio, and a test that uses it:
             assert (await events.get(timeout=10)).message == {"load": 0.5}
 
 With the extra `solana`, `depinmesh.testing.chain.LocalChain` is a chain in the process, and `depinmesh.testing.tokens`
-puts tokens and registry entries on it. Nothing here needs privileges, the internet, or a port of its own choice, so tests can run at the same time.
+puts tokens and registry entries on it. Nothing here needs privileges, the internet, or a port of its own choice, so
+tests can run at the same time.
 """
 
 from depinmesh.testing.faults import crash
