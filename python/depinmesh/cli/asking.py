@@ -41,15 +41,24 @@ class Asking:
         self._calls = calls
         self._timeout = timeout
 
+    @property
+    def can_list(self) -> bool:
+        """Whether it has a list; else it judges each wallet by itself."""
+        return isinstance(self.source, tuple) or _has(self.source, "wallets") or not _has(self.source, "check")
+
     async def wallets(self) -> Listing:
         """Return the list; `RegistryError` when there is none to be had."""
         if isinstance(self.source, tuple):
             return await Listing.of(self.source)
+        if not self.can_list:
+            raise RegistryError(
+                "this registry has no list, it judges each wallet: ask it by `depinmesh registry check`"
+            )
         return await Listing.of(await self._ask(_method(self.source, "wallets"), "the registry"))
 
     async def is_listed(self, wallet: Wallet) -> bool:
         """Say whether the wallet is listed, as a registry that has no list does."""
-        if not isinstance(self.source, tuple) and not _has(self.source, "wallets") and _has(self.source, "check"):
+        if not self.can_list:
             return await self._ask(partial(self.source.check, wallet), "the registry") is True
         return wallet in (await self.wallets()).wallets
 

@@ -86,7 +86,7 @@ async def _examination(
         database = None
         if not runs_here and all(finding.verdict == "ok" for finding in ports):
             database = await stack.enter_async_context(_own_node(config))
-        async for finding in fleet.bootstrap(config, registry.wallets, None if database is None else database.node):
+        async for finding in fleet.bootstrap(config, registry, None if database is None else database.node):
             yield finding
         yield await clock.clock(database, topics, seconds)
 

@@ -29,29 +29,39 @@ class Registry(NamedTuple):
 
     findings: list[Finding]
     wallets: frozenset[Wallet]
-    """All of them; empty when none was to be had."""
+    """All that are listed."""
+    answered: bool
+    """Whether one of them has answered."""
+    complete: bool
+    """Whether who is not among these wallets is not listed."""
 
 
 async def registry(config: Config) -> Registry:
     """Ask the registry of each database, and look for the node's own wallet."""
     findings: list[Finding] = []
     wallets: frozenset[Wallet] = frozenset()
+    answered, complete = False, True
     for name in (config.database, *config.databases):
         what = f"registry of {name}"
         start = monotonic()
         try:
             async with asking(config._wallets_of(name), config.gate.timeout) as source:
                 own = await source.is_listed(config.private_key.wallet)
-                listing = await source.wallets()
+                listing = await source.wallets() if source.can_list else None
         except RegistryError as error:
             remedy = "until it answers, nobody new is admitted: see that it runs and can be reached from here"
             findings.append(Finding(what, "fault", str(error), remedy))
             continue
         seconds = monotonic() - start
-        wallets |= listing.wallets
-        findings.append(_listing(what, len(listing.wallets), listing.invalid, seconds))
+        answered = True
+        if listing is None:
+            complete = False
+            findings.append(Finding(what, "ok", f"it judges each wallet, in {seconds * 1000:.0f} ms"))
+        else:
+            wallets |= listing.wallets
+            findings.append(_listing(what, len(listing.wallets), listing.invalid, seconds))
         findings.append(_own(name, config.private_key.wallet, listed=own))
-    return Registry(findings, wallets)
+    return Registry(findings, wallets, answered, complete)
 
 
 def _listing(what: str, number: int, invalid: Iterable[str], seconds: float) -> Finding:
@@ -70,7 +80,7 @@ def _own(database: str, wallet: Wallet, *, listed: bool) -> Finding:
     return Finding(what, "fault", f"{wallet} is not listed, so no node lets it in", f"list {wallet} in the registry")
 
 
-async def bootstrap(config: Config, wallets: frozenset[Wallet], node: Node | None) -> AsyncIterator[Finding]:
+async def bootstrap(config: Config, registry: Registry, node: Node | None) -> AsyncIterator[Finding]:
     """Ask for the nodes to start from, look whether they are listed, and dial each with a node of ours, if there is."""
     try:
         async with asking(config.bootstrap_nodes, _TIMEOUT) as source:
@@ -90,9 +100,9 @@ async def bootstrap(config: Config, wallets: frozenset[Wallet], node: Node | Non
             continue
         others += 1
         what = f"bootstrap node {address}"
-        if not wallets:
+        if not registry.answered:
             yield Finding(what, "skipped", "without a registry nobody is let in", "mend the registry first")
-        elif wallet not in wallets:
+        elif registry.complete and wallet not in registry.wallets:
             remedy = f"list {wallet}, or take the entry out"
             yield Finding(what, "fault", "its wallet is not listed, so it is not let in", remedy)
         elif node is None:
