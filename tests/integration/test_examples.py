@@ -108,3 +108,15 @@ def test_sensor_fleet(tmp_path: Path) -> None:
                 for key in fleet.keys[1:]:
                     assert line_of(collector, f"{key.wallet} mean=").endswith("missing=0")
             assert line_of(collector, "is gone").startswith(fleet.keys[2].wallet)
+
+
+@pytest.mark.timeout(60)
+def test_nodes_of_a_chain() -> None:
+    """Nodes that a program lists exchange an event, and one that it lists no more is cut off."""
+    pytest.importorskip("solders.litesvm")
+    command = [sys.executable, str(EXAMPLES / "solana_local.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 0, done.stderr
+    says, gone = done.stdout.splitlines()
+    assert says.endswith("says {'room': 'lobby'}")
+    assert gone.endswith("was switched off on the chain: revoked")
