@@ -12,7 +12,7 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
-    kad::{self, GetProvidersOk, Mode, QueryId, QueryResult, RecordKey},
+    kad::{self, GetProvidersOk, Mode, QueryId, QueryResult, RecordKey, RoutingUpdate},
     swarm::{
         ConnectionDenied, ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
         THandlerOutEvent, ToSwarm,
@@ -50,6 +50,8 @@ pub(crate) struct Table {
     reach: Reach,
     listed: Listed,
     kad: Kad,
+    /// Who is in the table: to count its 256 buckets at every turn would cost more than all else.
+    members: HashSet<PeerId>,
     /// Our own addresses that belong here.
     own: HashSet<Multiaddr>,
 }
@@ -71,7 +73,7 @@ impl Table {
             Scope::Lan => Mode::Server,
             Scope::Wan => Mode::Client,
         }));
-        Self { scope, reach, listed, kad, own: HashSet::new() }
+        Self { scope, reach, listed, kad, members: HashSet::new(), own: HashSet::new() }
     }
 
     /// A peer has said who it is: it enters, is brought up to date, or leaves.
@@ -88,16 +90,26 @@ impl Table {
         addresses.truncate(MAX_ADDRESSES);
         let known = self.known(peer);
         for address in &addresses {
-            self.kad.add_address(peer, address.clone());
+            if self.kad.add_address(peer, address.clone()) == RoutingUpdate::Success {
+                self.members.insert(*peer);
+            }
         }
         for old in known.iter().filter(|known| !addresses.iter().any(|address| is_at(known, address, *peer))) {
-            self.kad.remove_address(peer, old);
+            self.drop_address(peer, old);
         }
     }
 
     /// The last connection to it is gone.
     pub(crate) fn leave(&mut self, peer: &PeerId) {
         self.kad.remove_peer(peer);
+        self.members.remove(peer);
+    }
+
+    fn drop_address(&mut self, peer: &PeerId, address: &Multiaddr) {
+        // With its last address a peer leaves.
+        if self.kad.remove_address(peer, address).is_some() {
+            self.members.remove(peer);
+        }
     }
 
     /// Nothing of the peer is kept.
@@ -133,12 +145,12 @@ impl Table {
         if self.is_empty() { None } else { Some(self.kad.get_providers(key.clone())) }
     }
 
-    pub(crate) fn len(&mut self) -> usize {
-        self.kad.kbuckets().map(|bucket| bucket.num_entries()).sum()
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
     }
 
-    pub(crate) fn is_empty(&mut self) -> bool {
-        self.len() == 0
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// Provider records that are kept here, our own included.
@@ -184,11 +196,17 @@ impl Table {
                 }
                 _ => None,
             },
-            kad::Event::RoutingUpdated { peer, addresses, is_new_peer, .. } => {
+            kad::Event::RoutingUpdated { peer, addresses, is_new_peer, old_peer, .. } => {
+                if let Some(evicted) = old_peer {
+                    self.members.remove(&evicted);
+                }
+                if is_new_peer && !self.known(&peer).is_empty() {
+                    self.members.insert(peer);
+                }
                 // The library adds the address at which a peer was dialled, whatever kind it is of.
                 for address in addresses.iter() {
                     if !self.admits(address) {
-                        self.kad.remove_address(&peer, address);
+                        self.drop_address(&peer, address);
                     }
                 }
                 is_new_peer.then_some(TableEvent::Entered)

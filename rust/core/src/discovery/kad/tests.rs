@@ -132,3 +132,17 @@ fn nobody_is_asked_or_told_while_the_table_is_empty() {
     table.stop_advertising(&key);
     assert_eq!(table.records(), 0);
 }
+
+#[test]
+fn the_count_is_that_of_the_buckets() {
+    let (mut table, _) = table(Scope::Lan);
+    let counted = |table: &mut Table| table.kad.kbuckets().map(|bucket| bucket.num_entries()).sum::<usize>();
+    let told = ["/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.3/tcp/1"];
+    let peers: Vec<_> = (0..100).map(|_| met(&mut table, "/ip4/10.0.0.2/tcp/1", &[LAN], &told)).collect();
+    assert!(table.len() < peers.len(), "buckets have twenty places");
+    assert_eq!(table.len(), counted(&mut table));
+    for peer in peers.iter().take(50) {
+        table.leave(peer);
+    }
+    assert_eq!(table.len(), counted(&mut table));
+}
