@@ -164,7 +164,7 @@ async def test_what_operators_look_for_is_logged_with_its_keys() -> None:
         ("a connection is open", "DEBUG"): {"peer_id", "remote_addr"},
         ("subscribed to a topic", "INFO"): {"topic", "full_topic_name", "database"},
         ("unsubscribed from a topic", "INFO"): {"topic", "database"},
-        ("publishing an event", "DEBUG"): {"topic", "full_topic_name", "event_id"},
+        ("published an event", "DEBUG"): {"topic", "full_topic_name", "event_id", "database"},
         ("received an event", "DEBUG"): {"topic", "from", "event_id", "timestamp"},
         ("wallet list in force", "DEBUG"): {"authorized_wallets_count", "database"},
         ("a peer is gone", "INFO"): {"peer_id", "reason"},

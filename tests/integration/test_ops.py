@@ -73,6 +73,10 @@ async def test_a_start_and_a_failure_of_the_core_are_seen() -> None:
             crash(node)
             await eventually(lambda: node.state == "failed")
             assert await status_of(ops, "/livez") == 503
+            assert (await get(ops, "/status")).json()["node"]["state"] == "failed"
+            assert await status_of(ops, "/metrics") == 200
+        assert (await get(ops, "/status")).json()["node"]["state"] == "closed"
+        assert await status_of(ops, "/readyz") == 503
 
 
 async def test_the_status_names_peers_databases_topics_and_registry(pair: tuple[Database, Database]) -> None:

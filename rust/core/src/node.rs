@@ -229,8 +229,15 @@ impl Node {
         let id = envelope::new_id();
         let data = envelope::encode(&id, &self.author.peer_text, message_json, timestamp);
         wire::check_size(data.len(), &full_topic, self.config.pubsub.max_message_size)?;
-        tracing::debug!(topic, full_topic_name = full_topic, event_id = &*id, "publishing an event");
         self.shared.outbox.push(Outgoing { full_topic, envelope: data.clone() })?;
+        // Its fields are made only where somebody wants to see them.
+        tracing::debug!(
+            topic,
+            full_topic_name = self.shared.topics.full_name(database, topic).ok(),
+            event_id = &*id,
+            database = self.shared.topics.name(database).ok(),
+            "published an event"
+        );
         // The message stands before `,"timestamp":<digits>}`.
         let end = data.len() - (",\"timestamp\":}".len() + decimal_digits(timestamp));
         Ok(Arc::new(Delivered {
