@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import ConfigError, IdentityError, Keypair, PeerRefused, RegistryError
+from depinmesh import Config, ConfigError, IdentityError, Keypair, PeerRefused, RegistryError
 from depinmesh.registry import CachedRegistry, LoggedRegistry, Snapshot, StaticRegistry, all_of, any_of
 from tests.registries import Registry, guarded, inside, visitor
 from tests.support import eventually, nothing_left, soon
@@ -251,3 +251,15 @@ async def test_snapshots_pass_through_with_their_age() -> None:
     combined = await any_of(lambda: old, wallets_of(*keys(1))).wallets()
     assert combined.taken_at == taken_at
     assert (await LoggedRegistry(lambda: old).wallets()) is old
+
+
+def test_registries_of_registries_can_stand_in_a_file(tmp_path: Path) -> None:
+    file = {"type": "file", "path": "staff.yaml"}
+    both = {"type": "any_of", "sources": [file, {"type": "http", "urls": "https://fleet.example/"}]}
+    given = {"type": "cached", "path": str(tmp_path / "x"), "source": {"type": "logged", "source": both}}
+    loaded = Config.load(private_key=Keypair.generate(), authorized_wallets=given, env=False)
+    assert isinstance(loaded.authorized_wallets, CachedRegistry)
+    both["sources"] = [{"type": "filee"}]
+    with pytest.raises(ConfigError) as raised:
+        Config.load(private_key=Keypair.generate(), authorized_wallets=given, env=False)
+    assert raised.value.errors[0].path == "authorized_wallets.source.source.sources[0].type"

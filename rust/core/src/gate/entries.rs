@@ -3,7 +3,10 @@
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
+    num::NonZero,
+    panic::resume_unwind,
     sync::Arc,
+    thread,
 };
 
 use super::wallets::WalletSet;
@@ -14,6 +17,9 @@ const NAMED: usize = 10;
 
 /// Base58 text of this length can be a wallet. Anything longer might be a secret key in the wrong place.
 const WALLET_TEXT: usize = 44;
+
+/// From so many entries on, threads gain more than they cost.
+const WORTH_THREADS: usize = 4096;
 
 /// One entry of a list, unchecked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,8 +83,8 @@ pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, w
     let mut wallets = WalletSet::with_capacity(entries.len());
     let mut dropped = HashSet::new();
     let mut fresh = 0;
-    for entry in entries {
-        match entry.wallet(known) {
+    for (entry, checked) in entries.iter().zip(checked(entries, known)) {
+        match checked {
             Ok(wallet) => {
                 wallets.insert(wallet);
             }
@@ -99,6 +105,20 @@ pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, w
     }
     let wallets = if wallets == **known { Arc::clone(known) } else { Arc::new(wallets) };
     Parsed { wallets, dropped, news: fresh as u64 }
+}
+
+/// The check of each entry, in order: a long list on all cores, as a key costs some microseconds.
+fn checked(entries: &[Entry], known: &WalletSet) -> Vec<Result<Wallet, IdentityError>> {
+    let check = |part: &[Entry]| -> Vec<_> { part.iter().map(|entry| entry.wallet(known)).collect() };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    if entries.len() < WORTH_THREADS || cores == 1 {
+        return check(entries);
+    }
+    thread::scope(|scope| {
+        let parts: Vec<_> =
+            entries.chunks(entries.len().div_ceil(cores)).map(|part| scope.spawn(move || check(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 #[cfg(test)]
@@ -150,6 +170,16 @@ mod tests {
         let parsed = list(&[&bad[..], &[text(5)]].concat());
         assert_eq!(*parsed.wallets, [wallet(5)].into());
         assert_eq!(parsed.dropped.len(), bad.len());
+    }
+
+    #[test]
+    fn a_long_list_is_checked_in_parts_and_stays_in_order() {
+        let entries: Vec<_> = (0..3 * WORTH_THREADS)
+            .map(|n| if n % 3 == 0 { bytes(n as u64 % 50) } else { Entry::Bytes(vec![1; n % 31]) })
+            .collect();
+        let parallel = checked(&entries, &WalletSet::new());
+        let one_by_one: Vec<_> = entries.iter().map(|entry| entry.wallet(&WalletSet::new())).collect();
+        assert!(parallel == one_by_one);
     }
 
     #[test]

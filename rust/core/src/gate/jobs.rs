@@ -76,7 +76,7 @@ pub(super) async fn run(shared: &Shared, mut job: Job) -> Ended {
     }
 }
 
-/// Checks a list on a thread that may be busy for a while: a hundred thousand keys take a good part of a second.
+/// Checks a list on threads that may be busy for a while: a hundred thousand keys take a good part of a second.
 async fn check(shared: &Shared, job: Job, Listed { entries, age }: Listed) -> Option<(Parsed, Duration)> {
     let began = now();
     let parsed =
