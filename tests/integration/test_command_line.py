@@ -202,6 +202,7 @@ def test_what_pub_refuses(fleet: Fleet) -> None:
     assert "is not listed" in run("pub", "news", "1", "-c", one.file, "--key", unlisted, code=1).stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process alone")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_sub_in_order(fleet: Fleet, number: signal.Signals) -> None:
     with running("sub", "news", "-c", fleet.members[0].file, "--key", fleet.tools[0]) as sub:
@@ -355,6 +356,7 @@ def test_registry_commands(fleet: Fleet) -> None:
     assert "wallet" in run("registry", "check", "nonsense", "-c", one.file, code=2).stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process alone")
 def test_registry_watch_shows_changes(fleet: Fleet, tmp_path: Path) -> None:
     list_file = tmp_path / "wallets"
     ada, bob = Keypair.generate().wallet, Keypair.generate().wallet
@@ -375,6 +377,7 @@ def test_registry_watch_shows_changes(fleet: Fleet, tmp_path: Path) -> None:
         assert watch.wait(WAIT) == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process alone")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_node_starts_says_where_it_is_and_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
     new_key(tmp_path, "node")
@@ -414,6 +417,7 @@ def test_a_port_without_permission_is_an_error(tmp_path: Path) -> None:
     lowest = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if not lowest.exists() or int(lowest.read_text()) <= 80:
         pytest.skip("low ports are anybody's here")
+    # As root: without the capability. There is a geteuid, as there is a /proc.
     without = ["setpriv", "--bounding-set", "-net_bind_service", "--inh-caps", "-all"] if os.geteuid() == 0 else []
     if without and shutil.which(without[0]) is None:
         pytest.skip("no setpriv (util-linux), without which the superuser may use any port")

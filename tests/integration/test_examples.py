@@ -17,6 +17,8 @@ from depinmesh import Keypair
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Windows cannot send Ctrl-C to one process alone.
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the examples are ended by SIGINT")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WAIT = 25.0
 

@@ -371,6 +371,7 @@ def test_registries_by_type(tmp_path: Path) -> None:
             - fleet_of_types:wallets
         databases:
           load: {{type: static, wallets: [{KEY.wallet}]}}
+          billing: {{type: http, urls: https://fleet.example, timeout: 2s, max_size: 64KiB}}
         """,
     )
     (tmp_path / "fleet_of_types.py").write_text("def wallets(): return []\n")

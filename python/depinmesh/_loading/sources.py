@@ -140,7 +140,8 @@ def _arguments(make: Callable[..., object], given: Mapping[str, object], folder:
     made, wrong = {}, []
     for name, value in given.items():
         try:
-            made[name] = _argument(value, _words(parameters[name]), folder)
+            unit = "bytes" if name.endswith("size") else None
+            made[name] = _argument(value, _words(parameters[name]), folder, unit)
         except SourceError as error:
             wrong += [problem.under(name) for problem in error.problems]
     if wrong:
@@ -148,7 +149,7 @@ def _arguments(make: Callable[..., object], given: Mapping[str, object], folder:
     return made
 
 
-def _argument(value: object, words: set[str], folder: Path | None) -> object:
+def _argument(value: object, words: set[str], folder: Path | None, unit: str | None) -> object:
     if "WalletSource" in words:
         return made_source(value, folder)
     if not isinstance(value, str) or "Keypair" in words:
@@ -158,7 +159,7 @@ def _argument(value: object, words: set[str], folder: Path | None) -> object:
     if "str" in words or not words & {"float", "int", "bool"}:
         return value
     try:
-        return converted(value, {base for base in (bool, float, int) if base.__name__ in words}, None)
+        return converted(value, {base for base in (bool, float, int) if base.__name__ in words}, unit)
     except ValueError as error:
         raise SourceError(ConfigProblem("", shown(value), str(error), None)) from None
 
