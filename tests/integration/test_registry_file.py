@@ -72,10 +72,10 @@ async def test_an_edit_that_drops_too_much_is_read_twice(tmp_path: Path, left: i
     host_key, friend, *_ = KEYS
     async with guarded(FileRegistry(path, poll_interval=0.05), host_key) as host, visitor(host, friend):
         await eventually(lambda: inside(host, friend))
+        began = time.monotonic()
         written(path, WALLETS[:left])
         await asyncio.sleep(0.5)
         assert len(host.node.gate.wallets) == 5
-        began = time.monotonic()
         await host.node.gate.refresh()
         await eventually(lambda: len(host.node.gate.wallets) == left)
         assert time.monotonic() - began >= 1.9
