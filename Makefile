@@ -107,8 +107,15 @@ js-peer: ## fetch what the JavaScript node of the tests needs: Node 20 or newer
 	mkdir -p $(js_peer) && cp tests/interop/js/* $(js_peer)
 	cd $(js_peer) && npm ci --ignore-scripts --no-audit --no-fund
 
+py_peer = $(abspath $(target))/interop/py
+
+.PHONY: py-peer
+py-peer: ## make the environment of the Python node of the tests, apart from .venv
+	$(PYTHON) -m venv $(py_peer)
+	$(py_peer)/bin/python -m pip install --quiet -r tests/interop/py/requirements.txt
+
 .PHONY: interop
-interop: build go-peers js-peer ## one network with nodes of other languages, all of it
+interop: build go-peers js-peer py-peer ## one network with nodes of other languages, all of it
 	$(bin)/pytest tests/interop
 
 .PHONY: interop-long
@@ -116,7 +123,7 @@ interop-long: build go-peers ## longer tries of what is a matter of luck, with G
 	$(bin)/pytest tests/interop/test_same_moment.py tests/interop/test_mixed_network.py --long
 
 .PHONY: interop-table
-interop-table: build go-peers js-peer ## write the table of docs/interop.md from a run of the matrix
+interop-table: build go-peers js-peer py-peer ## write the table of docs/interop.md from a run of the matrix
 	$(bin)/pytest tests/interop/test_matrix.py --write-table
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with

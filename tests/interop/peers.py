@@ -75,8 +75,9 @@ class Peer(Program):
 COMMANDS: dict[str, tuple[Path, ...]] = {
     **{pins: (TARGET / "interop" / pins,) for pins in GO},
     "js": (Path("node"), TARGET / "interop" / "js" / "peer.js"),
+    "py": (TARGET / "interop" / "py" / "bin" / "python", Path(__file__).with_name("py") / "peer.py"),
 }
-"""How each of them is started; the last word is what has to be built."""
+"""How each of them is started."""
 
 
 @asynccontextmanager
@@ -85,8 +86,8 @@ async def peer_of(
 ) -> AsyncIterator[Peer]:
     """Start a peer of a kind that listens for one of `TRANSPORTS`."""
     command = COMMANDS[kind]
-    if not command[-1].exists():
-        pytest.skip(f"{command[-1]} is missing: make peers")
+    if missing := [word for word in command if word.is_absolute() and not word.exists()]:
+        pytest.skip(f"{missing[0]} is missing: make go-peers js-peer py-peer")
     key = key or Keypair.generate()
     listen, _ = TRANSPORTS[transport]
     settings = ("--key", key.to_base58(), "--listen", LISTENING[listen])

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 MANY = 1000
 HANDSHAKES = 5
 
-KINDS = [*((pins, transport) for pins in GO for transport in TRANSPORTS), ("js", "tcp-noise")]
+KINDS = [*((pins, transport) for pins in GO for transport in TRANSPORTS), ("js", "tcp-noise"), ("py", "tcp-noise")]
 ROWS = [Row(peer, transport, who_dials) for peer, transport in KINDS for who_dials in ("we dial", "they dial")]
 
 
@@ -43,8 +43,9 @@ async def test_every_event_arrives_once_both_ways(row: Row, table: Table, reques
         await peer.ask("subscribe", "subscribed", topic=full(db))
         await join(db, peer, row.who_dials)
         await met(db, peer)
-        await to_peer(db, peer, MANY, window=WINDOW)
-        await to_us(db, peer, box, MANY, window=WINDOW)
+        window = 1 if row.peer == "py" else WINDOW  # py-libp2p loses what comes while it handles another
+        await to_peer(db, peer, MANY, window=window)
+        await to_us(db, peer, box, MANY, window=window)
     verdict = f"{MANY:,} of {MANY:,}"
     if request.config.getoption("--write-table", False):
         table.versions |= {"ours": our_versions(), row.peer: versions}
