@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from depinmesh.event import Event
     from depinmesh.events import (
+        DuplicateIdentity,
         EventStream,
         ListenAddress,
         MessageDropped,
@@ -73,6 +74,7 @@ __all__ = [
     "Database",
     "DialError",
     "Discovery",
+    "DuplicateIdentity",
     "EncodeError",
     "Event",
     "EventStream",
@@ -148,6 +150,7 @@ _MODULES = {
     ),
     "event": ("Event",),
     "events": (
+        "DuplicateIdentity",
         "EventStream",
         "ListenAddress",
         "MessageDropped",

@@ -168,6 +168,14 @@ class ListenAddress(NodeEvent):
     """The address as a multiaddr."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateIdentity(NodeEvent):
+    """Another host has the key of this node, so its peers take the two for one. Give each node a wallet of its own."""
+
+    address: str
+    """Where it answered or came from, as a multiaddr."""
+
+
 NOISY = (PeerRefused, MessageDropped, QueueOverflow)
 """Events that strangers and load can cause in any number: they never push out the others."""
 
@@ -186,6 +194,7 @@ _CLASSES: dict[str, type[NodeEvent]] = {
         MessageDropped,
         QueueOverflow,
         ListenAddress,
+        DuplicateIdentity,
     )
 }
 _CONVERT: dict[str, Callable[[Any], object]] = {

@@ -128,6 +128,7 @@ fn event_fields<'py>(py: Python<'py>, event: &NodeEvent) -> PyResult<(&'static s
             ("QueueOverflow", fields.with("topic", topic)?.with("count", count)?)
         }
         NodeEvent::ListenAddress { address } => ("ListenAddress", fields.with("address", address)?),
+        NodeEvent::DuplicateIdentity { address } => ("DuplicateIdentity", fields.with("address", address)?),
     };
     Ok((name, fields.0))
 }

@@ -107,6 +107,10 @@ pub enum NodeEvent {
     ListenAddress {
         address: String,
     },
+    /// Another host has our key: it answered there, or came from there.
+    DuplicateIdentity {
+        address: String,
+    },
 }
 
 /// What a finished operation gives back.

@@ -168,6 +168,9 @@ impl Task {
         if let (Some(Denial::Second), Some(peer)) = (denial, peer) {
             return self.dialled_second(peer, connection, now);
         }
+        if let DialError::LocalPeerId { address } = error {
+            self.twin.dialled(address, now);
+        }
         self.shared.counters.dial_failures.add(1);
         if let Some(peer) = peer {
             if let Some(denial) = denial {
@@ -237,7 +240,7 @@ fn describe(error: &DialError) -> Error {
             Error::new(ErrorKind::Dial, text).with("causes", vec![error.to_string()])
         }
         DialError::LocalPeerId { address } => {
-            let text = format!("{address} is the node itself");
+            let text = format!("{address} is the node itself, or another one with its key");
             Error::new(ErrorKind::Dial, text).with("causes", Vec::new())
         }
         DialError::Transport(causes) => {

@@ -192,6 +192,7 @@ impl Task {
     }
 
     fn on_incoming_error(&mut self, error: &ListenError, from: &Multiaddr, peer: Option<PeerId>) {
+        self.twin.failed_inbound(from, matches!(error, ListenError::LocalPeerId { .. }), Instant::now());
         if let ListenError::Denied { cause } = error
             && let Some(denial) = cause.downcast_ref::<Denial>()
         {

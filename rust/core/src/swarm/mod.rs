@@ -24,6 +24,7 @@ mod single;
 pub(crate) mod task;
 mod transport;
 mod trimming;
+mod twin;
 pub(crate) mod views;
 mod warmup;
 mod watch;

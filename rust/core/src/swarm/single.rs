@@ -12,7 +12,7 @@ use libp2p::{
 
 use crate::{
     error::{Error, ErrorKind, Field},
-    events::DisconnectReason,
+    events::{DisconnectReason, NodeEvent},
     identity::Wallet,
     swarm::{door::Arrival, task::Task},
 };
@@ -79,6 +79,16 @@ impl Task {
         self.shared.counters.second_connections.add(1);
         self.duplicates.second(peer, now);
         self.hurry(now);
+    }
+
+    pub(super) fn tell_of_twin(&mut self, now: Instant) {
+        if let Some(address) = self.twin.due(now) {
+            tracing::warn!(
+                %address,
+                "another host has the key of this node: peers will take them for one; give each node a wallet of its own",
+            );
+            self.emit(NodeEvent::DuplicateIdentity { address: address.to_string() });
+        }
     }
 
     /// Who closed our connection nameless, and is not connected by another one, has a gate that refuses us.

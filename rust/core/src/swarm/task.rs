@@ -56,6 +56,7 @@ use crate::{
         single::Waiting,
         transport,
         trimming::Trimming,
+        twin::Twin,
         views, warmup,
     },
 };
@@ -81,6 +82,7 @@ pub(super) struct Task {
     pub(super) bootstrap: Bootstrap,
     pub(super) duplicates: Duplicates,
     pub(super) trimming: Trimming,
+    pub(super) twin: Twin,
     pub(super) at_door: Vec<Waiting>,
     pub(super) reach: Reach,
     pub(super) rendezvous: Rendezvous,
@@ -268,6 +270,7 @@ impl Task {
             duplicates: Duplicates::new(key.peer_id(), Jitter::random()),
             at_door: Vec::new(),
             trimming: Trimming::default(),
+            twin: Twin::default(),
             ops: Ops::default(),
             merger: Merger::default(),
             checks: FuturesUnordered::new(),
@@ -320,6 +323,7 @@ impl Task {
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
             self.trim(now);
+            self.tell_of_twin(now);
             self.show_peers();
             self.show_tables();
         }
