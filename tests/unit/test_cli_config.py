@@ -125,3 +125,35 @@ def test_a_place_for_the_ops_server_is_host_and_port(
 ) -> None:
     assert main(["node", "-c", str(file), "--ops", place]) == 2
     assert "is not of the form host:port" in capsys.readouterr().err
+
+
+def test_a_registry_is_asked_for_known_databases_only(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["registry", "list", "-c", str(file), "--database", "rooms"]) == 0
+    assert capsys.readouterr().out == f"{KEY.wallet}\n"
+    assert main(["registry", "list", "-c", str(file), "--database", "room"]) == 2
+    assert "known: depin-network, load, rooms" in capsys.readouterr().err
+
+
+def test_durations_are_text_on_the_command_line_too(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    free = [word for port in ("quic", "tcp") for word in ("--set", f"listen.{port}_port=0")]
+    here = ["--set", "listen.hosts=127.0.0.1"]
+    assert main(["sub", "news", "--timeout", "200ms", "-c", str(file), *free, *here]) == 3
+    assert "longer than 0.2 s" in capsys.readouterr().err
+    assert main(["sub", "news", "--timeout", "soon", "-c", str(file)]) == 2
+    assert "is not a duration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sub", "x", "-n", "0"],
+        ["pub", "x", "1", "--count", "-1"],
+        ["bench", "pub", "-n", "0"],
+        ["ping", "x", "-n", "0"],
+    ],
+)
+def test_counts_are_one_at_least(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Invalid value" in err

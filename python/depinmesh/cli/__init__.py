@@ -93,11 +93,11 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
     except ModuleNotFoundError as error:
         if not command.extra or (error.name or "").startswith("depinmesh"):
             raise
-        missing = error.name
+        missing = (error.name or "more").partition(".")[0]
         return lambda _: _say_missing(name, missing)
     return run
 
 
-def _say_missing(name: str, missing: str | None) -> int:
+def _say_missing(name: str, missing: str) -> int:
     print(f"depinmesh {name} needs {missing}: pip install 'depinmesh[cli]'", file=sys.stderr)
     return USAGE

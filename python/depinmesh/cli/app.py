@@ -4,15 +4,27 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token, validators
 from rich.console import Console
 
+from depinmesh._loading.text import converted
 from depinmesh.cli.exits import FAILURE, OK, TIMEOUT, USAGE
 from depinmesh.errors import ConfigError, IdentityError, MeshError, MeshTimeoutError
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
+
+
+def _seconds(_: object, tokens: Sequence[Token]) -> float:
+    return float(str(converted(tokens[0].value.strip(), {float}, None)))
+
+
+Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, validator=validators.Number(gte=0))]
+"""A duration: `2.5`, `500ms`, `1m`, as in a configuration."""
+
+Count: TypeAlias = Annotated[int, Parameter(name=("--count", "-n"), validator=validators.Number(gte=1))]
+"""How many, one at least."""
 
 
 def app(name: str) -> App:

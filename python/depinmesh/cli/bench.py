@@ -6,14 +6,12 @@ from contextlib import contextmanager
 from json import dumps
 from statistics import median, quantiles
 from time import monotonic, time
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from depinmesh import Event, Subscription
-from depinmesh.cli.app import app, run, say
+from depinmesh.cli.app import Count, Seconds, app, run, say
 from depinmesh.cli.output import AsJson, print_json, print_table
 from depinmesh.cli.settings import OwnNode
 from depinmesh.errors import MeshTimeoutError
@@ -24,8 +22,6 @@ _TOPIC = "depinmesh-bench"
 _PAD = ', "pad": ""'
 _HUNDRED = 100
 
-_Count = Annotated[int, Parameter(name=("--count", "-n"))]
-
 
 def main(arguments: Sequence[str]) -> int:
     """Run it."""
@@ -35,12 +31,12 @@ def main(arguments: Sequence[str]) -> int:
 @APP.command
 async def pub(
     *,
-    count: _Count = 10_000,
+    count: Count = 10_000,
     size: int = 200,
     rate: float = 0.0,
     topic: str = _TOPIC,
     min_peers: int = 1,
-    timeout: float = 30.0,
+    timeout: Seconds = 30.0,
     as_json: AsJson = False,
     settings: OwnNode = OwnNode(),
 ) -> None:
@@ -72,10 +68,10 @@ async def pub(
 @APP.command
 async def sub(
     *,
-    count: _Count = 10_000,
+    count: Count = 10_000,
     topic: str = _TOPIC,
-    timeout: float = 30.0,
-    idle: float = 5.0,
+    timeout: Seconds = 30.0,
+    idle: Seconds = 5.0,
     as_json: AsJson = False,
     settings: OwnNode = OwnNode(),
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from depinmesh import Event, Node
-from depinmesh.cli.app import app, run, say, until_stopped
+from depinmesh.cli.app import Seconds, app, run, say, until_stopped
 from depinmesh.cli.settings import Settings
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 from depinmesh.logs import JsonFormatter, TextFormatter
@@ -32,7 +32,7 @@ async def node(
     ops: str | None = None,
     topic: Annotated[tuple[str, ...], Parameter(name=("--topic", "-t"), show_default=False)] = (),
     min_peers: int = 1,
-    status_interval: float = 30.0,
+    status_interval: Seconds = 30.0,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
     log_format: Literal["text", "json"] = "text",
     settings: Annotated[Settings, Parameter()] = Settings(),

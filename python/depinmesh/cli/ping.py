@@ -3,12 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from depinmesh import Node, Peer, PeerId
-from depinmesh.cli.app import app, run, say
+from depinmesh.cli.app import Count, Seconds, app, run, say
 from depinmesh.cli.settings import OwnNode
 from depinmesh.errors import DialError
 
@@ -28,8 +25,8 @@ async def ping(
     address: str,
     /,
     *,
-    count: Annotated[int, Parameter(name=("--count", "-n"))] = 3,
-    timeout: float = 10.0,
+    count: Count = 3,
+    timeout: Seconds = 10.0,
     settings: OwnNode = OwnNode(),
 ) -> None:
     """Connect to a node, and show how long its answers take.

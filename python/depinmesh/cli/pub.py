@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic_core import from_json
 
-from depinmesh.cli.app import app, run, say
+from depinmesh.cli.app import Count, Seconds, app, run, say
 from depinmesh.cli.settings import OwnNode
 from depinmesh.cli.stdin import lines
 from depinmesh.errors import EncodeError
@@ -28,10 +28,10 @@ async def pub(
     /,
     *,
     text: bool = False,
-    count: Annotated[int, Parameter(name=("--count", "-n"))] = 1,
-    interval: float = 0.0,
+    count: Count = 1,
+    interval: Seconds = 0.0,
     min_peers: int = 1,
-    timeout: float = 30.0,
+    timeout: Seconds = 30.0,
     settings: OwnNode = OwnNode(),
 ) -> None:
     """Publish a message, or one for each line of stdin.

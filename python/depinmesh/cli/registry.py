@@ -10,11 +10,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depinmesh import Config, RegistryError, Wallet
-from depinmesh.cli.app import app, run, say, until_stopped
+from depinmesh.cli.app import Seconds, app, run, say, until_stopped
 from depinmesh.cli.asking import Asking, Listing, asking
 from depinmesh.cli.exits import FAILURE, OK
 from depinmesh.cli.output import AsJson, print_json, print_table
 from depinmesh.cli.settings import Settings
+from depinmesh.errors import ConfigError, ConfigProblem, shown
 from depinmesh.gate import wallet_of
 
 APP = app("registry")
@@ -36,7 +37,11 @@ class Source(Settings):
     async def asking(self) -> AsyncIterator[tuple[Config, Asking]]:
         """Open it."""
         config = self.load().config
-        source = config._wallets_of(self.database or config.database)
+        name, known = self.database or config.database, (config.database, *config.databases)
+        if name not in known:
+            reason, hint = "is no database of the configuration", f"known: {', '.join(known)}"
+            raise ConfigError.of([ConfigProblem("", shown(name), reason, hint, "--database")])
+        source = config._wallets_of(name)
         async with asking(source, config.gate.timeout) as one:
             yield config, one
 
@@ -77,7 +82,7 @@ async def show(*, as_json: AsJson = False, source: Source = Source()) -> None:
 
 
 @APP.command
-async def watch(*, interval: float | None = None, source: Source = Source()) -> None:
+async def watch(*, interval: Seconds | None = None, source: Source = Source()) -> None:
     """Show the listed wallets, and then each that is added or removed, until Ctrl-C.
 
     Args:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from depinmesh import Database, Event, Subscription
 from depinmesh._tasks import limit
-from depinmesh.cli.app import app, first_of, run, say, until_stopped
+from depinmesh.cli.app import Count, Seconds, app, first_of, run, say, until_stopped
 from depinmesh.cli.settings import OwnNode
 
 APP = app("sub")
@@ -27,8 +27,8 @@ async def sub(
     /,
     *,
     json: bool = False,  # the name of the option
-    count: Annotated[int | None, Parameter(name=("--count", "-n"))] = None,
-    timeout: float | None = None,
+    count: Count | None = None,
+    timeout: Seconds | None = None,
     settings: OwnNode = OwnNode(),
 ) -> None:
     """Show the events that others publish, until Ctrl-C.

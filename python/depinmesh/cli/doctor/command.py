@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from depinmesh import Config, Connecting, Database, connect
 from depinmesh._loading.layers import KEY_FIELDS
-from depinmesh.cli.app import app, run
+from depinmesh.cli.app import Seconds, app, run
 from depinmesh.cli.doctor import clock, fleet, local
 from depinmesh.cli.doctor.finding import Finding
 from depinmesh.cli.exits import FAILURE, OK
@@ -33,7 +33,7 @@ async def doctor(
     *,
     ops: str | None = None,
     topic: Annotated[tuple[str, ...], Parameter(name="--topic", show_default=False)] = (),
-    listen: float = 10.0,
+    listen: Seconds = 10.0,
     as_json: AsJson = False,
     settings: OwnNode = OwnNode(),
 ) -> int:
