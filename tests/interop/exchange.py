@@ -29,9 +29,9 @@ class Inbox:
 
 
 @asynccontextmanager
-async def inbox(database: Database, topic: str = TOPIC) -> AsyncIterator[Inbox]:
-    """Subscribe to a topic and keep what comes, in order."""
-    async with database.subscribe(topic) as events:
+async def inbox(database: Database) -> AsyncIterator[Inbox]:
+    """Subscribe to the topic and keep what comes, in order."""
+    async with database.subscribe(TOPIC) as events:
         box = Inbox()
         task = asyncio.create_task(_fill(box, events))
         try:
@@ -47,14 +47,14 @@ async def _fill(box: Inbox, events: Subscription) -> None:
         box.events.append(event)
 
 
-async def to_peer(database: Database, peer: Peer, n: int, *, window: int = WINDOW, topic: str = TOPIC) -> None:
+async def to_peer(database: Database, peer: Peer, n: int) -> None:
     """Publish n events on our side and check that the peer reads each once, with us as the author."""
-    name = full(database, topic)
+    name = full(database)
     before = len(peer.messages(name))
     sent = []
     for number in range(n):
-        await _until(lambda number=number: len(peer.messages(name)) - before > number - window)  # type: ignore[misc]
-        sent.append(await database.publish(topic, {"to peer": number}, min_peers=1, timeout=10))
+        await _until(lambda number=number: len(peer.messages(name)) - before > number - WINDOW)  # type: ignore[misc]
+        sent.append(await database.publish(TOPIC, {"to peer": number}, min_peers=1, timeout=10))
     await eventually(lambda: len(peer.messages(name)) - before >= n)
     got = peer.messages(name)[before:]
     assert sorted(line["read"]["message"]["to peer"] for line in got) == list(range(n))
@@ -63,14 +63,12 @@ async def to_peer(database: Database, peer: Peer, n: int, *, window: int = WINDO
     assert {(line["author"], line["read"]["from_peer"]) for line in got} == {(us, us)}
 
 
-async def to_us(
-    database: Database, peer: Peer, box: Inbox, n: int, *, window: int = WINDOW, topic: str = TOPIC
-) -> None:
+async def to_us(database: Database, peer: Peer, box: Inbox, n: int) -> None:
     """Let the peer publish n events and check that we read each once, in order, with the peer as the author."""
     before = len(box.events)
     for number in range(n):
-        await _until(lambda number=number: len(box.events) - before > number - window)  # type: ignore[misc]
-        peer.tell("publish", topic=full(database, topic), message={"to us": number})
+        await _until(lambda number=number: len(box.events) - before > number - WINDOW)  # type: ignore[misc]
+        peer.tell("publish", topic=full(database), message={"to us": number})
     await eventually(lambda: len(box.events) - before >= n)
     got = box.events[before:]
     assert [event.message for event in got] == [{"to us": number} for number in range(n)]
