@@ -26,14 +26,14 @@ class WebServer:
         self.paths: list[str] = []
         self.port = 0
         self.closing = asyncio.Event()
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.Task[Any] | None, asyncio.StreamWriter] = {}
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/wallets?key=secret"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        self._open[asyncio.current_task()] = writer
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.strip().split("\r\n")
@@ -47,13 +47,15 @@ class WebServer:
             else:
                 await reply(writer, 200, json.dumps(self.value).encode(), etag=self.etag)
         writer.close()
-        self._open.discard(writer)
+        del self._open[asyncio.current_task()]
 
-    def drop(self) -> None:
-        """Close what is open."""
+    async def drop(self) -> None:
+        """Break what is open, and wait for its end."""
         self.closing.set()
-        for writer in self._open:
-            writer.close()
+        for writer in self._open.values():
+            writer.transport.abort()
+        if tasks := [task for task in self._open if task is not None]:
+            await asyncio.wait(tasks, timeout=2)
 
 
 @asynccontextmanager
@@ -66,7 +68,7 @@ async def web_server(value: Any, tls: ssl.SSLContext | None = None) -> AsyncIter
         yield web
     finally:
         server.close()
-        web.drop()
+        await web.drop()
 
 
 async def reply(writer: asyncio.StreamWriter, status: int, body: bytes = b"", **headers: str | None) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _REDIRECTS = 3
+_CONNECTING = 0.8  # of the time limit
 _LONGEST_REST = 300.0
 _OK, _NOT_MODIFIED, _TOO_MANY, _UNAVAILABLE = 200, 304, 429, 503
 _MOVED = (301, 302, 303, 307, 308)
@@ -91,7 +92,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._follow(method, url, headers, content)
-        except TimeoutError:
+        except (TimeoutError, self._httpx2.TimeoutException):
             raise EndpointError(f"no answer within {self._timeout:g} s") from None
         except (self._httpx2.HTTPError, self._httpx2.InvalidURL, ssl.SSLError, OSError) as error:
             raise EndpointError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
@@ -137,7 +138,9 @@ class Fetcher:
             verify: ssl.SSLContext | bool = True
             if self._ca_file is not None:
                 verify = ssl.create_default_context(cafile=self._ca_file)
-            self._client = self._httpx2.AsyncClient(verify=verify, timeout=self._timeout, trust_env=False)
+            # A handshake that is cancelled from outside leaves its socket behind: it ends by itself before.
+            limits = self._httpx2.Timeout(self._timeout, connect=_CONNECTING * self._timeout)
+            self._client = self._httpx2.AsyncClient(verify=verify, timeout=limits, trust_env=False)
         return self._client
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
 _LAMPORTS = 10**12
+_GOODBYE = 2.0
 _SYSTEM_PROGRAM = Pubkey.default()
 
 
@@ -59,6 +60,7 @@ class LocalChain:
         self._subscriptions: dict[int, tuple[ServerConnection, Pubkey, dict[str, Any]]] = {}
         self._next_subscription = 1
         self._closing = asyncio.Event()
+        self._connections: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
         self._client: AsyncClient | None = None
 
     @property
@@ -95,6 +97,10 @@ class LocalChain:
     async def __aexit__(self, *_: object) -> None:
         """Stop them."""
         self._closing.set()
+        for writer in self._connections.values():
+            writer.transport.abort()
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=_GOODBYE)
         await self._stack.aclose()
 
     async def send(self, instructions: Iterable[Instruction], *signers: Keypair) -> None:
@@ -182,11 +188,15 @@ class LocalChain:
                 del self._subscriptions[number]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = writer
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.split("content-length:")[1].split("\r\n")[0])
             await self._answer(json.loads(await reader.readexactly(length)), writer)
         writer.close()
+        del self._connections[task]
 
     async def _answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         self.calls.append(request["method"])
