@@ -73,9 +73,9 @@ class Host:
 class Lab:
     """A switch and its hosts."""
 
-    def __init__(self, name: str, hosts: int) -> None:
+    def __init__(self, name: str, hosts: int, network: str) -> None:
         self._switch = f"{name}-sw"
-        self.hosts = [Host(f"{name}-{n}", f"p{n}", f"{NETWORK}.{n}") for n in range(1, hosts + 1)]
+        self.hosts = [Host(f"{name}-{n}", f"p{n}", f"{network}.{n}") for n in range(1, hosts + 1)]
 
     async def split(self, *groups: Iterable[Host]) -> None:
         """Let only the hosts of one group reach each other; they notice nothing but the silence of the others."""
@@ -126,10 +126,10 @@ class Lab:
 
 
 @asynccontextmanager
-async def lab(hosts: int) -> AsyncIterator[Lab]:
-    """Build a lab for the block."""
+async def lab(hosts: int, network: str = NETWORK) -> AsyncIterator[Lab]:
+    """Build a lab for the block, its hosts being the first ones of a /24 network."""
     require_lab()
-    made = Lab(f"dm{os.getpid()}-{next(_labs)}", hosts)
+    made = Lab(f"dm{os.getpid()}-{next(_labs)}", hosts, network)
     try:
         await made.build()
         yield made

@@ -63,6 +63,14 @@ async def test_a_node_on_every_address_is_found_at_its_private_one() -> None:
         await connected([first, *others], ALL_CONNECTED)
 
 
+async def test_nodes_with_public_addresses_find_each_other_through_the_public_table() -> None:
+    async with lab(4, network="45.77.0") as place, AsyncExitStack() as stack:
+        fleet = Fleet(stack, place.hosts)
+        first = await fleet.join(0, [], hosts=["0.0.0.0"])  # of a namespace
+        others = [await fleet.join(i, first.entries, hosts=["0.0.0.0"]) for i in (1, 2, 3)]
+        await connected([first, *others], ALL_CONNECTED)
+
+
 @pytest.mark.parametrize("first", ["unroutable", "silent", "another wallet"])
 async def test_a_first_entry_that_leads_nowhere_does_not_keep_the_second_from_working(first: str) -> None:
     async with lab(3) as place, AsyncExitStack() as stack:
