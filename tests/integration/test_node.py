@@ -159,6 +159,7 @@ async def test_dial_and_hang_up(form: str) -> None:
         streams = [db.node.events(PeerConnected, PeerDisconnected) for db in (one, two)]
         assert await one.node.dial(address) == two.node.peer_id
         assert [peer.peer_id for peer in one.peers()] == [two.node.peer_id]
+        await eventually(two.peers)  # it learns who has come a moment later
         await one.node.hang_up(two.node.peer_id)
         # They may find each other again at once, as each of them lacks peers.
         for stream, other in zip(streams, (two, one), strict=True):
