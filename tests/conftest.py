@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from depinmesh import Database
+
+# What a shell starts in the background ignores Ctrl-C, and so would the programs that the tests end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 EVERY_LOOP = {"test_publish_subscribe.py"}
 """The files of the core path, which run on every event loop; the others run on that of asyncio."""
