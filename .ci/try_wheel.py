@@ -31,6 +31,7 @@ SLACK = 3
 
 def main(folder: Path) -> None:
     """Try what is there."""
+    folder = folder.resolve()  # commands run in a folder of their own
     (wheel,) = folder.glob("*.whl")
     (sdist,) = folder.glob("*.tar.gz")
     _check_wheel(wheel)
