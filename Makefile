@@ -36,11 +36,11 @@ setup: .venv/ready ## check the tools, make .venv with what development needs
 # The first build installs the package, editable; from then on only the compiled module has to be replaced.
 .PHONY: build
 build: .venv/ready .venv/installed ## compile the core (dev profile) and make it importable in .venv
-	$(bin)/maturin develop --skip-install
+	$(bin)/maturin develop --locked --skip-install
 
 .venv/installed: pyproject.toml | .venv/ready
 	@echo 'Compiling some 300 crates: 5 to 10 minutes the first time, seconds from then on.'
-	$(bin)/maturin develop
+	$(bin)/maturin develop --locked
 	@touch $@
 
 .PHONY: demo
