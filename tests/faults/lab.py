@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 NODE = Path(__file__).with_name("node.py")
 NETWORK = "10.77.0"
 """Private addresses, which exist in the namespaces alone."""
+PUBLIC = "45.77.0"
+"""Public ones, as the nodes see it; they exist in the namespaces alone, too."""
 
 _labs = itertools.count()
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from depinmesh import Keypair
-from tests.faults.lab import Host, Node, lab, node_on
+from tests.faults.lab import PUBLIC, Host, Node, lab, node_on
 from tests.faults.test_partitions import QUIC, TCP, connected
 
 ALL_CONNECTED = 15.0
@@ -64,7 +64,7 @@ async def test_a_node_on_every_address_is_found_at_its_private_one() -> None:
 
 
 async def test_nodes_with_public_addresses_find_each_other_through_the_public_table() -> None:
-    async with lab(4, network="45.77.0") as place, AsyncExitStack() as stack:
+    async with lab(4, network=PUBLIC) as place, AsyncExitStack() as stack:
         fleet = Fleet(stack, place.hosts)
         first = await fleet.join(0, [], hosts=["0.0.0.0"])  # of a namespace
         others = [await fleet.join(i, first.entries, hosts=["0.0.0.0"]) for i in (1, 2, 3)]
