@@ -1,10 +1,13 @@
 //! Dials: the gate is asked before the first packet, and each outcome goes to whoever waits for it.
 
-use std::time::Instant;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 use libp2p::{
-    Multiaddr, PeerId,
+    Multiaddr, PeerId, TransportError,
     swarm::{
         ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -19,9 +22,14 @@ use crate::{
     swarm::{
         commands::{Command, DialTarget},
         guard::Denial,
+        jitter::Jitter,
         task::Task,
     },
 };
+
+/// Two that dial each other from their listening ports in the same instant can meet in one TCP connection, in which both
+/// are the dialler and neither understands the other: once more, not both at the same moment.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// The gate's answer about a peer that is to be dialled.
 pub(crate) struct Checked {
@@ -111,8 +119,15 @@ impl Task {
     }
 
     fn check(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, op: Option<u64>) {
+        self.check_after(Duration::ZERO, peer, addresses, op);
+    }
+
+    fn check_after(&mut self, pause: Duration, peer: PeerId, addresses: Vec<Multiaddr>, op: Option<u64>) {
         let gate = self.gate.clone();
         let checked = async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             let result = gate.check(&peer, Direction::Outbound).await;
             Checked { peer, addresses, op, result }
         };
@@ -179,6 +194,14 @@ impl Task {
             } else {
                 self.dialer.failed(peer, now, self.peers.is_empty());
             }
+        }
+        if let (None, Some(peer), DialError::Transport(causes)) = (denial, peer, error)
+            && causes.iter().any(|(_, cause)| was_answered(cause))
+            && let Some(op) = self.ops.try_again(&peer)
+        {
+            let addresses = causes.iter().map(|(address, _)| address.clone()).collect();
+            let pause = Jitter::random().around(AGAIN_AFTER);
+            return self.check_after(pause, peer, addresses, Some(op));
         }
         let told = match (denial, peer) {
             (Some(Denial::Gate(reason)), Some(peer)) => not_authorized(peer, reason),
@@ -256,6 +279,15 @@ fn describe(error: &DialError) -> Error {
             Error::new(ErrorKind::Dial, format!("the dial failed: {other}")).with("causes", vec![other.to_string()])
         }
     }
+}
+
+/// Somebody is there, and yet the handshake came to nothing.
+fn was_answered(error: &TransportError<io::Error>) -> bool {
+    let TransportError::Other(error) = error else { return false };
+    let from_the_system = |error: &(dyn std::error::Error + 'static)| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() != io::ErrorKind::Other)
+    };
+    denied_in(error).is_none() && !chain(error).any(from_the_system)
 }
 
 /// The gate's refusal of whoever answered, below the wrappers of the transport.

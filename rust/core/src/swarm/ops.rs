@@ -18,6 +18,8 @@ struct Dial {
     connection: Option<ConnectionId>,
     timeout: Duration,
     until: Instant,
+    /// Its second try has begun.
+    again: bool,
 }
 
 #[derive(Default)]
@@ -47,7 +49,7 @@ impl Ops {
     }
 
     pub(crate) fn dial(&mut self, op: u64, peer: Option<PeerId>, timeout: Duration, now: Instant) {
-        self.dials.push(Dial { op, peer, connection: None, timeout, until: now + timeout });
+        self.dials.push(Dial { op, peer, connection: None, timeout, until: now + timeout, again: false });
     }
 
     /// The dial of an address without a peer id is known by its connection.
@@ -63,6 +65,14 @@ impl Ops {
 
     pub(crate) fn is_dialling_peer(&self, peer: &PeerId) -> bool {
         self.dials.iter().any(|dial| dial.peer == Some(*peer))
+    }
+
+    /// The dial of this peer that a second try is begun for, if none has had one.
+    pub(crate) fn try_again(&mut self, peer: &PeerId) -> Option<u64> {
+        let mut dials = self.dials.iter_mut().filter(|dial| dial.peer == Some(*peer));
+        let first = dials.next().filter(|dial| !dial.again)?;
+        first.again = true;
+        Some(first.op)
     }
 
     pub(crate) fn established(&mut self, peer: PeerId, connection: ConnectionId) {
