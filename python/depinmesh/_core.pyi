@@ -172,6 +172,7 @@ class Node:
     # observing
     def status(self) -> dict[str, Any]: ...
     def metrics(self) -> list[MetricRow]: ...
+    def library_metrics(self) -> str: ...  # those of libp2p, as OpenMetrics text
 
 # logs and versions ---------------------------------------------------------------------------------
 

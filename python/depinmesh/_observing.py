@@ -47,5 +47,10 @@ def metrics(node: Node) -> list[Metric]:
     ]
 
 
+def library_metrics(node: Node) -> str:
+    """Return the metrics that libp2p itself keeps, as OpenMetrics text; empty before the start."""
+    return "" if node._session is None else node._session.core.library_metrics()
+
+
 def _uptime(node: Node) -> float:
     return monotonic() - node._started_at if node.state is NodeState.RUNNING else 0.0

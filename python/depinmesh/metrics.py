@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
     from prometheus_client.registry import Collector
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "depinmesh.metrics needs one more package: pip install 'depinmesh[metrics]'", name=error.name
     ) from error
 
+from depinmesh._observing import library_metrics
 from depinmesh.catalogue import BY_NAME, PREFIX, MetricInfo
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ class MetricsCollector(Collector):
 
         registry.register(MetricsCollector(node))
 
-    The names are those of `Node.metrics` with the prefix `depinmesh_`. Nothing is counted in Python: a scrape reads a
-    snapshot, which takes less than a millisecond. Nodes of one process need a registry each.
+    The names are those of `Node.metrics` with the prefix `depinmesh_`; what libp2p itself counts begins with
+    `depinmesh_libp2p_`. Nothing is counted in Python: a scrape reads a snapshot. Nodes of one process need a registry
+    each.
     """
 
     def __init__(self, node: Node) -> None:
@@ -53,6 +56,8 @@ class MetricsCollector(Collector):
                 for sample in samples:
                     _add(family, info, sample)
                 yield family
+        if text := library_metrics(self._node):
+            yield from text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # of the library
 
 
 def _family(info: MetricInfo) -> Family:

@@ -16,13 +16,14 @@ from depinmesh.catalogue import BY_NAME, CATALOGUE, PREFIX
 from depinmesh.logs import Adapter
 from depinmesh.metrics import MetricsCollector
 from depinmesh.testing import MockRegistry
-from tests.support import WAIT, alone, eventually, fields_of, heard, soon
+from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from depinmesh import Database, Event
 
+LIBRARY = f"{PREFIX}libp2p_"
 HARD_TO_CAUSE = {
     "node_events_lost_total",  # 4,096 events that a loop does not take
     "refusals_unreported_total",  # a flood of strangers; tested in the gate
@@ -50,6 +51,8 @@ def scrape(node: Node) -> dict[str, float]:
     registry.register(MetricsCollector(node))
     values: dict[str, float] = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        if family.name.startswith(LIBRARY):
+            continue
         for sample in family.samples:
             name = sample.name.removesuffix("_count") if family.type == "histogram" else sample.name
             if not name.endswith(("_bucket", "_sum", "_created")):
@@ -65,6 +68,21 @@ def test_the_catalogue_is_consistent() -> None:
         assert info.kind != "histogram" or info.name.endswith("_seconds")
         assert info.help
         assert not info.help.endswith(".")
+
+
+async def test_what_libp2p_counts_comes_under_the_same_prefix() -> None:
+    async with mesh_of(2) as (one, _):
+        registry = CollectorRegistry()
+        registry.register(MetricsCollector(one.node))
+
+        def look() -> dict[str, float]:
+            families = text_string_to_metric_families(generate_latest(registry).decode())
+            of_library = [family for family in families if family.name.startswith(LIBRARY)]
+            return {sample.name: sample.value for family in of_library for sample in family.samples}
+
+        await eventually(lambda: look().get(f"{LIBRARY}ping_rtt_seconds_count", 0) > 0)
+        assert look()[f"{LIBRARY}swarm_connections_established_total"] == 1
+        assert any(name.startswith(f"{LIBRARY}identify_") for name in look())
 
 
 async def test_a_node_that_was_not_started_can_be_scraped() -> None:

@@ -287,6 +287,10 @@ impl Node {
         fields_to_dict(py, &self.core.get(py)?.status())
     }
 
+    fn library_metrics(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.core.get(py)?.library_metrics())
+    }
+
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Vec<MetricRow<'py>>> {
         let metrics = self.core.get(py)?.metrics();
         metrics

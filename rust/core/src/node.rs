@@ -28,7 +28,7 @@ use crate::{
     shared::{BootstrapSource, Shared},
     swarm::{
         commands::{Command, DialTarget, parse_node},
-        task,
+        library, task,
     },
 };
 
@@ -343,6 +343,11 @@ impl Node {
 
     pub fn metrics(&self) -> Vec<Metric> {
         samples::all(&self.shared)
+    }
+
+    /// What libp2p itself counts, in the text format of `OpenMetrics`; empty before the start.
+    pub fn library_metrics(&self) -> String {
+        library::text(&self.shared)
     }
 
     fn running(&self) -> Result<Gate, Error> {

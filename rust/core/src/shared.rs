@@ -10,6 +10,7 @@ use std::{
 };
 
 use depinmesh_mailbox::Mailbox;
+use libp2p::metrics::Registry;
 use tokio::sync::Notify;
 
 use crate::{
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub outbox: Outbox,
     pub counters: Arc<Counters>,
     pub gate: OnceLock<Gate>,
+    /// What libp2p itself counts.
+    pub library: OnceLock<Registry>,
     pub bootstrap: Mutex<BootstrapSource>,
     views: Mutex<Views>,
     /// Set by `close` and by the end of the task: no call begins any more.
@@ -69,6 +72,7 @@ impl Shared {
             outbox: Outbox::default(),
             counters: Arc::default(),
             gate: OnceLock::new(),
+            library: OnceLock::new(),
             bootstrap: Mutex::new(BootstrapSource::List(Vec::new())),
             views: Mutex::default(),
             closed: AtomicBool::new(false),

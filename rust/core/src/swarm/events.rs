@@ -32,6 +32,7 @@ const RETURNS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Task {
     pub(super) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        self.library.record(&event);
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Guard(Deaf(peer))) => {

@@ -13,6 +13,7 @@ mod duplicates;
 mod events;
 pub(crate) mod guard;
 pub(crate) mod jitter;
+pub(crate) mod library;
 mod listen;
 mod merge;
 mod ops;

@@ -49,6 +49,7 @@ use crate::{
         duplicates::Duplicates,
         guard::{AddressLimits, Guard},
         jitter::Jitter,
+        library::Library,
         listen,
         merge::Merger,
         ops::Ops,
@@ -89,6 +90,7 @@ pub(super) struct Task {
     /// The queries under way, by table, and what they are for.
     pub(super) queries: HashMap<(Scope, QueryId), Work>,
     pub(super) receiver: Receiver,
+    pub(super) library: Library,
     pub(super) ops: Ops,
     merger: Merger,
     /// Dials that wait for the gate.
@@ -262,6 +264,7 @@ impl Task {
                 Arc::clone(&shared.counters),
                 config.pubsub.max_message_size,
             ),
+            library: Library::new(&shared),
             swarm,
             shared,
             config,

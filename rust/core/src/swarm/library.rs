@@ -1,0 +1,47 @@
+//! The metrics that libp2p itself keeps: of connections, identities and round trips.
+//!
+//! Those of gossip and of the tables stay off. They look up labels in locked tables for each message, in the task that
+//! signs and forwards; `metrics.rs` counts what operators ask of them.
+
+use libp2p::{
+    metrics::{Metrics, Recorder as _, Registry},
+    swarm::SwarmEvent,
+};
+use prometheus_client::encoding::text::encode;
+
+use crate::{shared::Shared, swarm::behaviour::BehaviourEvent};
+
+/// Of the same prefix as the others, followed by `libp2p_`.
+const PREFIX: &str = "depinmesh";
+
+pub(super) struct Library(Metrics);
+
+impl Library {
+    /// The registry is left where [`text`] finds it.
+    pub(super) fn new(shared: &Shared) -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let metrics = Metrics::new(&mut registry);
+        // A node is started once.
+        _ = shared.library.set(registry);
+        Self(metrics)
+    }
+
+    pub(super) fn record(&self, event: &SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.0.record(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.0.record(event),
+            SwarmEvent::Behaviour(_) => {}
+            event => self.0.record(event),
+        }
+    }
+}
+
+/// In the text format of `OpenMetrics`; empty before the start.
+pub(crate) fn text(shared: &Shared) -> String {
+    let mut text = String::new();
+    if let Some(registry) = shared.library.get() {
+        // Writing into memory does not fail.
+        _ = encode(&mut text, registry);
+    }
+    text
+}
