@@ -22,7 +22,7 @@ class GateView:
 
     @property
     def wallets(self) -> list[Wallet]:
-        """The wallets that may enter now."""
+        """The wallets that may enter now. Keys off the curve leave a long list a moment after it has taken effect."""
         session = self._node._session
         return [] if session is None else [Wallet._trusted(text) for text in session.core.gate_wallets()]
 

@@ -18,8 +18,9 @@ const NAMED: usize = 10;
 /// Base58 text of this length can be a wallet. Anything longer might be a secret key in the wrong place.
 const WALLET_TEXT: usize = 44;
 
-/// From so many entries on, threads gain more than they cost.
-const WORTH_THREADS: usize = 4096;
+/// From so many entries on, threads gain more than they cost, and a list of so many new ones takes effect before the
+/// curve check of its keys.
+pub(super) const WORTH_THREADS: usize = 4096;
 
 /// One entry of a list, unchecked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +31,8 @@ pub enum Entry {
 
 impl Entry {
     /// The wallet, taken from `known` where it has been checked before: the check costs more than all the rest.
-    fn wallet(&self, known: &WalletSet) -> Result<Wallet, IdentityError> {
+    /// With `later` the curve check of a key is left out, and `false` says so; not of those whose marks are given.
+    fn wallet(&self, known: &WalletSet, later: Option<&HashSet<u64>>) -> Result<(Wallet, bool), IdentityError> {
         let mut key = [0; 32];
         let length = match self {
             Self::Text(text) => bs58::decode(text).onto(&mut key).unwrap_or_default(),
@@ -39,13 +41,19 @@ impl Entry {
                 bytes.len()
             }),
         };
-        match known.get(&key) {
-            Some(wallet) if length == key.len() => Ok(*wallet),
-            _ => match self {
-                Self::Text(text) => Wallet::parse(text),
-                Self::Bytes(bytes) => Wallet::from_bytes(bytes),
-            },
+        if length == key.len() {
+            if let Some(wallet) = known.get(&key) {
+                return Ok((*wallet, true));
+            }
+            if later.is_some_and(|bad| bad.is_empty() || !bad.contains(&self.mark())) {
+                return Ok((Wallet::before_curve_check(key)?, false));
+            }
         }
+        let wallet = match self {
+            Self::Text(text) => Wallet::parse(text),
+            Self::Bytes(bytes) => Wallet::from_bytes(bytes),
+        };
+        Ok((wallet?, true))
     }
 
     fn shown(&self) -> String {
@@ -59,7 +67,7 @@ impl Entry {
         }
     }
 
-    fn mark(&self) -> u64 {
+    pub(super) fn mark(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
@@ -75,17 +83,41 @@ pub(super) struct Parsed {
     pub(super) dropped: HashSet<u64>,
     /// How many of them the last list did not have.
     pub(super) news: u64,
+    /// All entries, when the curve check of some is still to come.
+    pub(super) unfinished: Option<Vec<Entry>>,
+}
+
+/// When keys that are not known are checked to be on the curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CurveCheck {
+    Now,
+    /// Later, when they are many.
+    Later,
 }
 
 /// Checks a list of `database`, merges what is there twice and drops what is no wallet, with one warning for each
-/// entry that the last list (`warned`) did not have.
-pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, warned: &HashSet<u64>) -> Parsed {
+/// entry that the last list (`warned`) did not have. What that list had to drop is never left for later.
+pub(super) fn parse(
+    database: &str,
+    entries: Vec<Entry>,
+    known: &Arc<WalletSet>,
+    warned: &HashSet<u64>,
+    curve_check: CurveCheck,
+) -> Parsed {
+    let later = (curve_check == CurveCheck::Later && entries.len() >= WORTH_THREADS).then_some(warned);
+    let mut results = checked(&entries, known, later);
+    let left = results.iter().filter(|result| matches!(result, Ok((_, false)))).count();
+    if left < WORTH_THREADS {
+        for (entry, result) in entries.iter().zip(&mut results).filter(|(_, result)| matches!(result, Ok((_, false)))) {
+            *result = entry.wallet(known, None);
+        }
+    }
     let mut wallets = WalletSet::with_capacity(entries.len());
     let mut dropped = HashSet::new();
     let mut fresh = 0;
-    for (entry, checked) in entries.iter().zip(checked(entries, known)) {
-        match checked {
-            Ok(wallet) => {
+    for (entry, result) in entries.iter().zip(results) {
+        match result {
+            Ok((wallet, _)) => {
                 wallets.insert(wallet);
             }
             Err(error) => {
@@ -104,12 +136,17 @@ pub(super) fn parse(database: &str, entries: &[Entry], known: &Arc<WalletSet>, w
         tracing::warn!(database, count = fresh - NAMED, "dropped more entries of the wallet list");
     }
     let wallets = if wallets == **known { Arc::clone(known) } else { Arc::new(wallets) };
-    Parsed { wallets, dropped, news: fresh as u64 }
+    let unfinished = (left >= WORTH_THREADS).then_some(entries);
+    Parsed { wallets, dropped, news: fresh as u64, unfinished }
 }
 
 /// The check of each entry, in order: a long list on all cores, as a key costs some microseconds.
-fn checked(entries: &[Entry], known: &WalletSet) -> Vec<Result<Wallet, IdentityError>> {
-    let check = |part: &[Entry]| -> Vec<_> { part.iter().map(|entry| entry.wallet(known)).collect() };
+fn checked(
+    entries: &[Entry],
+    known: &WalletSet,
+    later: Option<&HashSet<u64>>,
+) -> Vec<Result<(Wallet, bool), IdentityError>> {
+    let check = |part: &[Entry]| -> Vec<_> { part.iter().map(|entry| entry.wallet(known, later)).collect() };
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     if entries.len() < WORTH_THREADS || cores == 1 {
         return check(entries);
@@ -132,10 +169,14 @@ mod tests {
     };
 
     use super::*;
-    use crate::gate::testing::{bytes, text, wallet};
+    use crate::gate::testing::{bytes, off_curve, text, wallet};
 
     fn list(entries: &[Entry]) -> Parsed {
-        parse("test", entries, &Arc::default(), &HashSet::new())
+        again(entries, &Arc::default(), &HashSet::new())
+    }
+
+    fn again(entries: &[Entry], known: &Arc<WalletSet>, warned: &HashSet<u64>) -> Parsed {
+        parse("test", entries.to_vec(), known, warned, CurveCheck::Later)
     }
 
     #[test]
@@ -147,8 +188,6 @@ mod tests {
 
     #[test]
     fn what_is_no_wallet_is_dropped() {
-        let off_curve =
-            (0u8..=255).map(|n| [n; 32]).find(|key| ed25519_dalek::VerifyingKey::from_bytes(key).is_err()).unwrap();
         let identity_point = {
             let mut key = [0; 32];
             key[0] = 1;
@@ -165,7 +204,7 @@ mod tests {
             Entry::Bytes(vec![0; 32]),
             Entry::Text("1".repeat(32)),
             Entry::Bytes(identity_point.to_vec()),
-            Entry::Bytes(off_curve.to_vec()),
+            off_curve(1),
         ];
         let parsed = list(&[&bad[..], &[text(5)]].concat());
         assert_eq!(*parsed.wallets, [wallet(5)].into());
@@ -177,17 +216,17 @@ mod tests {
         let entries: Vec<_> = (0..3 * WORTH_THREADS)
             .map(|n| if n % 3 == 0 { bytes(n as u64 % 50) } else { Entry::Bytes(vec![1; n % 31]) })
             .collect();
-        let parallel = checked(&entries, &WalletSet::new());
-        let one_by_one: Vec<_> = entries.iter().map(|entry| entry.wallet(&WalletSet::new())).collect();
+        let parallel = checked(&entries, &WalletSet::new(), None);
+        let one_by_one: Vec<_> = entries.iter().map(|entry| entry.wallet(&WalletSet::new(), None)).collect();
         assert!(parallel == one_by_one);
     }
 
     #[test]
     fn an_unchanged_list_is_the_same_list() {
         let first = list(&[text(1), text(2)]);
-        let again = parse("test", &[bytes(2), text(1)], &first.wallets, &first.dropped);
-        assert!(Arc::ptr_eq(&first.wallets, &again.wallets));
-        let other = parse("test", &[bytes(2)], &first.wallets, &first.dropped);
+        let second = again(&[bytes(2), text(1)], &first.wallets, &first.dropped);
+        assert!(Arc::ptr_eq(&first.wallets, &second.wallets));
+        let other = again(&[bytes(2)], &first.wallets, &first.dropped);
         assert_eq!(*other.wallets, [wallet(2)].into());
     }
 
@@ -209,10 +248,9 @@ mod tests {
             let first = list(&bad);
             // Ten by name, and how many more.
             assert_eq!(warnings.swap(0, SeqCst), NAMED + 1);
-            let again =
-                parse("test", &[&bad[..], &[Entry::Text("new".into())]].concat(), &first.wallets, &first.dropped);
+            let second = again(&[&bad[..], &[Entry::Text("new".into())]].concat(), &first.wallets, &first.dropped);
             assert_eq!(warnings.swap(0, SeqCst), 1);
-            parse("test", &bad, &again.wallets, &again.dropped);
+            again(&bad, &second.wallets, &second.dropped);
             assert_eq!(warnings.swap(0, SeqCst), 0);
         });
     }
@@ -227,7 +265,7 @@ mod tests {
     fn a_short_entry_is_not_mistaken_for_a_known_wallet() {
         // A decoder that stops early leaves zeroes behind: only a full key may be looked up.
         let parsed =
-            parse("test", &[Entry::Bytes(vec![]), Entry::Text("2".into())], &list(&[text(1)]).wallets, &HashSet::new());
+            again(&[Entry::Bytes(vec![]), Entry::Text("2".into())], &list(&[text(1)]).wallets, &HashSet::new());
         assert!(parsed.wallets.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use tokio::task;
 
 use super::{
     DatabaseId, GateEvent, Listed,
-    entries::{self, Parsed},
+    entries::{self, CurveCheck, Entry, Parsed},
     now,
     shared::Shared,
     wallets::WalletSet,
@@ -30,12 +30,15 @@ pub(super) enum Work {
     /// The wallets whose answer is waited for, where the registry is asked about each.
     Ask(Vec<Wallet>),
     Check(Listed),
+    /// The entries of a list whose curve check was left for later.
+    Finish(Vec<Entry>),
 }
 
 /// What came of a job.
 pub(super) enum Ended {
     Asked { database: DatabaseId, result: Result<(Parsed, Duration), String> },
     Checked { database: DatabaseId, pushed: Option<(Parsed, Duration)> },
+    Finished { database: DatabaseId, parsed: Option<Parsed> },
 }
 
 /// What the driver has to do now, and when to come back.
@@ -56,9 +59,9 @@ pub(super) async fn run(shared: &Shared, mut job: Job) -> Ended {
             let answer = shared.registry.wallets(database, waiting.clone(), shared.config.timeout).await;
             shared.counters.registry_call.observe(now().saturating_duration_since(began));
             let result = match answer {
-                Ok(listed) => {
-                    check(shared, job, listed).await.ok_or_else(|| "the list could not be checked".to_owned())
-                }
+                Ok(listed) => check(shared, job, listed, CurveCheck::Later)
+                    .await
+                    .ok_or_else(|| "the list could not be checked".to_owned()),
                 Err(error) => Err(error),
             };
             match &result {
@@ -72,15 +75,20 @@ pub(super) async fn run(shared: &Shared, mut job: Job) -> Ended {
             }
             Ended::Asked { database, result }
         }
-        Work::Check(listed) => Ended::Checked { database, pushed: check(shared, job, listed).await },
+        Work::Check(listed) => Ended::Checked { database, pushed: check(shared, job, listed, CurveCheck::Later).await },
+        Work::Finish(entries) => {
+            let checked = check(shared, job, entries.into(), CurveCheck::Now).await;
+            Ended::Finished { database, parsed: checked.map(|(parsed, _)| parsed) }
+        }
     }
 }
 
 /// Checks a list on threads that may be busy for a while: a hundred thousand keys take a good part of a second.
-async fn check(shared: &Shared, job: Job, Listed { entries, age }: Listed) -> Option<(Parsed, Duration)> {
+async fn check(shared: &Shared, job: Job, listed: Listed, curve_check: CurveCheck) -> Option<(Parsed, Duration)> {
+    let Listed { entries, age } = listed;
     let began = now();
-    let parsed =
-        task::spawn_blocking(move || entries::parse(&job.name, &entries, &job.known, &job.warned)).await.ok()?;
+    let parse = move || entries::parse(&job.name, entries, &job.known, &job.warned, curve_check);
+    let parsed = task::spawn_blocking(parse).await.ok()?;
     shared.counters.entries_dropped.fetch_add(parsed.news, Relaxed);
     Some((parsed, age + now().saturating_duration_since(began)))
 }

@@ -4,6 +4,7 @@
 //! answer is worth, `state` holds both together, `driver` does the calls, `upgrade` stands in the transport.
 
 mod counters;
+mod database;
 mod decision;
 mod driver;
 mod entries;
@@ -169,7 +170,7 @@ impl Gate {
         let now = now();
         let verdict = decide(&self.shared.snapshot.load(), key, now);
         match verdict {
-            // Only a wallet of a list is admitted, and lists have no weak keys.
+            // Only a wallet of a list is admitted, and lists have no keys that anybody can sign for.
             Verdict::Admit(_) => verdict,
             Verdict::Unknown if self.shared.remembered().holds(key, now) => Verdict::Refuse(Refusal::NotListed),
             _ if Wallet::from_peer_id(peer).is_err() => Verdict::Refuse(Refusal::WeakKey),

@@ -139,6 +139,14 @@ impl Refresh {
         }
     }
 
+    /// Bad keys were found in `list`: wherever it stands, the `rest` of it takes its place.
+    pub(super) fn narrow(&mut self, list: &Arc<WalletSet>, rest: &Arc<WalletSet>) {
+        let suspect = self.suspect.as_mut().map(|suspect| &mut suspect.list);
+        for place in self.in_force.iter_mut().chain(suspect).filter(|place| Arc::ptr_eq(place, list)) {
+            *place = Arc::clone(rest);
+        }
+    }
+
     pub(super) fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }

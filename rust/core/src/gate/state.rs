@@ -2,7 +2,7 @@
 //! report. No clock and no I/O; `driver` brings both.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     mem,
     sync::Arc,
     time::Instant,
@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     DatabaseId, GateEvent, Listed, WalletSource,
+    database::Database,
     decision::Ticket,
     entries::Parsed,
     jobs::{Ended, Job, Turn, Work},
@@ -25,21 +26,6 @@ use crate::{
 const BATCH: usize = 64;
 /// So many may wait for their turn; whoever comes then runs into the time limit, and may try again.
 const WAITING: usize = 10 * BATCH;
-
-struct Database {
-    name: Arc<str>,
-    /// `None`: a fixed list, which nobody can be asked for.
-    refresh: Option<Refresh>,
-    /// The latest list given by code. Only that one counts, so a newer one takes its place.
-    pushed: Option<Listed>,
-    /// Who waits to be asked about, in order; `None` where the registry gives a list.
-    waiting: Option<VecDeque<Wallet>>,
-    /// A list given by code is being checked. No read starts meanwhile, so that its answer is newer than the push.
-    checking: bool,
-    /// Marks of the bad entries of the last list, which have been warned of.
-    warned: Arc<HashSet<u64>>,
-    error: Option<String>,
-}
 
 pub(super) struct State {
     timing: Timing,
@@ -79,15 +65,7 @@ impl State {
         let listing = Listing { checked: waiting.is_some(), ..Listing::pending(refresh.is_some()) };
         self.snapshot.listings.insert(id, listing);
         self.changed = true;
-        let database = Database {
-            name: name.into(),
-            refresh,
-            pushed,
-            waiting,
-            checking: false,
-            warned: Arc::default(),
-            error: None,
-        };
+        let database = Database { name: name.into(), refresh, pushed, waiting, ..Database::default() };
         self.databases.insert(id, database);
         Ok(())
     }
@@ -142,13 +120,11 @@ impl State {
     pub(super) fn ended(&mut self, ended: Ended, now: Instant) {
         match ended {
             Ended::Asked { database, result } => {
-                let Some(Database { refresh: Some(refresh), warned, waiting, .. }) = self.databases.get_mut(&database)
-                else {
-                    return;
-                };
+                let Some(database) = self.databases.get_mut(&database) else { return };
+                let result = result.map(|(parsed, age)| (database.checked(parsed), age));
+                let Database { refresh: Some(refresh), waiting, .. } = database else { return };
                 match result {
-                    Ok((Parsed { wallets: list, dropped, .. }, age)) => {
-                        *warned = Arc::new(dropped);
+                    Ok((list, age)) => {
                         // A registry that is asked about each wallet has said no to those that are missing.
                         refresh.handle(Event::Answered { list, age, certain: waiting.is_some() }, now);
                     }
@@ -161,13 +137,41 @@ impl State {
             Ended::Checked { database: id, pushed } => {
                 let Some(database) = self.databases.get_mut(&id) else { return };
                 database.checking = false;
-                let Some((Parsed { wallets: list, dropped, .. }, age)) = pushed else { return };
-                database.warned = Arc::new(dropped);
+                let Some((parsed, age)) = pushed else { return };
+                let list = database.checked(parsed);
                 match &mut database.refresh {
                     Some(refresh) => refresh.handle(Event::Pushed { list, age }, now),
                     None => self.install(id, &list, None),
                 }
             }
+            Ended::Finished { database, parsed } => self.finished(database, parsed),
+        }
+    }
+
+    /// Takes the keys that are not on the curve out of a list. Nobody can hold one, so that nobody is revoked.
+    fn finished(&mut self, id: DatabaseId, parsed: Option<Parsed>) {
+        let (Some(database), Some(listing)) = (self.databases.get_mut(&id), self.snapshot.listings.get_mut(&id)) else {
+            return;
+        };
+        let (Some(list), Some(parsed)) = (database.finishing.take(), parsed) else { return };
+        Arc::make_mut(&mut database.warned).extend(parsed.dropped);
+        let removed = list.len() - parsed.wallets.len();
+        let rest = if removed == 0 { Arc::clone(&list) } else { parsed.wallets };
+        let in_force = listing.wallets.as_ref().is_some_and(|wallets| Arc::ptr_eq(wallets, &list));
+        // Another list has come meanwhile: unless it was checked whole, these are a help for its check.
+        if in_force || database.unfinished.is_some() {
+            database.known = Arc::clone(&rest);
+        }
+        if removed == 0 {
+            return;
+        }
+        if let Some(refresh) = &mut database.refresh {
+            refresh.narrow(&list, &rest);
+        }
+        if in_force {
+            self.events.push(GateEvent::Changed { database: id, added: 0, removed, total: rest.len() });
+            listing.wallets = Some(rest);
+            self.changed = true;
         }
     }
 
@@ -184,6 +188,7 @@ impl State {
                 turn.jobs.push(self.job(id, Work::Check(listed)));
             }
             self.turn_refresh(id, now, &mut turn);
+            self.turn_unfinished(id, &mut turn);
         }
         turn.events = mem::take(&mut self.events);
         turn
@@ -215,6 +220,17 @@ impl State {
         }
     }
 
+    /// One list at a time: of those that came meanwhile only the last matters.
+    fn turn_unfinished(&mut self, id: DatabaseId, turn: &mut Turn) {
+        let Some(database) = self.databases.get_mut(&id) else { return };
+        if database.finishing.is_none()
+            && let Some((list, entries)) = database.unfinished.take()
+        {
+            database.finishing = Some(list);
+            turn.jobs.push(self.job(id, Work::Finish(entries)));
+        }
+    }
+
     fn act(&mut self, id: DatabaseId, action: Action, turn: &mut Turn) {
         let Some(database) = self.databases.get_mut(&id) else { return };
         let name = Arc::clone(&database.name);
@@ -243,10 +259,10 @@ impl State {
     }
 
     fn job(&self, id: DatabaseId, work: Work) -> Job {
-        let known = self.snapshot.listings.get(&id).and_then(|listing| listing.wallets.clone()).unwrap_or_default();
         let database = self.databases.get(&id);
-        let (name, warned) =
-            database.map(|database| (database.name.clone(), database.warned.clone())).unwrap_or_default();
+        let (name, known, warned) = database
+            .map(|database| (database.name.clone(), database.known.clone(), database.warned.clone()))
+            .unwrap_or_default();
         Job { database: id, name, known, warned, work }
     }
 
@@ -266,6 +282,9 @@ impl State {
         let (Some(listing), Some(database)) = (self.snapshot.listings.get_mut(&id), self.databases.get_mut(&id)) else {
             return;
         };
+        if database.is_finished(list) {
+            database.known = Arc::clone(list);
+        }
         listing.wallets = Some(Arc::clone(list));
         (listing.taken, listing.fresh_until) = times.unzip();
         if !listing.asked {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use super::Entry;
-use crate::identity::Wallet;
+use crate::identity::{IdentityError, Wallet};
 
 /// The n-th wallet.
 pub(super) fn wallet(n: u64) -> Wallet {
@@ -22,6 +22,17 @@ pub(super) fn text(n: u64) -> Entry {
 
 pub(super) fn bytes(n: u64) -> Entry {
     Entry::Bytes(wallet(n).as_bytes().to_vec())
+}
+
+/// The n-th key that is not on the curve.
+pub(super) fn off_curve(n: usize) -> Entry {
+    let keys = (0u16..).map(|n| {
+        let mut key = [7; 32];
+        key[..2].copy_from_slice(&n.to_le_bytes());
+        key
+    });
+    let mut off_curve = keys.filter(|key| Wallet::from_bytes(key) == Err(IdentityError::NotOnCurve));
+    Entry::Bytes(off_curve.nth(n).unwrap().to_vec())
 }
 
 pub(super) fn texts(wallets: impl IntoIterator<Item = u64>) -> Vec<Entry> {

@@ -3,7 +3,7 @@ use libp2p::identity::{self, ed25519::PublicKey};
 use super::*;
 
 /// Every encoding of the eight points of small order, canonical or not.
-const SMALL_ORDER: [&str; 14] = [
+const ENCODINGS_OF_SMALL_ORDER: [&str; 14] = [
     // y = 0: order 4
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0000000000000000000000000000000000000000000000000000000000000080",
@@ -39,7 +39,7 @@ fn damaged() -> Vec<u8> {
 
 #[test]
 fn small_order_is_refused_in_every_encoding() {
-    for hex in SMALL_ORDER {
+    for hex in ENCODINGS_OF_SMALL_ORDER {
         let key = bytes(hex);
         let expected = if hex[2..62].bytes().all(|c| c == b'f') && !hex.starts_with("ec") {
             IdentityError::NonCanonical
@@ -56,6 +56,25 @@ fn small_order_is_refused_in_every_encoding() {
         assert!(parse_peer_id(&peer.to_base58()).is_err(), "{hex}");
     }
     assert_eq!(Wallet::parse("11111111111111111111111111111111"), Err(IdentityError::SmallOrder));
+}
+
+/// There are eight such points, so that all is right when each encoding that the library calls weak is refused by its
+/// bytes, and each that these bytes refuse is weak.
+#[test]
+fn small_order_can_be_told_from_the_bytes() {
+    let mut canonical = 0;
+    for hex in ENCODINGS_OF_SMALL_ORDER {
+        let key = bytes(hex);
+        assert!(VerifyingKey::from_bytes(&key).unwrap().is_weak(), "{hex}");
+        assert!(Wallet::before_curve_check(key).is_err(), "{hex}");
+        canonical += usize::from(SMALL_ORDER.contains(&without_sign(key)));
+    }
+    assert_eq!(canonical, 2 * SMALL_ORDER.len());
+    for n in 0..=255 {
+        let key = [n; 32];
+        let weak = VerifyingKey::from_bytes(&key).is_ok_and(|key| key.is_weak());
+        assert_eq!(weak, matches!(Wallet::from_bytes(&key), Err(IdentityError::SmallOrder)), "{n}");
+    }
 }
 
 #[test]
@@ -116,7 +135,7 @@ fn what_is_not_a_secret_is_refused() {
     assert_eq!(SecretKey::from_bytes(&damaged()).unwrap_err(), IdentityError::HalvesDiffer);
     assert_eq!(SecretKey::from_bytes(&[0; 64]).unwrap_err(), IdentityError::HalvesDiffer);
     let mut weak = vec![7; 32];
-    for hex in SMALL_ORDER {
+    for hex in ENCODINGS_OF_SMALL_ORDER {
         weak.truncate(32);
         weak.extend(bytes(hex));
         assert_eq!(SecretKey::from_bytes(&weak).unwrap_err(), IdentityError::HalvesDiffer);

@@ -6,6 +6,7 @@ mod clock;
 mod judgement;
 mod lists;
 mod schedule;
+mod unfinished;
 
 use std::{
     collections::VecDeque,
