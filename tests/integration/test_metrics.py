@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from depinmesh import Keypair, Node, RegistryError, connect
+from depinmesh import BackpressureError, Keypair, Node, RegistryError, connect
 from depinmesh.catalogue import BY_NAME, CATALOGUE, PREFIX
 from depinmesh.logs import Adapter
 from depinmesh.metrics import MetricsCollector
@@ -172,10 +172,12 @@ async def _send(one: Database, two: Database, look: Callable[[], dict[str, float
         await answers.get(WAIT)
     await one.publish("to nobody", 1)
     async with asyncio.timeout(WAIT):
-        while look()["outbox_events"] == 0:
-            for _ in range(50):
-                one.publish_nowait("full", "x")
-            look()
+        while True:
+            with suppress(BackpressureError):  # the queue is full, and stays so for long enough to be seen
+                for _ in range(10_000):
+                    one.publish_nowait("full", None)
+            if look()["outbox_events"] > 0:
+                break
             await asyncio.sleep(0)
     await eventually(lambda: scrape(one.node)["published_unheard_total"] > 0)
 
