@@ -96,7 +96,7 @@ go-peers: ## compile the Go node of the tests against both sets of versions in t
 	$(go) build -o $(abspath $(target))/interop/go-0.41
 
 .PHONY: test-faults
-test-faults: build ## broken networks and endurance, all of it: needs root and ip (iproute2), for network namespaces
+test-faults: build ## broken networks and endurance, all of it: needs root, ip (iproute2), nft and conntrack, for network namespaces
 	$(bin)/pytest -s tests/faults tests/leaks
 
 # Exactly what the lock file names; nothing is left in the clone.

@@ -58,18 +58,51 @@ def require_lab() -> None:
         pytest.skip(f"missing: {reason}")
 
 
+def new_name() -> str:
+    """Name a lab, so that those of processes that run side by side differ."""
+    return f"dm{os.getpid()}-{next(_labs)}"
+
+
 @dataclass(eq=False)
 class Host:
     """A machine of the lab."""
 
     namespace: str
+    switch: str
+    """The namespace of what its cable leads to."""
     port: str
-    """Its place at the switch."""
+    """The end of the cable there."""
     address: str
 
     def command(self, *words: object) -> list[str]:
         """Return a command that runs there."""
         return ["ip", "netns", "exec", self.namespace, *map(str, words)]
+
+    async def build(self, bridge: str) -> None:
+        """Make it, and connect it to a bridge of its switch."""
+        there = ["-n", self.namespace]
+        await ip("netns", "add", self.namespace)
+        pair = ["type", "veth", "peer", "name", "eth0", "netns", self.namespace]
+        await ip("-n", self.switch, "link", "add", self.port, *pair)
+        await ip(*there, "address", "add", f"{self.address}/24", "dev", "eth0")
+        await ip(*there, "link", "set", "eth0", "up")
+        await ip(*there, "link", "set", "lo", "up")
+        await ip("-n", self.switch, "link", "set", self.port, "up", "master", bridge)
+
+    async def unplug(self) -> None:
+        """Pull its cable: it notices, the others hear nothing of it any more."""
+        await ip("-n", self.switch, "link", "set", self.port, "down")
+
+    async def plug(self) -> None:
+        """Put the cable back."""
+        await ip("-n", self.switch, "link", "set", self.port, "up")
+
+    async def move(self, address: str) -> None:
+        """Give it another address in place of the one it had."""
+        # In this order, as the kernel takes away a later address of the same network together with the first.
+        await ip("-n", self.namespace, "address", "del", f"{self.address}/24", "dev", "eth0")
+        await ip("-n", self.namespace, "address", "add", f"{address}/24", "dev", "eth0")
+        self.address = address
 
 
 class Lab:
@@ -77,61 +110,37 @@ class Lab:
 
     def __init__(self, name: str, hosts: int, network: str) -> None:
         self._switch = f"{name}-sw"
-        self.hosts = [Host(f"{name}-{n}", f"p{n}", f"{network}.{n}") for n in range(1, hosts + 1)]
+        self.hosts = [Host(f"{name}-{n}", self._switch, f"p{n}", f"{network}.{n}") for n in range(1, hosts + 1)]
 
     async def split(self, *groups: Iterable[Host]) -> None:
         """Let only the hosts of one group reach each other; they notice nothing but the silence of the others."""
         for number, group in enumerate(groups):
             for host in group:
-                await _ip("-n", self._switch, "link", "set", host.port, "master", f"br{number}")
+                await ip("-n", self._switch, "link", "set", host.port, "master", f"br{number}")
 
     async def heal(self) -> None:
         """Let all hosts reach each other."""
         await self.split(self.hosts)
 
-    async def unplug(self, host: Host) -> None:
-        """Pull the cable of a host: it notices, the others hear nothing of it any more."""
-        await _ip("-n", self._switch, "link", "set", host.port, "down")
-
-    async def plug(self, host: Host) -> None:
-        """Put the cable back."""
-        await _ip("-n", self._switch, "link", "set", host.port, "up")
-
-    async def move(self, host: Host, address: str) -> None:
-        """Give a host another address in place of the one it had."""
-        # In this order, as the kernel takes away a later address of the same network together with the first.
-        await _ip("-n", host.namespace, "address", "del", f"{host.address}/24", "dev", "eth0")
-        await _ip("-n", host.namespace, "address", "add", f"{address}/24", "dev", "eth0")
-        host.address = address
-
     async def build(self) -> None:
         """Make it all."""
-        await _ip("netns", "add", self._switch)
+        await ip("netns", "add", self._switch)
         for bridge in ("br0", "br1"):
-            await _ip("-n", self._switch, "link", "add", bridge, "type", "bridge")
-            await _ip("-n", self._switch, "link", "set", bridge, "up")
+            await ip("-n", self._switch, "link", "add", bridge, "type", "bridge")
+            await ip("-n", self._switch, "link", "set", bridge, "up")
         for host in self.hosts:
-            there = ["-n", host.namespace]
-            await _ip("netns", "add", host.namespace)
-            pair = ["type", "veth", "peer", "name", "eth0", "netns", host.namespace]
-            await _ip("-n", self._switch, "link", "add", host.port, *pair)
-            await _ip(*there, "address", "add", f"{host.address}/24", "dev", "eth0")
-            await _ip(*there, "link", "set", "eth0", "up")
-            await _ip(*there, "link", "set", "lo", "up")
-            await _ip("-n", self._switch, "link", "set", host.port, "up", "master", "br0")
+            await host.build("br0")
 
     async def remove(self) -> None:
         """Leave nothing of it, also when it was built in part."""
-        for namespace in [self._switch, *(host.namespace for host in self.hosts)]:
-            if os.path.exists(f"/run/netns/{namespace}"):  # noqa: ASYNC240, PTH110  # no disk is asked
-                await _ip("netns", "del", namespace)
+        await remove([self._switch, *(host.namespace for host in self.hosts)])
 
 
 @asynccontextmanager
 async def lab(hosts: int, network: str = NETWORK) -> AsyncIterator[Lab]:
     """Build a lab for the block, its hosts being the first ones of a /24 network."""
     require_lab()
-    made = Lab(f"dm{os.getpid()}-{next(_labs)}", hosts, network)
+    made = Lab(new_name(), hosts, network)
     try:
         await made.build()
         yield made
@@ -165,7 +174,21 @@ async def node_on(host: Host, **config: Any) -> AsyncIterator[Node]:
         yield node
 
 
-async def _ip(*words: str) -> None:
-    process = await asyncio.create_subprocess_exec("ip", *words, stderr=asyncio.subprocess.PIPE)
-    _, error = await process.communicate()
-    assert process.returncode == 0, f"ip {' '.join(words)}: {error.decode().strip()}"
+async def ip(*words: str) -> None:
+    """Run `ip`."""
+    await run("ip", *words)
+
+
+async def run(*words: str, given: str | None = None) -> None:
+    """Run a program, give it a text to read, and fail with what it says when it fails."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe)
+    _, error = await process.communicate(None if given is None else given.encode())
+    assert process.returncode == 0, f"{' '.join(words)}: {error.decode().strip()}"
+
+
+async def remove(namespaces: Iterable[str]) -> None:
+    """Remove namespaces, those that were made."""
+    for namespace in namespaces:
+        if os.path.exists(f"/run/netns/{namespace}"):  # noqa: ASYNC240, PTH110  # no disk is asked
+            await ip("netns", "del", namespace)

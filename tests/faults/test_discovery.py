@@ -76,7 +76,7 @@ async def test_a_first_entry_that_leads_nowhere_does_not_keep_the_second_from_wo
     async with lab(3) as place, AsyncExitStack() as stack:
         fleet = Fleet(stack, place.hosts)
         good = await fleet.join(0, [])
-        await place.unplug(place.hosts[2])
+        await place.hosts[2].unplug()
         where = {"unroutable": "192.0.2.1", "silent": place.hosts[2].address, "another wallet": place.hosts[0].address}
         bad = f"{fleet.wallets[2]}@{where[first]}:{QUIC}:{TCP}"
         node = await fleet.join(1, [bad, *good.entries])

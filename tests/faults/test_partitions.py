@@ -118,7 +118,7 @@ async def test_a_network_that_was_split_in_halves_is_one_again(rounds: int, seco
 async def test_a_node_whose_cable_is_pulled_is_gone_and_comes_back(ports: tuple[int | None, int | None]) -> None:
     async with lab(3) as place, fleet(place, ports) as nodes:
         await everywhere(nodes, within=15)
-        await place.unplug(place.hosts[0])
+        await place.hosts[0].unplug()
         pulled = time.monotonic()
         for node in nodes[1:]:
             gone = await node.wait("disconnected", peer=nodes[0].peer_id, within=GONE * SLACK)
@@ -126,7 +126,7 @@ async def test_a_node_whose_cable_is_pulled_is_gone_and_comes_back(ports: tuple[
             assert gone["reason"] == "timeout"
             assert gone["at"] - pulled <= GONE
         await nothing_passes(nodes[:1], nodes[1:], 15 - (time.monotonic() - pulled))
-        await place.plug(place.hosts[0])
+        await place.hosts[0].plug()
         print(f"new events everywhere after {await everywhere(nodes, within=HEALED * SLACK):.2f} s")
 
 
@@ -152,5 +152,5 @@ async def test_a_node_that_has_another_address_is_found_again(ports: tuple[int |
     # They listen on every address, as nodes do by default; the two others know only the old one of the third.
     async with lab(3) as place, fleet(place, ports, hosts=["0.0.0.0"]) as nodes:
         await everywhere(nodes, within=15)
-        await place.move(place.hosts[2], "10.77.0.200")
+        await place.hosts[2].move("10.77.0.200")
         print(f"new events everywhere after {await everywhere(nodes, within=60):.2f} s")
