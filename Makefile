@@ -56,7 +56,7 @@ lint: build ## formatting, lints as errors, types, stubs, supply chain
 	$(pyo3) cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
-	$(bin)/mypy python $(wildcard tests benches docs examples)
+	$(bin)/mypy python $(wildcard tests benches docs examples fuzz)
 	$(bin)/stubtest depinmesh._core --allowlist .ci/stubtest-allowlist
 	@$(call if-installed,cargo-deny,cargo deny --locked check bans licenses sources)
 	@$(call if-installed,actionlint,actionlint)
@@ -125,6 +125,23 @@ interop-long: build go-peers ## longer tries of what is a matter of luck, with G
 .PHONY: interop-table
 interop-table: build go-peers js-peer py-peer ## write the table of docs/interop.md from a run of the matrix
 	$(bin)/pytest tests/interop/test_matrix.py --write-table
+
+# What is found goes to $(fuzz_home); an input that breaks something belongs into fuzz/corpus, where `make test` replays it.
+FUZZ_SECONDS ?= 60
+fuzz_home = $(abspath $(target))/fuzz
+fuzz_options = -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0
+
+.PHONY: fuzz
+fuzz: build ## every reader of foreign bytes, a minute each by libFuzzer and Atheris: needs a C++ compiler, Linux
+	$(bin)/python -m pip install --quiet --group fuzz
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/covered CARGO_PROFILE_DEV_OPT_LEVEL=2 \
+	  cargo build --locked -p depinmesh-fuzz --features libfuzzer --bins
+	@set -e; for file in fuzz/targets/*.rs; do name=$$(basename $$file .rs); mkdir -p $(fuzz_home)/$$name; \
+	  echo "== $$name (Rust)"; $(target)/debug/fuzz_$$name $(fuzz_home)/$$name fuzz/corpus/$$name -max_len=4096 \
+	  -artifact_prefix=$(fuzz_home)/ $(fuzz_options); done
+	@set -e; for name in $$($(bin)/python -c 'from fuzz.python.targets import TARGETS; print(*TARGETS)'); do \
+	  mkdir -p $(fuzz_home)/$$name; echo "== $$name (Python)"; $(bin)/python -m fuzz.python.run $$name \
+	  $(fuzz_home)/$$name fuzz/corpus/$$name -artifact_prefix=$(fuzz_home)/ $(fuzz_options); done
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with
 # an extension that has BridgeBench.
