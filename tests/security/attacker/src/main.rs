@@ -11,9 +11,14 @@
 //! depinmesh-attacker flood  --address ADDRESS [--count N] [--concurrency N] [--sources N] [--hold-ms MS]
 //! depinmesh-attacker forge  --address ADDRESS [--point HEX]... [--hold-ms MS]
 //! depinmesh-attacker forge  --control-listen ADDRESS
+//! depinmesh-attacker raw    [--key BASE58] [--transport quic|tcp] [--security noise|tls|both]
+//! depinmesh-attacker noise  --address ADDRESS [--key BASE58] [--count N] [--seconds S]
+//! depinmesh-attacker yamux  --address ADDRESS [--key BASE58] [--count N] [--seconds S]
+//! depinmesh-attacker tls    --address ADDRESS [--key BASE58] [--count N] [--seconds S]
+//! depinmesh-attacker initial --address ADDRESS [--count N] [--seconds S]
 //! ```
 //!
-//! `node` is driven by JSON lines on standard input, see [`session`].
+//! `node` and `raw` are driven by JSON lines on standard input, see [`session`] and [`raw`].
 
 #![forbid(unsafe_code)]
 
@@ -21,10 +26,14 @@ mod attempt;
 mod behaviour;
 mod flood;
 mod forge;
+mod hex;
 mod identity;
+mod multistream;
 mod node;
 mod observe;
 mod options;
+mod protobuf;
+mod raw;
 mod report;
 mod security;
 mod session;
@@ -34,6 +43,7 @@ mod sum;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod wire;
 
 use std::{error::Error, process::ExitCode};
 
@@ -62,6 +72,11 @@ fn start() -> Result<()> {
             Command::Silent => silent::run(&options).await,
             Command::Flood => flood::run(&options).await,
             Command::Forge => forge::run(&options).await,
+            Command::Raw => raw::run(&options).await,
+            Command::Noise => wire::noise::run(&options).await,
+            Command::Yamux => wire::yamux::run(&options).await,
+            Command::Tls => wire::tls::run(&options).await,
+            Command::Initial => wire::initial::run(&options).await,
         }
     })
 }

@@ -13,6 +13,11 @@ pub(crate) enum Command {
     Silent,
     Flood,
     Forge,
+    Raw,
+    Noise,
+    Yamux,
+    Tls,
+    Initial,
 }
 
 /// What TCP offers and asks for; QUIC always is TLS 1.3.
@@ -41,7 +46,7 @@ pub(crate) struct Options {
     pub(crate) sources: u8,
     /// How long a connection is left to the remote to be closed before it counts as open. Each command has its own default.
     pub(crate) hold: Option<Duration>,
-    /// How long `silent` waits for the remote to act.
+    /// How long the remote has to act.
     pub(crate) seconds: Duration,
     pub(crate) points: Vec<String>,
     pub(crate) control_listen: Option<Multiaddr>,
@@ -105,7 +110,12 @@ fn command(name: &OsString) -> Result<Command> {
         Some("silent") => Ok(Command::Silent),
         Some("flood") => Ok(Command::Flood),
         Some("forge") => Ok(Command::Forge),
-        _ => Err("the command is none of node, silent, flood, forge".into()),
+        Some("raw") => Ok(Command::Raw),
+        Some("noise") => Ok(Command::Noise),
+        Some("yamux") => Ok(Command::Yamux),
+        Some("tls") => Ok(Command::Tls),
+        Some("initial") => Ok(Command::Initial),
+        _ => Err("the command is none of node, silent, flood, forge, raw, noise, yamux, tls, initial".into()),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 }
 
 /// The lines of standard input. A thread of its own reads them: they may never end.
-fn input() -> mpsc::Receiver<String> {
+pub(crate) fn input() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(256);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
@@ -155,6 +155,6 @@ fn report_all(node: &Node) {
     report::line(&line.into());
 }
 
-fn text<'a>(command: &'a Value, field: &str) -> Result<&'a str> {
+pub(crate) fn text<'a>(command: &'a Value, field: &str) -> Result<&'a str> {
     command[field].as_str().ok_or_else(|| format!("{field} is missing or no text").into())
 }

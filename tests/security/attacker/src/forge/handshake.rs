@@ -28,8 +28,8 @@ use crate::{
 };
 
 const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_SHA256";
-const SIGNED_PREFIX: &[u8] = b"noise-libp2p-static-key:";
-const MAX_MESSAGE: usize = 65_535;
+pub(crate) const SIGNED_PREFIX: &[u8] = b"noise-libp2p-static-key:";
+pub(crate) const MAX_MESSAGE: usize = 65_535;
 
 /// How far the remote went along with the forgery.
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl ForgedNoise {
     async fn initiate<C: Wire + 'static>(self, mut socket: C) -> io::Result<Secured> {
         let mut secret = [0; 32];
         rand::fill(&mut secret);
-        let mut session = session(&secret)?;
+        let mut session = session(&secret, &[])?;
         send(&mut socket, &mut session, &[]).await?;
         let peer = remote_peer(&receive(&mut socket, &mut session).await?)?;
         let proof = self.proof(&MontgomeryPoint::mul_base_clamped(secret).to_bytes())?;
@@ -110,7 +110,7 @@ impl ForgedNoise {
 
 /// The peer id in the remote's payload, whose first field is its public key. Its signature is not checked: a liar may be
 /// lied to.
-fn remote_peer(payload: &[u8]) -> io::Result<PeerId> {
+pub(crate) fn remote_peer(payload: &[u8]) -> io::Result<PeerId> {
     let key = match payload {
         [0x0a, length, rest @ ..] => rest.get(..usize::from(*length)),
         _ => None,
@@ -119,7 +119,7 @@ fn remote_peer(payload: &[u8]) -> io::Result<PeerId> {
     Ok(PublicKey::try_decode_protobuf(key).map_err(io::Error::other)?.to_peer_id())
 }
 
-async fn send<C: Wire>(socket: &mut C, session: &mut HandshakeState, payload: &[u8]) -> io::Result<()> {
+pub(crate) async fn send<C: Wire>(socket: &mut C, session: &mut HandshakeState, payload: &[u8]) -> io::Result<()> {
     let mut message = vec![0; MAX_MESSAGE];
     let length = session.write_message(payload, &mut message).map_err(io::Error::other)?;
     socket.write_all(&u16::try_from(length).map_err(io::Error::other)?.to_be_bytes()).await?;
@@ -127,7 +127,7 @@ async fn send<C: Wire>(socket: &mut C, session: &mut HandshakeState, payload: &[
     socket.flush().await
 }
 
-async fn receive<C: Wire>(socket: &mut C, session: &mut HandshakeState) -> io::Result<Vec<u8>> {
+pub(crate) async fn receive<C: Wire>(socket: &mut C, session: &mut HandshakeState) -> io::Result<Vec<u8>> {
     let mut length = [0; 2];
     socket.read_exact(&mut length).await?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -138,10 +138,11 @@ async fn receive<C: Wire>(socket: &mut C, session: &mut HandshakeState) -> io::R
     Ok(payload)
 }
 
-fn session(secret: &[u8; 32]) -> io::Result<HandshakeState> {
+pub(crate) fn session(secret: &[u8; 32], prologue: &[u8]) -> io::Result<HandshakeState> {
     let pattern = PATTERN.parse().map_err(io::Error::other)?;
     Builder::with_resolver(pattern, Box::new(Resolver))
         .local_private_key(secret)
+        .and_then(|builder| builder.prologue(prologue))
         .and_then(Builder::build_initiator)
         .map_err(io::Error::other)
 }

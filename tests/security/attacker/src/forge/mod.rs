@@ -4,10 +4,10 @@
 //! order divides, so about one random `S` in eight gives a valid signature of any text. A list that holds such a wallet,
 //! the all-zero key of an empty registry row for instance, lets everybody in.
 
-mod handshake;
+pub(crate) mod handshake;
 mod resolver;
 mod signature;
-mod stream;
+pub(crate) mod stream;
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -24,7 +24,7 @@ use crate::{
     Result,
     attempt::{Attempt, Plan, attempt},
     forge::handshake::{ForgedNoise, Progress},
-    identity,
+    hex, identity,
     node::{Event, Node},
     observe::{Counters, observed},
     options::{Options, Security},
@@ -78,7 +78,7 @@ async fn present(point: &signature::Key, target: &Multiaddr, options: &Options) 
     let mut line = attempt.line("forged");
     let handshake = progress.accepted.load(Relaxed);
     for (name, value) in [
-        ("point", json!(signature::hex(point))),
+        ("point", json!(hex::encode(point))),
         ("canonical", json!(signature::is_canonical(point))),
         ("peer_id", json!(peer.to_string())),
         ("wallet", json!(identity::wallet(&peer))),

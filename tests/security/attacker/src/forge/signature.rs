@@ -5,7 +5,7 @@ use curve25519_dalek::{
 };
 use sha2::{Digest as _, Sha512};
 
-use crate::Result;
+use crate::{Result, hex};
 
 /// Half of the tries hit for the point of order 2, an eighth for those of order 8: this many all but never fail.
 const MAX_TRIES: u32 = 1000;
@@ -45,20 +45,8 @@ pub(crate) fn is_canonical(key: &Key) -> bool {
     EIGHT_TORSION.iter().any(|point| point.compress().as_bytes() == key)
 }
 
-pub(crate) fn parse(hex: &str) -> Result<Key> {
-    let digits = hex.as_bytes();
-    if digits.len() != 64 || !hex.is_ascii() {
-        return Err("a point is 64 hexadecimal digits".into());
-    }
-    let mut key = [0; 32];
-    for (byte, at) in key.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&hex[at..at + 2], 16)?;
-    }
-    Ok(key)
-}
-
-pub(crate) fn hex(key: &Key) -> String {
-    key.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+pub(crate) fn parse(text: &str) -> Result<Key> {
+    hex::decode(text)?.try_into().map_err(|_| "a point is 64 hexadecimal digits".into())
 }
 
 /// A signature of `text` that verifies under `key`, and the number of tries. No private key is involved.
