@@ -29,7 +29,8 @@ NODE = Path(__file__).with_name("node.py")
 NETWORK = "10.77.0"
 """Private addresses, which exist in the namespaces alone."""
 PUBLIC = "45.77.0"
-"""Public ones, as the nodes see it; they exist in the namespaces alone, too."""
+"""Public ones, as the nodes see it; they exist in the namespaces alone, too. There is a router between any two of them:
+a Go node takes those that it reaches without one for members of its own network."""
 
 _labs = itertools.count()
 
@@ -110,6 +111,7 @@ class Lab:
 
     def __init__(self, name: str, hosts: int, network: str) -> None:
         self._switch = f"{name}-sw"
+        self._network = network
         self.hosts = [Host(f"{name}-{n}", self._switch, f"p{n}", f"{network}.{n}") for n in range(1, hosts + 1)]
 
     async def split(self, *groups: Iterable[Host]) -> None:
@@ -130,6 +132,20 @@ class Lab:
             await ip("-n", self._switch, "link", "set", bridge, "up")
         for host in self.hosts:
             await host.build("br0")
+        if self._network == PUBLIC:
+            await self._route()
+
+    async def _route(self) -> None:
+        """Put a router between each host and the others."""
+        router = f"{self._network}.254"
+        await ip("-n", self._switch, "address", "add", f"{router}/24", "dev", "br0")
+        settings = ("ip_forward=1", "conf.all.send_redirects=0", "conf.br0.send_redirects=0")
+        there = ("ip", "netns", "exec", self._switch, "sysctl", "-qw")
+        await run(*there, *(f"net.ipv4.{setting}" for setting in settings))
+        for host in self.hosts:
+            await ip("-n", host.namespace, "route", "add", router, "dev", "eth0")
+            await ip("-n", host.namespace, "route", "add", "default", "via", router)
+            await ip("-n", host.namespace, "route", "del", f"{self._network}.0/24")
 
     async def remove(self) -> None:
         """Leave nothing of it, also when it was built in part."""

@@ -24,6 +24,7 @@ type options struct {
 	gate     string
 	gossip   gossipOptions
 	raw      bool
+	public   bool
 }
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	flag.BoolVar(&o.gossip.leaf, "leaf", false, "stay out of every mesh: messages come and go by IHAVE and IWANT alone")
 	flag.BoolVar(&o.gossip.trace, "trace", false, "say what every RPC holds")
 	flag.BoolVar(&o.raw, "raw", false, "no GossipSub of its own: RPCs are sent as told, and said when they come")
+	flag.BoolVar(&o.public, "public", false, "know from the start that everybody can dial us, and so serve the WAN table")
 	flag.Parse()
 
 	out := &output{encoder: json.NewEncoder(os.Stdout)}

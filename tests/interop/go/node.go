@@ -72,6 +72,9 @@ func (n *node) settings(o options) ([]libp2p.Option, error) {
 		libp2p.ConnectionGater(n.gate),
 		libp2p.EnableNATService(),
 	}
+	if o.public {
+		settings = append(settings, libp2p.ForceReachabilityPublic())
+	}
 	switch o.security {
 	case "":
 	case "noise":

@@ -12,24 +12,27 @@ import (
 )
 
 const (
-	searchInterval = 2 * time.Second
-	searchLimit    = 100
-	newEachSearch  = 5
+	round        = 2 * time.Second
+	newEachRound = 5
 )
 
 func namespace(database string) string { return "p2p-database-discovery_" + database }
 
-// rendezvous advertises and searches a database for as long as the node runs, as often as the Go library does. Its leak,
-// one more advertiser with every round, is left out: one renews the record by itself.
+// rendezvous advertises and searches a database for as long as the node runs, as often as the Go library does, and like
+// it leaves one more endless advertiser behind with every round: a first one that found an empty table is not the last.
 func (n *node) rendezvous(database string) error {
 	ctx := context.Background()
 	if err := n.dht.Bootstrap(ctx); err != nil {
 		return err
 	}
 	finder := routing.NewRoutingDiscovery(n.dht)
-	util.Advertise(ctx, finder, namespace(database))
 	go func() {
-		for range time.Tick(searchInterval) {
+		for tick := time.Tick(round); ; <-tick {
+			util.Advertise(ctx, finder, namespace(database))
+		}
+	}()
+	go func() {
+		for tick := time.Tick(round); ; <-tick {
 			n.search(ctx, finder, database)
 		}
 	}()
@@ -37,27 +40,31 @@ func (n *node) rendezvous(database string) error {
 	return nil
 }
 
+// search returns when the tables have answered; it does not wait for its dials.
 func (n *node) search(ctx context.Context, finder discovery.Discoverer, database string) {
-	found, err := finder.FindPeers(ctx, namespace(database), discovery.Limit(searchLimit))
+	found, err := util.FindPeers(ctx, finder, namespace(database))
 	if err != nil {
 		n.out.say("search-failed", fields{"error": err.Error()})
 		return
 	}
-	left := newEachSearch
-	for one := range found {
-		if left == 0 || one.ID == n.host.ID() || n.host.Network().Connectedness(one.ID) == network.Connected {
+	go n.meet(ctx, found)
+}
+
+func (n *node) meet(ctx context.Context, found []peer.AddrInfo) {
+	left := newEachRound
+	for _, one := range found {
+		if left == 0 {
+			return
+		}
+		if one.ID == n.host.ID() || n.host.Network().Connectedness(one.ID) == network.Connected {
 			continue
 		}
-		if n.meet(ctx, one) {
+		dialling, cancel := context.WithTimeout(ctx, 30*time.Second)
+		err := n.host.Connect(dialling, one)
+		cancel()
+		n.out.say("found", fields{"peer": one.ID.String(), "error": text(err)})
+		if err == nil {
 			left--
 		}
 	}
-}
-
-func (n *node) meet(ctx context.Context, found peer.AddrInfo) bool {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	err := n.host.Connect(ctx, found)
-	n.out.say("found", fields{"peer": found.ID.String(), "error": text(err)})
-	return err == nil
 }

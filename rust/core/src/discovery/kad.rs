@@ -12,7 +12,7 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
-    kad::{self, GetProvidersOk, Mode, QueryId, QueryResult, RecordKey, RoutingUpdate},
+    kad::{self, ConnectionType, GetProvidersOk, KadPeer, Mode, QueryId, QueryResult, RecordKey, RoutingUpdate},
     swarm::{
         ConnectionDenied, ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
         THandlerOutEvent, ToSwarm,
@@ -32,6 +32,7 @@ const MAX_PACKET: usize = 1 << 20;
 const MAX_FOUND: usize = 1_024;
 
 type Kad = kad::Behaviour<Records>;
+type ToHandler = THandlerInEvent<Kad>;
 
 #[derive(Debug)]
 pub(crate) enum TableEvent {
@@ -46,6 +47,7 @@ pub(crate) enum TableEvent {
 }
 
 pub(crate) struct Table {
+    id: PeerId,
     scope: Scope,
     reach: Reach,
     listed: Listed,
@@ -57,7 +59,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(own: PeerId, scope: Scope, reach: Reach, listed: Listed) -> Self {
+    pub(crate) fn new(id: PeerId, scope: Scope, reach: Reach, listed: Listed) -> Self {
         let mut config = kad::Config::new(protocol(scope));
         config
             .set_kbucket_inserts(kad::BucketInserts::Manual)
@@ -67,13 +69,13 @@ impl Table {
             .set_provider_publication_interval(None)
             .set_replication_interval(None)
             .set_publication_interval(None);
-        let records = Records::new(own, listed.clone(), reach, scope);
-        let mut kad = Kad::with_config(own, records, config);
+        let records = Records::new(id, listed.clone(), reach, scope);
+        let mut kad = Kad::with_config(id, records, config);
         kad.set_mode(Some(match scope {
             Scope::Lan => Mode::Server,
             Scope::Wan => Mode::Client,
         }));
-        Self { scope, reach, listed, kad, members: HashSet::new(), own: HashSet::new() }
+        Self { id, scope, reach, listed, kad, members: HashSet::new(), own: HashSet::new() }
     }
 
     /// A peer has said who it is: it enters, is brought up to date, or leaves.
@@ -215,6 +217,17 @@ impl Table {
         }
     }
 
+    /// An answer that would name nobody names us. The library leaves us out even where we are looked for, and a Go node
+    /// with the older table takes nobody into it whose answer to that is empty.
+    fn complete(&self, answer: &mut ToHandler) {
+        if let ToHandler::FindNodeRes { closer_peers, .. } = answer
+            && closer_peers.is_empty()
+        {
+            let multiaddrs = self.own.iter().cloned().collect();
+            closer_peers.push(KadPeer { node_id: self.id, multiaddrs, connection_ty: ConnectionType::Connected });
+        }
+    }
+
     /// Only who can be reached by everybody serves everybody.
     fn choose_mode(&mut self) {
         if self.scope == Scope::Wan {
@@ -304,7 +317,8 @@ impl NetworkBehaviour for Table {
                         return Poll::Ready(ToSwarm::GenerateEvent(TableEvent::Wants { peer, addresses }));
                     }
                 }
-                ToSwarm::NotifyHandler { peer_id, handler, event } => {
+                ToSwarm::NotifyHandler { peer_id, handler, mut event } => {
+                    self.complete(&mut event);
                     return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
                 }
                 // Addresses of peers, for other behaviours: none of ours keeps any.
