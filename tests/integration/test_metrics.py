@@ -12,30 +12,17 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from depinmesh import BackpressureError, Keypair, Node, RegistryError, connect
-from depinmesh.catalogue import BY_NAME, CATALOGUE, PREFIX
+from depinmesh.catalogue import BY_NAME, CATALOGUE
 from depinmesh.logs import Adapter
 from depinmesh.metrics import MetricsCollector
 from depinmesh.testing import MockRegistry
+from tests.integration.causes import ELSEWHERE, LIBRARY, Values, scrape
 from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from depinmesh import Database, Event
-
-LIBRARY = f"{PREFIX}libp2p_"
-HARD_TO_CAUSE = {
-    "node_events_lost_total",  # 4,096 events that a loop does not take
-    "refusals_unreported_total",  # a flood of strangers; tested in the gate
-    "discovered_total",  # three nodes, as the next two; tested with the discovery
-    "provider_records",
-    "table_peers",
-    "listener_errors_total",  # a fault of the socket itself
-    "unsent_total",  # a peer that has stopped reading
-    "second_connections_total",  # two nodes that dial each other in one moment
-    "resets_total",  # two such connections with a Go node
-    "log_records_dropped_total",  # a slow logger; tested with the logs
-}
 
 
 class Broken(Adapter):
@@ -43,22 +30,6 @@ class Broken(Adapter):
 
     def emit(self, entry: object) -> None:
         raise OSError("the disk is full")
-
-
-def scrape(node: Node) -> dict[str, float]:
-    """Return what Prometheus reads of the node: the sums over labels, and of histograms the counts."""
-    registry = CollectorRegistry()
-    registry.register(MetricsCollector(node))
-    values: dict[str, float] = {}
-    for family in text_string_to_metric_families(generate_latest(registry).decode()):
-        if family.name.startswith(LIBRARY):
-            continue
-        for sample in family.samples:
-            name = sample.name.removesuffix("_count") if family.type == "histogram" else sample.name
-            if not name.endswith(("_bucket", "_sum", "_created")):
-                name = name.removeprefix(PREFIX)
-                values[name] = values.get(name, 0) + sample.value
-    return values
 
 
 def test_the_catalogue_is_consistent() -> None:
@@ -135,7 +106,14 @@ async def test_every_metric_appears_and_moves() -> None:
     assert not unknown, "add them to depinmesh/catalogue.py, and run `make docs-tables`"
     assert set(BY_NAME) - set(best) == set(), "they are in the catalogue, and no node has them"
     still = {name for name, value in best.items() if not value}
-    assert still <= HARD_TO_CAUSE, "cause them here, or say in HARD_TO_CAUSE why another test does"
+    assert still <= set(ELSEWHERE), "move them here, or in causes.py"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("cause", dict.fromkeys(ELSEWHERE.values()), ids=lambda cause: cause.__name__)
+async def test_what_moves_the_other_metrics(cause: Callable[[], Awaitable[Values]]) -> None:
+    values = await cause()
+    assert all(values[name] > 0 for name, moved_by in ELSEWHERE.items() if moved_by is cause)
 
 
 async def _receive_and_lose(stack: AsyncExitStack, one: Database, two: Database) -> None:

@@ -1,0 +1,199 @@
+"""What moves the metrics of a node that its ordinary life leaves alone: each returns the scrapes that it has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from depinmesh import Keypair, connect
+from depinmesh.catalogue import PREFIX
+from depinmesh.metrics import MetricsCollector
+from depinmesh.testing import MockRegistry
+from tests.security.attack import address_of, attacker, counted, intruder, victim
+from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, open_sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from depinmesh import Node
+
+LIBRARY = f"{PREFIX}libp2p_"
+RECEIVER = Path(__file__).parent / "scripts" / "receiver.py"
+
+Values: TypeAlias = dict[str, float]
+
+
+def scrape(node: Node) -> Values:
+    """Return what Prometheus reads of the node: the sums over labels, and of histograms the counts."""
+    registry = CollectorRegistry()
+    registry.register(MetricsCollector(node))
+    values: Values = {}
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        if family.name.startswith(LIBRARY):
+            continue
+        for sample in family.samples:
+            name = sample.name.removesuffix("_count") if family.type == "histogram" else sample.name
+            if not name.endswith(("_bucket", "_sum", "_created")):
+                name = name.removeprefix(PREFIX)
+                values[name] = values.get(name, 0) + sample.value
+    return values
+
+
+async def three_nodes_of_which_two_find_each_other() -> Values:
+    keys = [Keypair.generate() for _ in range(3)]
+    wallets = [key.wallet for key in keys]
+    names = ("discovered_total", "table_peers", "provider_records")
+    async with contextlib.AsyncExitStack() as stack:
+        first = await stack.enter_async_context(connect(**fields_of(keys[0], wallets)))
+        known = first.node.bootstrap_entries()
+        for key in keys[1:]:
+            last = await stack.enter_async_context(connect(**fields_of(key, wallets, bootstrap_nodes=known)))
+        await eventually(lambda: all(scrape(last.node)[name] for name in names))
+        return scrape(last.node)
+
+
+async def a_peer_of_another_make_that_dials_as_it_is_dialled() -> Values:
+    """It does not say that it is of ours, so that both connections are closed to be made anew."""
+    async with intruder("--listen", "/ip4/127.0.0.1/tcp/0") as (guest, key), victim(key.wallet) as db:
+        (address,) = guest.said("started")[0]["addresses"]
+        async with asyncio.timeout(WAIT):
+            while not counted(db.node, "second_connections_total"):  # else one was first
+                await db.node.hang_up(key.peer_id)
+                both = (guest.dial(address_of(db.node, "quic"), hold_ms=0), db.node.dial(address))
+                await asyncio.gather(*both, return_exceptions=True)
+        await eventually(lambda: counted(db.node, "resets_total"))
+        return scrape(db.node)
+
+
+async def packets_that_nobody_can_read() -> Values:
+    """Each begins a QUIC handshake, encrypted with no key at all."""
+
+    def initial() -> bytes:
+        head = bytes([0xC3, 0, 0, 0, 1, 8, *os.urandom(8), 0, 0])
+        size = 1_198 - len(head)
+        return head + (0x4000 | size).to_bytes(2, "big") + os.urandom(size)
+
+    async with connect(**alone()) as db:
+        port = int(address_of(db.node, "quic").split("/")[4])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+
+            def sent_and_counted() -> bool:
+                sender.sendto(initial(), ("127.0.0.1", port))
+                return counted(db.node, "listener_errors_total") > 0
+
+            await eventually(sent_and_counted)
+        return scrape(db.node)
+
+
+async def a_subscriber_that_is_stopped() -> Values:
+    """One of two: with nobody else to send to, publishing would wait for it."""
+    seed = os.urandom(32)
+    keys = [Keypair.generate(), Keypair.generate(), Keypair.from_seed(seed)]
+    wallets = [key.wallet for key in keys]
+    async with connect(**fields_of(keys[0], wallets)) as db:
+        known = db.node.bootstrap_entries()
+        given = {"seed": seed.hex(), "wallets": wallets, "entries": known, "quic_port": None, "tcp_port": 0}
+        command = (sys.executable, str(RECEIVER), json.dumps(given))
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        try:
+            async with connect(**fields_of(keys[1], wallets, bootstrap_nodes=known)) as other, other.subscribe("t"):
+                await db.wait_for_peers("t", 2, WAIT)
+                process.send_signal(signal.SIGSTOP)
+                for _ in range(200):  # they fill the buffers of the connection
+                    await db.publish("t", "x" * 60_000)
+                async with asyncio.timeout(WAIT):
+                    while not counted(db.node, "unsent_total"):  # and these the queue before it
+                        for number in range(500):
+                            await db.publish("t", number)
+        finally:
+            process.kill()
+            await process.wait()
+        return scrape(db.node)
+
+
+async def a_loop_that_is_blocked() -> Values:
+    """It takes no node events: two lists in turn are more than the 4,096 that may wait."""
+    async with connect(**alone()) as db:
+        session = db.node._session
+        assert session is not None
+        lists = ([db.node.wallet], [db.node.wallet, Keypair.generate().wallet])
+        until = time.monotonic() + 2 * WAIT
+        number = 0
+        while not counted(db.node, "node_events_lost_total"):
+            assert time.monotonic() < until
+            for _ in range(200):
+                session.core.set_wallets(1, list(lists[number % 2]), 0.0)
+                number += 1
+                time.sleep(0.0001)  # noqa: ASYNC251  # this is what blocks
+        return scrape(db.node)
+
+
+async def a_crowd_of_strangers_that_one_read_refuses() -> Values:
+    """More than the 1,024 whose reports may wait for the network task, which is kept busy by commands just then."""
+    crowd, at_once = 1_600, 300  # with many more at once not all would be through with their handshakes in time
+    registry = MockRegistry()
+    limits = {"max_per_ip": 2 * crowd, "max_pending_per_ip": 2 * crowd}
+    gate = {"timeout": 60.0, "min_interval": 0.1}
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        victim(authorized_wallets=registry, gate=gate, connections=limits) as db,
+    ):
+        registry.add(db.node.wallet)
+        await db.node.gate.refresh()
+        registry.hang()
+        flood = ("flood", "--address", address_of(db.node, "tcp"), "--count", at_once, "--concurrency", at_once)
+        while (before := len(open_sockets())) < crowd:
+            await stack.enter_async_context(attacker(*flood, "--security", "noise", "--hold-ms", 60_000))
+            with contextlib.suppress(AssertionError):  # some were too slow
+                await eventually(lambda: len(open_sockets()) >= before + at_once, 3)
+        registry.recover()
+        async with asyncio.timeout(WAIT):
+            while not counted(db.node, "refusals_unreported_total"):
+                for _ in range(1_000):
+                    db.node.retry_bootstrap()
+                await asyncio.sleep(0)
+        return scrape(db.node)
+
+
+async def a_logger_that_is_slow() -> Values:
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            time.sleep(0.01)
+
+    logger = logging.Logger("depinmesh", logging.DEBUG)  # noqa: LOG001  # not among those of the process
+    logger.addHandler(Slow())
+    async with mesh_of(2, logger=logger) as (one, two), two.subscribe("t"):
+        await heard(one, two, "t")
+        async with asyncio.timeout(WAIT):
+            while not counted(one.node, "log_records_dropped_total"):
+                for number in range(500):
+                    await one.publish("t", number)
+        logger.handlers.clear()  # what waits would take it a minute
+        return scrape(one.node)
+
+
+ELSEWHERE: dict[str, Callable[[], Awaitable[Values]]] = {
+    "discovered_total": three_nodes_of_which_two_find_each_other,
+    "listener_errors_total": packets_that_nobody_can_read,
+    "log_records_dropped_total": a_logger_that_is_slow,
+    "node_events_lost_total": a_loop_that_is_blocked,
+    "provider_records": three_nodes_of_which_two_find_each_other,
+    "refusals_unreported_total": a_crowd_of_strangers_that_one_read_refuses,
+    "resets_total": a_peer_of_another_make_that_dials_as_it_is_dialled,
+    "second_connections_total": a_peer_of_another_make_that_dials_as_it_is_dialled,
+    "table_peers": three_nodes_of_which_two_find_each_other,
+    "unsent_total": a_subscriber_that_is_stopped,
+}
+"""What moves each metric that does not move in the life of a node that `test_metrics.py` leads."""
