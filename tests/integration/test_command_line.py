@@ -402,9 +402,10 @@ def test_a_taken_port_is_an_error_and_nothing_is_left(fleet: Fleet, tmp_path: Pa
         arguments += ["--ops", one.ops.removeprefix("http://")]
     done = run(*arguments, code=1)
     assert done.stdout == ""
-    # What the node logs as it ends may come after it.
-    (error,) = (line for line in done.stderr.splitlines() if not line.startswith("20"))
+    *log, error = done.stderr.splitlines()
+    assert error.startswith("depinmesh node: ")
     assert "listen" in error
+    assert any("starting to listen" in line for line in log)
 
 
 def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from depinmesh._loading.text import converted
 from depinmesh.cli.exits import FAILURE, OK, TIMEOUT, USAGE
 from depinmesh.errors import ConfigError, IdentityError, MeshError, MeshTimeoutError
+from depinmesh.logs.forward import forwarder
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
@@ -49,6 +50,7 @@ def run(command: App, arguments: Sequence[str]) -> int:
         if asyncio.iscoroutine(result):
             result = asyncio.run(result)
     except (MeshError, ModuleNotFoundError) as error:
+        forwarder.finish()  # the error comes last, after what the core has said on the way to it
         say(f"{command.name[0]}: {error}")
         return _code(error)
     return OK if result is None else int(result)

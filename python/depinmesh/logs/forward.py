@@ -67,7 +67,7 @@ class _Forwarder:
             self._users.remove(logger)
 
     def finish(self) -> None:
-        """Write what is left when the process ends."""
+        """Write what is left, at most for a second, as no node is to follow."""
         self._left += self._users
         self._users.clear()
         thread = self._thread
