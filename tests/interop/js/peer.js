@@ -19,7 +19,14 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { base58btc } from 'multiformats/bases/base58'
 
-const { values: options } = parseArgs({ options: { key: { type: 'string' }, listen: { type: 'string' } } })
+const { values: options } = parseArgs({
+  options: {
+    key: { type: 'string' },
+    listen: { type: 'string' },
+    leaf: { type: 'boolean' }, // stay out of every mesh: messages come and go by IHAVE and IWANT alone
+    trace: { type: 'boolean' } // say what every RPC holds
+  }
+})
 
 const key = options.key
   ? privateKeyFromRaw(base58btc.baseDecode(options.key))
@@ -39,6 +46,8 @@ function messageId (message) {
   return id
 }
 
+const leaf = { D: 0, Dlo: 0, Dhi: 0, Dout: 0, Dscore: 0, allowPublishToZeroTopicPeers: true }
+
 const node = await createLibp2p({
   privateKey: key,
   addresses: { listen: [options.listen] },
@@ -48,10 +57,41 @@ const node = await createLibp2p({
   services: {
     identify: identify(),
     ping: ping(),
-    pubsub: gossipsub({ msgIdFn: messageId, emitSelf: false, floodPublish: false, doPX: false })
+    pubsub: gossipsub({ msgIdFn: messageId, emitSelf: false, floodPublish: false, doPX: false, ...(options.leaf && leaf) })
   }
 })
 const { pubsub } = node.services
+
+if (options.leaf) {
+  // With a degree of 0 the library would send what it publishes to everybody.
+  pubsub.selectPeersToPublish = () => ({ tosend: new Set(), tosendCount: { direct: 0, floodsub: 0, mesh: 0, fanout: 0 } })
+}
+
+const hex = (ids) => ids.map((id) => Buffer.from(id).toString('hex'))
+
+function sayRPC (way, { messages = [], control = {} }) {
+  say('rpc', {
+    way,
+    publish: hex(messages.map((message) => message.data)),
+    ihave: hex((control.ihave ?? []).flatMap((one) => one.messageIDs)),
+    iwant: hex((control.iwant ?? []).flatMap((one) => one.messageIDs)),
+    graft: (control.graft ?? []).map((one) => one.topicID),
+    prune: Object.fromEntries((control.prune ?? []).map((one) => [one.topicID, one.backoff]))
+  })
+}
+
+if (options.trace) {
+  const { sendRpc, handleReceivedRpc } = pubsub
+  pubsub.sendRpc = (id, rpc) => {
+    const sent = sendRpc.call(pubsub, id, rpc) // which adds to it
+    sayRPC('out', rpc)
+    return sent
+  }
+  pubsub.handleReceivedRpc = (from, rpc) => {
+    sayRPC('in', rpc)
+    return handleReceivedRpc.call(pubsub, from, rpc)
+  }
+}
 
 async function versions () {
   const found = {}

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 import uuid
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -33,20 +34,48 @@ def say(event: str, **fields: Any) -> None:
     sys.stdout.flush()
 
 
+class Traced(GossipSub):  # type: ignore[misc]  # it is in another environment
+    """GossipSub that says what every RPC holds."""
+
+    async def handle_rpc(self, rpc: Any, sender_peer_id: ID) -> None:
+        say_rpc("in", rpc)
+        await super().handle_rpc(rpc, sender_peer_id)
+
+    def send_rpc(self, peer_id: ID, rpc: Any, priority: bool = False) -> None:
+        say_rpc("out", rpc)
+        super().send_rpc(peer_id, rpc, priority)
+
+
+def say_rpc(way: str, rpc: Any) -> None:
+    """Write a line about an RPC."""
+    say(
+        "rpc",
+        way=way,
+        publish=[message.data.hex() for message in rpc.publish],
+        ihave=[id_.hex() for one in rpc.control.ihave for id_ in one.messageIDs],
+        iwant=[id_.hex() for one in rpc.control.iwant for id_ in one.messageIDs],
+        graft=[one.topicID for one in rpc.control.graft],
+        prune={one.topicID: one.backoff for one in rpc.control.prune},
+    )
+
+
 class Peer:
     """The host, its gossip, and the tasks of the topics."""
 
-    def __init__(self, secret: str, nursery: trio.Nursery) -> None:
+    def __init__(self, secret: str, nursery: trio.Nursery, *, leaf: bool, trace: bool) -> None:
         key = create_new_key_pair(base58.b58decode(secret)[:SEED])
         noise = Transport(libp2p_keypair=key, noise_privkey=create_new_x25519_key_pair().private_key)
         self.nursery = nursery
         self.host = new_host(key_pair=key, sec_opt={PROTOCOL_ID: noise}, muxer_preference="YAMUX")
-        # Degrees and times of a Go node; a limit of 10 events a second and topic would be the peer's own loss.
-        self.router = GossipSub(
+        # Degrees and times of a Go node, or of a leaf, which stays out of every mesh; a limit of 10 events a second and
+        # topic would be the peer's own loss.
+        degree, low, high = (0, 0, 0) if leaf else (6, 5, 12)
+        self.router = (Traced if trace else GossipSub)(
             protocols=["/meshsub/1.1.0"],
-            degree=6,
-            degree_low=5,
-            degree_high=12,
+            degree=degree,
+            degree_low=low,
+            degree_high=high,
+            adaptive_gossip_enabled=not leaf,
             heartbeat_interval=1,
             spam_protection_enabled=False,
         )
@@ -110,10 +139,10 @@ class Peer:
                 raise SystemExit(f"unknown command: {other}")
 
 
-async def main(secret: str, listen: str) -> None:
+async def main(listen: str, secret: str, *, leaf: bool, trace: bool) -> None:
     """Run until stdin ends."""
     async with trio.open_nursery() as nursery:
-        peer = Peer(secret, nursery)
+        peer = Peer(secret, nursery, leaf=leaf, trace=trace)
         async with (
             peer.host.run([Multiaddr(listen)]),
             background_trio_service(peer.gossip),
@@ -131,5 +160,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--key", required=True)
     arguments.add_argument("--listen", required=True)
+    arguments.add_argument("--leaf", action="store_true", help="messages come and go by IHAVE and IWANT alone")
+    arguments.add_argument("--trace", action="store_true", help="say what every RPC holds")
     given = arguments.parse_args()
-    trio.run(main, given.key, given.listen)
+    trio.run(partial(main, given.listen, given.key, leaf=given.leaf, trace=given.trace))
