@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from depinmesh import Config, Keypair
+from depinmesh import Config, ConfigError, Keypair
 from depinmesh._loading.layers import source_of
 from depinmesh._loading.load import load
 from depinmesh._loading.options import all_options
@@ -28,11 +28,14 @@ def test_every_option_and_command_is_documented() -> None:
     assert all(f"depinmesh {name}" in commands for name in COMMANDS)
 
 
-def yaml_blocks() -> list[str]:
-    return re.findall(r"^```yaml\n(.*?)^```", CONFIGURATION.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+def blocks(kind: str) -> list[str]:
+    """Return the blocks of all pages in this language."""
+    pages = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
+    pattern = re.compile(rf"^```{kind}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [block for page in pages for block in pattern.findall(page.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("block", yaml_blocks())
+@pytest.mark.parametrize("block", blocks("yaml"))
 def test_the_configurations_in_the_documents_load(block: str, tmp_path: Path) -> None:
     functions = ("wallets", "accountants", "nodes")
     (tmp_path / "fleet.py").write_text("".join(f"def {name}(): return []\n" for name in functions))
@@ -40,6 +43,30 @@ def test_the_configurations_in_the_documents_load(block: str, tmp_path: Path) ->
     file.write_text(block)
     fields: dict[str, Any] = {} if "authorized_wallets" in block else {"authorized_wallets": []}
     Config.load(file, env=False, private_key=Keypair.generate(), **fields)
+
+
+def test_the_faults_of_a_configuration_look_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shown,) = (block for block in blocks("text") if "fields are wrong" in block)
+    file = tmp_path / "node.yaml"
+    file.write_text("# A node.\nauthorized_wallets: []\ndatabase: rooms\ngate:\n  tmeout: 5\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEPINMESH_LISTEN__QUIC_PORT", "99999")
+    with pytest.raises(ConfigError) as raised:
+        Config.load(file.name, private_key=Keypair.generate())
+    pattern = ".*".join(map(re.escape, shown.strip().split("...")))
+    assert re.fullmatch(pattern, str(raised.value))
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_the_json_in_the_documents_is_json(block: str) -> None:
+    json.loads(block)
+
+
+def test_every_block_is_in_a_language_that_a_test_runs() -> None:
+    """Text is a drawing, or written by docs/generate.py, but for the one above."""
+    every = blocks(r"(?:\w*)")
+    languages = ("python", "sh", "yaml", "json", "text")
+    assert len(every) == sum(len(blocks(language)) for language in languages)
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
