@@ -171,6 +171,13 @@ docs: build ## the site of the documents, in site/
 	$(bin)/python docs/generate.py --check
 	$(bin)/zensical build --clean --strict
 
+# Strict: a package that the index does not know would count as one without faults.
+.PHONY: audit
+audit: .venv/ready ## known vulnerabilities of all dependencies: asks the internet
+	$(bin)/python -m pip install --quiet --group audit
+	$(bin)/pip-audit --strict --no-deps --disable-pip --requirement <($(bin)/python -m pip freeze --exclude-editable)
+	@$(call if-installed,cargo-deny,cargo deny --locked check advisories)
+
 # What a user gets: in an environment without this clone, and without Rust on the path.
 .PHONY: wheel
 wheel: .venv/ready ## the wheel and the sdist in dist/, installed and tried (10 minutes the first time)
