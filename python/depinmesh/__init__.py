@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from depinmesh.gate import GateView
     from depinmesh.identity import Keypair, PeerId, Wallet
     from depinmesh.node import Node
-    from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, PubSub
+    from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, Nat, PubSub
     from depinmesh.status import Metric, NodeState, Status
     from depinmesh.subscription import Subscription, SubscriptionStats
 
@@ -91,6 +91,7 @@ __all__ = [
     "MessageDropped",
     "MessageTooLargeError",
     "Metric",
+    "Nat",
     "Node",
     "NodeState",
     "NotAuthorizedError",
@@ -169,7 +170,7 @@ _MODULES = {
     "gate": ("GateView",),
     "identity": ("Keypair", "PeerId", "Wallet"),
     "node": ("Node",),
-    "options": ("Bootstrap", "Connections", "Discovery", "Gate", "Listen", "PubSub"),
+    "options": ("Bootstrap", "Connections", "Discovery", "Gate", "Listen", "Nat", "PubSub"),
     "status": ("Metric", "NodeState", "Status"),
     "subscription": ("Subscription", "SubscriptionStats"),
 }

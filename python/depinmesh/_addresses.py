@@ -22,8 +22,8 @@ def bootstrap_entries(wallet: Wallet, addresses: Iterable[str]) -> list[str]:
         try:
             address = parse_multiaddr(text)
         except ConfigError:
-            continue  # an unspecified address, or one through a relay
-        if address.protocol != "dnsaddr":
+            continue  # an unspecified address
+        if address.protocol != "dnsaddr" and address.relay is None:
             ports = hosts.setdefault(address.host, {"quic_port": None, "tcp_port": None})
             ports["quic_port"] = ports["quic_port"] or address.quic_port
             ports["tcp_port"] = ports["tcp_port"] or address.tcp_port

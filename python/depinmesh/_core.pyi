@@ -91,6 +91,10 @@ class NodeOptions(TypedDict):
     max_pending_per_ip: int
     dial_concurrency: int
     handshake_timeout: float
+    relay_client: bool
+    relay_server: bool
+    hole_punching: bool
+    relays: list[list[str]]
     max_message_size: int
     flood_publish: bool
     agent: str

@@ -80,6 +80,8 @@ class BootstrapNode:
         address = parse_multiaddr(text)
         if address.peer_id is None:
             raise _wrong(text, "does not say which node it is", "end it in /p2p/PEER_ID")
+        if address.relay is not None:
+            raise _wrong(text, "leads through a relay", "give the text itself as a bootstrap node")
         if address.protocol == "dnsaddr":
             raise _wrong(text, "has no ports", "give the text itself as a bootstrap node, or a name and its ports")
         return cls(address.peer_id.wallet, address.host, address.quic_port, address.tcp_port)
@@ -132,6 +134,20 @@ def check_node_source(source: object) -> object:
     if problems:
         raise ConfigError.of(problems)
     return tuple(first)
+
+
+def check_relays(source: object) -> tuple[BootstrapNode | str, ...]:
+    """Check a list of relays: nodes as in a bootstrap list, each reached directly."""
+    if isinstance(source, str) or not isinstance(source, Iterable):
+        raise ValueError("is not a list of nodes")  # noqa: TRY004  # pydantic collects these
+    entries = tuple(source)
+    check_node_source(entries)
+    relays = tuple(dict.fromkeys(parse_node(entry) for entry in entries))
+    for index, relay in enumerate(relays):
+        if isinstance(relay, str) and parse_multiaddr(relay).relay is not None:
+            reason = "is itself reached through a relay"
+            raise ConfigError.of([ConfigProblem(f"[{index}]", shown(relay), reason, "give its own address")])
+    return relays
 
 
 def parse_node(entry: object) -> BootstrapNode | str:

@@ -54,6 +54,15 @@ CATALOGUE = (
     MetricInfo("listener_errors_total", "counter", "what listeners reported; each unreadable QUIC packet is one"),
     MetricInfo("connect_seconds", "histogram", "time that a new connection took until it was encrypted and admitted"),
     MetricInfo("ping_seconds", "histogram", "round trips of pings to peers"),
+    # Nodes behind a NAT
+    MetricInfo("relayed_peers", "gauge", "connected peers that are reached through a relay"),
+    MetricInfo("relays", "gauge", "relays through which others reach this node"),
+    MetricInfo("reservations_lost_total", "counter", "relays that were lost while others could reach this node so"),
+    MetricInfo("hole_punches_total", "counter", "tries at a direct connection in place of a relayed one", ("result",)),
+    MetricInfo("relay_reservations", "gauge", "peers that are reached through this node's relay"),
+    MetricInfo("relay_circuits", "gauge", "connections between two peers that lead through this node's relay"),
+    MetricInfo("circuits_total", "counter", "connections that this node's relay made"),
+    MetricInfo("relay_denied_total", "counter", "requests that this node's relay denied", ("request",)),
     # The gate
     MetricInfo("authorized_wallets", "gauge", "wallets that may enter now"),
     MetricInfo("own_wallet_listed", "gauge", "1 when the node's own wallet is on a list, else 0"),

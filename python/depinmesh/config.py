@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict, Unpack, cast
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
 
 from depinmesh._validation import Options, group
-from depinmesh.bootstrap import NodeSource, check_node_source
+from depinmesh.bootstrap import NodeSource, check_node_source, normalise_nodes
 from depinmesh.build import version
 from depinmesh.errors import ConfigError, ConfigProblem, IdentityError
 from depinmesh.identity import Keypair, SecretLike
-from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, PubSub
+from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, Nat, PubSub
 from depinmesh.wallets import WalletSource, check_wallet_source
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class ConfigFields(TypedDict, total=False):
     bootstrap: Bootstrap | Mapping[str, object]
     discovery: Discovery | Mapping[str, object]
     connections: Connections | Mapping[str, object]
+    nat: Nat | Mapping[str, object]
     pubsub: PubSub | Mapping[str, object]
 
 
@@ -120,6 +121,7 @@ class Config(Options, frozen=True):
     connections: Annotated[Connections, group(Connections)] = Field(
         default_factory=Connections, description="limits of connections"
     )
+    nat: Annotated[Nat, group(Nat)] = Field(default_factory=Nat, description="how a node behind a NAT is reached")
     pubsub: Annotated[PubSub, group(PubSub)] = Field(
         default_factory=PubSub, description="sizes and policies of messages"
     )
@@ -189,6 +191,10 @@ class Config(Options, frozen=True):
             "max_pending_per_ip": self.connections.max_pending_per_ip,
             "dial_concurrency": self.connections.dial_concurrency,
             "handshake_timeout": self.connections.handshake_timeout,
+            "relay_client": self.nat.relay_client,
+            "relay_server": self.nat.relay_server,
+            "hole_punching": self.nat.hole_punching,
+            "relays": normalise_nodes(self.nat.relays),
             "max_message_size": self.pubsub.max_message_size,
             "flood_publish": self.pubsub.flood_publish,
             "agent": f"depinmesh/{version()}",

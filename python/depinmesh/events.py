@@ -29,7 +29,7 @@ class Peer:
     """Where the peer says that it listens, as multiaddrs."""
     direction: Direction
     """`inbound`: the peer dialled us."""
-    transport: Literal["quic", "tcp"]
+    transport: Literal["quic", "tcp", "relay"]
     connected_at: datetime
     """When it was identified, in UTC."""
     agent: str

@@ -23,6 +23,8 @@ class Multiaddr:
     quic_port: int | None
     tcp_port: int | None
     peer_id: PeerId | None
+    relay: PeerId | None = None
+    """The node that connects us there; host and port are its own then."""
 
 
 def parse_multiaddr(text: str) -> Multiaddr:
@@ -33,7 +35,7 @@ def parse_multiaddr(text: str) -> Multiaddr:
         empty, protocol, host, rest = text, "", "", []
     if empty or protocol not in ("ip4", "ip6", "dns", "dns4", "dns6", "dnsaddr"):
         raise _wrong(text, "is not an address of a known form")
-    quic_port = tcp_port = peer_id = None
+    quic_port = tcp_port = peer_id = relay = None
     match rest:
         case ["udp", port, "quic-v1", *rest] if protocol != "dnsaddr":
             quic_port = parse_port(port, text)
@@ -45,13 +47,19 @@ def parse_multiaddr(text: str) -> Multiaddr:
         case []:
             pass
         case ["p2p", peer]:
-            try:
-                peer_id = PeerId(peer)
-            except IdentityError as error:
-                raise _wrong(text, f"ends in a peer id that is not usable: {error}") from None
+            peer_id = _peer_of(peer, text)
+        case ["p2p", through, "p2p-circuit", "p2p", peer]:
+            relay, peer_id = _peer_of(through, text), _peer_of(peer, text)
         case _:
             raise _wrong(text, f"has parts after its transport that are not supported: /{'/'.join(rest)}")
-    return Multiaddr(protocol, _host_of(protocol, host, text), quic_port, tcp_port, peer_id)
+    return Multiaddr(protocol, _host_of(protocol, host, text), quic_port, tcp_port, peer_id, relay)
+
+
+def _peer_of(peer: str, text: str) -> PeerId:
+    try:
+        return PeerId(peer)
+    except IdentityError as error:
+        raise _wrong(text, f"has a peer id that is not usable: {error}") from None
 
 
 def _host_of(protocol: str, host: str, text: str) -> str:
@@ -97,5 +105,9 @@ def ip_version(host: str) -> int | None:
         return None
 
 
-def _wrong(text: str, reason: str, hint: str = f"known are {_FORMS}, and /p2p/PEER_ID at the end") -> ConfigError:
+def _wrong(
+    text: str,
+    reason: str,
+    hint: str = f"known are {_FORMS}, and /p2p/PEER_ID or /p2p/RELAY/p2p-circuit/p2p/PEER_ID at the end",
+) -> ConfigError:
     return ConfigError.of([ConfigProblem("", shown(text), reason, hint)])

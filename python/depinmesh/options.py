@@ -3,10 +3,11 @@
 import ipaddress
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
 from depinmesh._validation import Options
+from depinmesh.bootstrap import BootstrapNode, check_relays
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 from depinmesh.multiaddr import parse_multiaddr
 
@@ -169,6 +170,33 @@ class Connections(Options, frozen=True):
         if high < info.data.get("low", 0):
             raise ValueError("must not be below low: closing the surplus would leave more than that")
         return high
+
+
+class Nat(Options, frozen=True):
+    """How a node behind a NAT (a home router, a carrier) is reached: through a relay, and then directly."""
+
+    relay_client: Flag = Field(
+        default=True, description="be reached through relays while others cannot connect here, and reach others so"
+    )
+    relay_server: Flag = Field(
+        default=False, description="be a relay for the listed wallets; for a node with a public address and bandwidth"
+    )
+    hole_punching: Flag = Field(
+        default=True, description="replace a relayed connection by a direct one where the routers between allow it"
+    )
+    relays: Annotated[tuple[BootstrapNode | str, ...], PlainValidator(check_relays)] = Field(
+        default=(),
+        description="relays to use before any other, as in bootstrap_nodes; without, peers that offer it are used",
+    )
+
+    @field_validator("relays")
+    @classmethod
+    def _has_a_client(
+        cls, relays: tuple[BootstrapNode | str, ...], info: ValidationInfo
+    ) -> tuple[BootstrapNode | str, ...]:
+        if relays and not info.data.get("relay_client", True):
+            raise ValueError("must be empty when relay_client is off: they would not be used")
+        return relays
 
 
 class PubSub(Options, frozen=True):

@@ -8,7 +8,7 @@ from depinmesh import BootstrapNode, Keypair
 from depinmesh._addresses import bootstrap_entries
 
 WALLET = Keypair.from_seed(bytes(range(32))).wallet
-RELAYED = f"/ip4/192.0.2.1/tcp/4002/p2p/{WALLET.peer_id}/p2p-circuit"
+RELAYED = f"/ip4/192.0.2.1/tcp/4002/p2p/{WALLET.peer_id}/p2p-circuit/p2p/{WALLET.peer_id}"
 
 
 @pytest.mark.parametrize(

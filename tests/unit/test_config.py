@@ -15,7 +15,7 @@ from depinmesh import BootstrapNode, Config, ConfigError, Gate, Keypair, Listen,
 from depinmesh._validation import Options
 from depinmesh.config import ConfigFields, merged
 from depinmesh.errors import ConfigProblem
-from depinmesh.options import Bootstrap, Connections, Discovery
+from depinmesh.options import Bootstrap, Connections, Discovery, Nat
 
 KEY = Keypair.from_seed(bytes(range(32)))
 SECRET = KEY.to_base58()
@@ -25,6 +25,7 @@ GROUPS: dict[str, type[Options]] = {
     "bootstrap": Bootstrap,
     "discovery": Discovery,
     "connections": Connections,
+    "nat": Nat,
     "pubsub": PubSub,
 }
 
@@ -57,6 +58,7 @@ def test_defaults() -> None:
     assert made.connections == Connections(
         low=100, high=400, grace=60, max_per_ip=64, max_pending_per_ip=16, dial_concurrency=8, handshake_timeout=10
     )
+    assert made.nat == Nat(relay_client=True, relay_server=False, hole_punching=True, relays=())
     assert made.pubsub == PubSub(
         max_message_size=1_048_000,
         queue_size=1024,
@@ -269,7 +271,7 @@ def test_all_problems_at_once() -> None:
         ("queuesize", "did you mean pubsub.queue_size?"),
         ("listen.udp_port", "did you mean tcp_port?"),
         ("gate.zzz", "known here: refresh_interval, timeout, min_interval, negative_ttl, max_stale, revocation"),
-        ("nat", "known here: private_key, key_file, database, "),
+        ("mesh", "known here: private_key, key_file, database, "),
     ],
 )
 def test_unknown_fields_name_the_nearest_one(path: str, hint: str) -> None:
@@ -284,6 +286,16 @@ def test_unknown_fields_name_the_nearest_one(path: str, hint: str) -> None:
 def test_fields_are_named_by_text() -> None:
     """A mapping with other keys than text, as YAML may give it, is an error and no crash."""
     assert problems(listen={4001: "x"}).keys() == {"listen.4001"}
+
+
+def test_relays_are_nodes_that_are_reached_directly() -> None:
+    """A relay is given as a bootstrap node is, but not through another relay, and not without a use."""
+    entry, through = f"{KEY.wallet}@192.0.2.1", f"/ip4/192.0.2.1/tcp/1/p2p/{KEY.peer_id}/p2p-circuit/p2p/{KEY.peer_id}"
+    assert config(nat={"relays": [entry]}).nat.relays == (BootstrapNode.parse(entry),)
+    assert "is itself reached through a relay" in problems(nat={"relays": [through]})["nat.relays[0]"].reason
+    assert "is not a list" in problems(nat={"relays": entry})["nat.relays"].reason
+    assert "relay_client is off" in problems(nat={"relays": [entry], "relay_client": False})["nat.relays"].reason
+    assert config(bootstrap_nodes=[through]).bootstrap_nodes == (through,)
 
 
 def test_required_fields_say_what_they_are() -> None:
@@ -406,6 +418,7 @@ def test_core_options_are_complete() -> None:
         bootstrap={"connect_timeout": 4},
         discovery={"rendezvous_interval": 7, "mdns": True},
         connections={"max_per_ip": 5},
+        nat={"hole_punching": False, "relays": [f"{KEY.wallet}@192.0.2.1:1:-"]},
         pubsub={"max_message_size": 6000, "flood_publish": True},
     ).core_options()
     assert options == {
@@ -433,6 +446,10 @@ def test_core_options_are_complete() -> None:
         "max_pending_per_ip": 16,
         "dial_concurrency": 8,
         "handshake_timeout": 10.0,
+        "relay_client": True,
+        "relay_server": False,
+        "hole_punching": False,
+        "relays": [[f"/ip4/192.0.2.1/udp/1/quic-v1/p2p/{KEY.peer_id}"]],
         "max_message_size": 6000,
         "flood_publish": True,
         "agent": f"depinmesh/{_core.versions()['depinmesh']}",

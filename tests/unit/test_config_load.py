@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import Config, ConfigError, Keypair
+from depinmesh import BootstrapNode, Config, ConfigError, Keypair
 from depinmesh._loading.environment import variable_of
 from depinmesh._loading.layers import Given
 from depinmesh._loading.load import load
@@ -111,6 +111,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "listen.tcp_port": ("5002", 5002),
     "listen.hosts": ("127.0.0.1, ::1", ("127.0.0.1", "::1")),
     "listen.announce": ("/ip4/192.0.2.1/tcp/4002", ("/ip4/192.0.2.1/tcp/4002",)),
+    "nat.relays": (f"{KEY.wallet}@192.0.2.1", (BootstrapNode.parse(f"{KEY.wallet}@192.0.2.1"),)),
     "gate.max_stale": ("1h", 3600.0),
     "gate.revocation": ("keep", "keep"),
     "bootstrap.wait": ("ready", "ready"),

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use depinmesh_core::{
     bridge::waker::WakerChoice,
-    config::{BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NodeConfig, PubSubConfig, TcpSecurity},
+    config::{
+        BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig,
+        TcpSecurity,
+    },
     error::{Error, ErrorKind},
     gate::{GateConfig, Revocation},
 };
@@ -14,6 +17,7 @@ use crate::convert::duration;
 
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
+#[expect(clippy::struct_excessive_bools, reason = "the switches of the configuration")]
 pub(crate) struct NodeOptions {
     hosts: Vec<String>,
     quic_port: Option<u16>,
@@ -39,6 +43,10 @@ pub(crate) struct NodeOptions {
     max_pending_per_ip: usize,
     dial_concurrency: u8,
     handshake_timeout: f64,
+    relay_client: bool,
+    relay_server: bool,
+    hole_punching: bool,
+    relays: Vec<Vec<String>>,
     max_message_size: usize,
     flood_publish: bool,
     agent: String,
@@ -92,6 +100,12 @@ impl NodeOptions {
                 max_pending_per_ip: self.max_pending_per_ip,
                 dial_concurrency: self.dial_concurrency,
                 handshake_timeout: duration(self.handshake_timeout),
+            },
+            nat: NatConfig {
+                relay_client: self.relay_client,
+                relay_server: self.relay_server,
+                hole_punching: self.hole_punching,
+                relays: self.relays,
             },
             pubsub: PubSubConfig { max_message_size: self.max_message_size, flood_publish: self.flood_publish },
             agent: self.agent,

@@ -55,6 +55,19 @@ pub struct ConnectionConfig {
     pub handshake_timeout: Duration,
 }
 
+/// How a node behind a NAT is reached (docs/nat.md).
+#[derive(Clone, Debug)]
+pub struct NatConfig {
+    /// Be reached, and reach others, through relays.
+    pub relay_client: bool,
+    /// Be a relay for the other nodes.
+    pub relay_server: bool,
+    /// Replace relayed connections by direct ones.
+    pub hole_punching: bool,
+    /// Relays to use before any other, each by its multiaddrs.
+    pub relays: Vec<Vec<String>>,
+}
+
 #[derive(Clone, Debug)]
 pub struct PubSubConfig {
     /// The largest envelope this node publishes and accepts, in bytes; never above what the wire carries.
@@ -69,6 +82,7 @@ pub struct NodeConfig {
     pub bootstrap: BootstrapConfig,
     pub discovery: DiscoveryConfig,
     pub connections: ConnectionConfig,
+    pub nat: NatConfig,
     pub pubsub: PubSubConfig,
     /// The identify agent, `depinmesh/<version>`: how our nodes know each other.
     pub agent: String,

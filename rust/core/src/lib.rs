@@ -17,6 +17,7 @@ pub mod identity;
 mod limited;
 pub mod logs;
 pub mod metrics;
+mod nat;
 pub mod node;
 pub mod pubsub;
 mod runtime;

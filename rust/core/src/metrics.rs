@@ -131,6 +131,14 @@ pub(crate) struct Counters {
     pub advertised: Counter,
     /// Peers to dial that searches, tables or mDNS brought, and that were not known before.
     pub discovered: Counter,
+    /// Relays that were lost while others could reach this node through them.
+    pub reservations_lost: Counter,
+    /// Connections between two peers that this node relayed.
+    pub circuits: Counter,
+    /// Requests to this node's relay that it denied, by what was asked for.
+    pub relay_denied: ByReason,
+    /// Attempts at a direct connection in place of a relayed one, by result.
+    pub hole_punches: ByReason,
     /// What listeners reported; with QUIC each packet that nobody can read is one.
     pub listener_errors: Counter,
     /// Connections and dials that were refused elsewhere than in the gate: by its second look, by an address limit, by
@@ -163,6 +171,10 @@ impl Counters {
             find_rounds,
             advertised,
             discovered,
+            reservations_lost,
+            circuits,
+            relay_denied,
+            hole_punches,
             listener_errors,
             refused,
         } = self;
@@ -186,6 +198,8 @@ impl Counters {
             Metric::counter("find_rounds_total", find_rounds.get()),
             Metric::counter("advertised_total", advertised.get()),
             Metric::counter("discovered_total", discovered.get()),
+            Metric::counter("reservations_lost_total", reservations_lost.get()),
+            Metric::counter("circuits_total", circuits.get()),
             Metric::counter("listener_errors_total", listener_errors.get()),
         ];
         let mut refused = refused.read();
@@ -212,12 +226,14 @@ impl Counters {
             }
         }
         let by_reason = [
-            ("dropped_total", dropped.read()),
-            ("refused_total", refused),
-            ("disconnections_total", disconnections.read()),
+            ("dropped_total", "reason", dropped.read()),
+            ("refused_total", "reason", refused),
+            ("disconnections_total", "reason", disconnections.read()),
+            ("relay_denied_total", "request", relay_denied.read()),
+            ("hole_punches_total", "result", hole_punches.read()),
         ];
-        for (name, counts) in by_reason {
-            samples.extend(counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled("reason", *reason)));
+        for (name, label, counts) in by_reason {
+            samples.extend(counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled(label, *reason)));
         }
         samples
     }

@@ -36,6 +36,11 @@ pub(crate) struct Views {
     /// From the start to the first peer.
     pub time_to_ready: Option<Duration>,
     pub pending_dials: u32,
+    /// Relays through which others reach this node.
+    pub relays: usize,
+    /// Peers that are reached through this node, and connections that lead through it.
+    pub relay_reservations: usize,
+    pub relay_circuits: usize,
     /// By the name of a table: peers in it, provider records kept in it.
     pub tables: Vec<(&'static str, usize, usize)>,
 }

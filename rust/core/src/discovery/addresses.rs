@@ -61,6 +61,11 @@ pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+/// As others dial it.
+pub(crate) fn is_direct(address: &Multiaddr) -> bool {
+    !is_relayed(address) && kind(address).is_some()
+}
+
 /// By the first host; `None` where nobody can be reached.
 fn kind(address: &Multiaddr) -> Option<Kind> {
     match address.iter().next()? {

@@ -10,13 +10,14 @@ use libp2p::{
     },
     identify,
     identity::Keypair,
-    mdns, ping,
+    mdns, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use crate::{
     config::PubSubConfig,
     discovery::{addresses::Scope, kad::Table},
+    nat::holepunch::HolePunch,
     pubsub::wire,
     swarm::{after_identify::AfterIdentify, guard::Guard},
 };
@@ -31,12 +32,23 @@ pub(crate) type Gossip = Gossipsub<IdentityTransform, MaxCountSubscriptionFilter
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub guard: Guard,
+    pub relay_client: Toggle<relay::client::Behaviour>,
+    pub relay_server: Toggle<relay::Behaviour>,
+    pub hole_punch: Toggle<HolePunch>,
     pub identify: identify::Behaviour,
     pub ping: ping::Behaviour,
     pub wan: Toggle<Table>,
     pub lan: Toggle<Table>,
     pub mdns: Toggle<mdns::tokio::Behaviour>,
     pub gossip: AfterIdentify<Gossip>,
+}
+
+/// Ways through a NAT, each if it is on.
+#[derive(Default)]
+pub(crate) struct Passages {
+    pub relay_client: Option<relay::client::Behaviour>,
+    pub relay_server: Option<relay::Behaviour>,
+    pub hole_punch: Option<HolePunch>,
 }
 
 /// What looks for others, each if it is on.
@@ -54,11 +66,15 @@ impl Behaviour {
         key: &Keypair,
         agent: &str,
         announces: bool,
+        passages: Passages,
         finders: Finders,
         pubsub: &PubSubConfig,
     ) -> Result<Self, &'static str> {
         Ok(Self {
             guard,
+            relay_client: passages.relay_client.into(),
+            relay_server: passages.relay_server.into(),
+            hole_punch: passages.hole_punch.into(),
             identify: identify::Behaviour::new(
                 identify::Config::new("ipfs/0.1.0".to_owned(), key.public())
                     .with_agent_version(agent.to_owned())

@@ -7,7 +7,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::swarm::jitter::Jitter;
+use crate::{discovery::addresses::is_relayed, swarm::jitter::Jitter};
 
 /// Peers that are dialled at the same time.
 pub(crate) const MAX_DIALS: usize = 128;
@@ -49,8 +49,10 @@ enum State {
 
 struct Target {
     addresses: Vec<Multiaddr>,
-    /// Named by the operator: never forgotten.
+    /// Of the list of bootstrap nodes.
     bootstrap: bool,
+    /// Named by the operator elsewhere.
+    kept: bool,
     state: State,
     delay: Duration,
     since: Instant,
@@ -95,8 +97,9 @@ impl Dialer {
     /// A new list of bootstrap nodes: those that are not connected are due at once. `false`: nobody to dial.
     pub(crate) fn bootstrap(&mut self, nodes: &[(PeerId, Vec<Multiaddr>)], now: Instant) -> bool {
         // Who left the list and was never met is forgotten; a former peer stays one.
-        self.targets
-            .retain(|_, target| !target.bootstrap || target.met == Met::Yes || !matches!(target.state, State::Due(_)));
+        self.targets.retain(|_, target| {
+            !target.bootstrap || target.kept || target.met == Met::Yes || !matches!(target.state, State::Due(_))
+        });
         for target in self.targets.values_mut() {
             target.bootstrap = false;
             target.tried = true;
@@ -113,6 +116,15 @@ impl Dialer {
         nodes.iter().any(|(peer, _)| *peer != self.own)
     }
 
+    /// Nodes that are dialled, and dialled again, whatever list they are on.
+    pub(crate) fn keep(&mut self, nodes: &[(PeerId, Vec<Multiaddr>)], now: Instant) {
+        for (peer, addresses) in nodes.iter().filter(|(peer, _)| *peer != self.own) {
+            let target = self.targets.entry(*peer).or_insert_with(|| Target::new(now));
+            target.kept = true;
+            target.learn(addresses.clone(), MAX_ADDRESSES);
+        }
+    }
+
     /// Every node of the last list has been dialled, and none is under way. One that is connected is so too: it has not
     /// said who it is yet, or the node would be ready, and nobody would ask.
     pub(crate) fn round_ended(&self) -> bool {
@@ -125,7 +137,7 @@ impl Dialer {
 
     /// Those whose time has come, as far as the limit of dials under way allows.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
-        self.targets.retain(|_, target| target.bootstrap || target.useful(now));
+        self.targets.retain(|_, target| target.is_named() || target.useful(now));
         let under_way = self.under_way();
         let mut due: Vec<_> = self
             .targets
@@ -229,6 +241,10 @@ impl Dialer {
         if let Some(target) = self.targets.get_mut(&peer) {
             target.delay = FIRST_DELAY;
             target.met = Met::Yes;
+            if !target.is_named() {
+                // A relay that it no longer names does not lead there any more.
+                target.addresses.retain(|known| !is_relayed(known) || addresses.contains(known));
+            }
             target.learn(addresses, MAX_ADDRESSES);
         }
     }
@@ -240,7 +256,7 @@ impl Dialer {
             target.delay = FIRST_DELAY;
             target.state = State::Due(now + pause);
         }
-        let lost = |target: &Target| !target.bootstrap && matches!(target.state, State::Due(_));
+        let lost = |target: &Target| !target.is_named() && matches!(target.state, State::Due(_));
         if self.targets.values().filter(|target| lost(target)).count() > MAX_LOST {
             let first = self.targets.iter().filter(|(_, target)| lost(target)).min_by_key(|(_, target)| target.since);
             if let Some(peer) = first.map(|(peer, _)| *peer) {
@@ -304,7 +320,7 @@ impl Dialer {
     /// Its wallet has left the list: its addresses are forgotten, but for those that the operator named.
     pub(crate) fn bar(&mut self, peer: &PeerId) {
         match self.targets.get_mut(peer) {
-            Some(target) if target.bootstrap => target.state = State::Barred,
+            Some(target) if target.is_named() => target.state = State::Barred,
             _ => self.forget(peer),
         }
     }
@@ -334,12 +350,18 @@ impl Target {
         Self {
             addresses: Vec::new(),
             bootstrap: false,
+            kept: false,
             state: State::Due(now),
             delay: FIRST_DELAY,
             since: now,
             met: Met::Never,
             tried: false,
         }
+    }
+
+    /// By the operator: never forgotten.
+    const fn is_named(&self) -> bool {
+        self.bootstrap || self.kept
     }
 
     fn useful(&self, now: Instant) -> bool {

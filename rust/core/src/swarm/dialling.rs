@@ -186,6 +186,11 @@ impl Task {
         if let DialError::LocalPeerId { address } = error {
             self.twin.dialled(address, now);
         }
+        // A try at a direct connection, beside the relayed one that there is.
+        if peer.is_some_and(|peer| self.peers.is_relayed(&peer)) {
+            tracing::debug!(peer_id = peer.map(PeerId::to_base58), %error, "a direct connection did not come about");
+            return;
+        }
         self.shared.counters.dial_failures.add(1);
         if let Some(peer) = peer {
             if let Some(denial) = denial {

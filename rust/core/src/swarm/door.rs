@@ -26,6 +26,7 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 pub(crate) struct Arrival {
     pub peer: PeerId,
     pub direction: Direction,
+    pub relayed: bool,
     /// Sent, or dropped, when nothing of the peer's earlier connections is left.
     pub cleared: oneshot::Sender<()>,
 }
@@ -39,9 +40,9 @@ pub(crate) fn door() -> (Door, mpsc::Receiver<Arrival>) {
 }
 
 impl Door {
-    async fn pass(&self, peer: PeerId, direction: Direction) {
+    async fn pass(&self, peer: PeerId, direction: Direction, relayed: bool) {
         let (cleared, done) = oneshot::channel();
-        if self.0.try_send(Arrival { peer, direction, cleared }).is_ok() {
+        if self.0.try_send(Arrival { peer, direction, relayed, cleared }).is_ok() {
             // However it ends, the peer comes in.
             _ = timeout(CLOSE_LIMIT, done).await;
         }
@@ -51,7 +52,7 @@ impl Door {
     pub(crate) fn behind(self, gated: Boxed<(PeerId, StreamMuxerBox)>) -> Boxed<(PeerId, StreamMuxerBox)> {
         let pass = |(peer, muxer): (PeerId, StreamMuxerBox), point: ConnectedPoint| async move {
             let direction = if point.is_listener() { Direction::Inbound } else { Direction::Outbound };
-            self.pass(peer, direction).await;
+            self.pass(peer, direction, point.is_relayed()).await;
             Ok::<_, Infallible>((peer, muxer))
         };
         gated.and_then(pass).map_err(|error| error.either(|failed| failed, |never| match never {})).boxed()

@@ -12,7 +12,7 @@ use libp2p::{
 };
 
 use crate::{
-    discovery::addresses::Scope,
+    discovery::addresses::{Scope, is_relayed},
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
@@ -40,6 +40,9 @@ impl Task {
                 self.duplicates.gossip_gone(peer, Instant::now());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
+            SwarmEvent::Behaviour(BehaviourEvent::RelayClient(event)) => self.on_relay_client(event),
+            SwarmEvent::Behaviour(BehaviourEvent::RelayServer(event)) => self.on_relay_server(event),
+            SwarmEvent::Behaviour(BehaviourEvent::HolePunch(event)) => self.on_hole_punch(event),
             SwarmEvent::Behaviour(BehaviourEvent::Wan(event)) => self.on_table(Scope::Wan, event),
             SwarmEvent::Behaviour(BehaviourEvent::Lan(event)) => self.on_table(Scope::Lan, event),
             SwarmEvent::Behaviour(BehaviourEvent::Mdns(event)) => self.on_mdns(event),
@@ -71,6 +74,11 @@ impl Task {
             }
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
                 let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                let cause =
+                    reason.as_ref().map_or_else(ToString::to_string, |()| "its connection has ended".to_owned());
+                if self.circuit_closed(listener_id, &addresses, &cause) {
+                    return;
+                }
                 if self.opening.contains(&listener_id) {
                     let text = format!("a listener closed before it was open: {reason:?}");
                     self.failure = Some(Error::new(ErrorKind::Listen, text));
@@ -90,6 +98,9 @@ impl Task {
     }
 
     fn on_listening(&mut self, address: Multiaddr) {
+        if is_relayed(&address) {
+            return self.on_circuit(address);
+        }
         // The tables tell others nothing else, and an operator who names addresses names all of them.
         if self.config.listen.announce.is_empty() && self.reach.admits(&address) {
             self.swarm.add_external_address(address.clone());
@@ -121,7 +132,10 @@ impl Task {
         }
         self.dialer.connected(peer, now);
         self.ops.established(peer, id);
-        if self.peers.connections(&peer) > 1 {
+        if self.peers.is_upgraded(&peer) {
+            self.upgrades.begin(peer, now);
+            self.hurry(now);
+        } else if self.peers.connections(&peer) > 1 {
             self.second(peer, now);
         }
     }
@@ -133,6 +147,7 @@ impl Task {
         told.retain(|address| self.reach.admits(address));
         told.truncate(MAX_TOLD);
         self.meet(&peer_id, connection_id, &info.protocols, &told);
+        self.meet_relay(&peer_id, connection_id, &info.protocols, &told, now);
         self.dialer.identified(peer_id, told, now);
         let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else { return };
         tracing::info!(
@@ -149,13 +164,17 @@ impl Task {
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, cause: Option<&ConnectionError>) {
         let now = Instant::now();
+        let another_life = self.is_another_life(&peer, id, now);
         let gone = self.peers.closed(&peer, id);
         self.leftover_closed(id);
-        if self.peers.connections(&peer) == 1 {
+        if another_life {
+            self.reset(peer);
+        } else if self.peers.connections(&peer) == 1 {
             self.duplicates.second(peer, now);
         }
         if gone != Gone::Not {
             self.leave_tables(&peer);
+            self.relays.gone(&peer);
         }
         match gone {
             Gone::Not => return,

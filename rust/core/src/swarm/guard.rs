@@ -22,6 +22,7 @@ use libp2p::{
 };
 
 use crate::{
+    discovery::addresses::is_relayed,
     events::Direction,
     gate::{Gate, Refusal, Verdict},
     swarm::{
@@ -69,10 +70,17 @@ pub(crate) struct AddressLimits {
     pub pending: usize,
 }
 
+/// What one address holds.
 #[derive(Default)]
-struct Held {
+struct Share {
     pending: usize,
     established: usize,
+}
+
+struct Held {
+    id: ConnectionId,
+    direction: Direction,
+    relayed: bool,
 }
 
 /// Gossip has given up on a connection to this peer.
@@ -84,10 +92,10 @@ pub(crate) struct Guard {
     gate: Gate,
     limits: AddressLimits,
     /// Inbound connections by address; only addresses that hold any are kept.
-    addresses: HashMap<IpAddr, Held>,
+    addresses: HashMap<IpAddr, Share>,
     inbound: HashMap<ConnectionId, (IpAddr, bool)>,
     /// The established connections of each peer.
-    held: HashMap<PeerId, Vec<(ConnectionId, Direction)>>,
+    held: HashMap<PeerId, Vec<Held>>,
     deaf: VecDeque<Deaf>,
 }
 
@@ -104,14 +112,19 @@ impl Guard {
         }
     }
 
-    fn judge(&self, peer: &PeerId, direction: Direction) -> Result<Watch, ConnectionDenied> {
-        let held: Vec<Direction> = self.held.get(peer).into_iter().flatten().map(|(_, direction)| *direction).collect();
+    fn judge(&self, peer: &PeerId, direction: Direction, relayed: bool) -> Result<Watch, ConnectionDenied> {
+        let held = self.held.get(peer).map_or(&[][..], Vec::as_slice);
+        // A direct connection is to take the place of a relayed one; which one stays is decided when all are there.
+        let upgrade = !relayed && held.iter().any(|held| held.relayed);
+        let directions: Vec<Direction> = held.iter().map(|held| held.direction).collect();
         let denial = match self.gate.check_now(peer) {
             Verdict::Refuse(refusal) => Denial::Gate(refusal),
             // The transport admitted it, so it was listed; that it is unknown now means that it has left the list.
             Verdict::Unknown => Denial::Gate(Refusal::NotListed),
             Verdict::Admit(_) if held.len() >= MAX_PER_PEER => Denial::TooManyFromWallet,
-            Verdict::Admit(_) if duplicates::denies(&self.own, peer, &held, direction) => Denial::Second,
+            Verdict::Admit(_) if !upgrade && duplicates::denies(&self.own, peer, &directions, direction) => {
+                Denial::Second
+            }
             Verdict::Admit(_) => return Ok(Watch::default()),
         };
         Err(ConnectionDenied::new(denial))
@@ -179,10 +192,10 @@ impl NetworkBehaviour for Guard {
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
-        _local: &Multiaddr,
+        local: &Multiaddr,
         _remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let watch = self.judge(&peer, Direction::Inbound)?;
+        let watch = self.judge(&peer, Direction::Inbound, is_relayed(local))?;
         if let Some((address, established)) = self.inbound.get_mut(&connection) {
             *established = true;
             if let Some(held) = self.addresses.get_mut(address) {
@@ -197,11 +210,11 @@ impl NetworkBehaviour for Guard {
         &mut self,
         _connection: ConnectionId,
         peer: PeerId,
-        _address: &Multiaddr,
+        address: &Multiaddr,
         _role: Endpoint,
         _port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.judge(&peer, Direction::Outbound)
+        self.judge(&peer, Direction::Outbound, is_relayed(address))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -211,12 +224,13 @@ impl NetworkBehaviour for Guard {
                     ConnectedPoint::Dialer { .. } => Direction::Outbound,
                     ConnectedPoint::Listener { .. } => Direction::Inbound,
                 };
-                self.held.entry(new.peer_id).or_default().push((new.connection_id, direction));
+                let held = Held { id: new.connection_id, direction, relayed: new.endpoint.is_relayed() };
+                self.held.entry(new.peer_id).or_default().push(held);
             }
             FromSwarm::ConnectionClosed(closed) => {
                 self.release(closed.connection_id);
                 if let Some(held) = self.held.get_mut(&closed.peer_id) {
-                    held.retain(|(id, _)| *id != closed.connection_id);
+                    held.retain(|held| held.id != closed.connection_id);
                     if held.is_empty() {
                         self.held.remove(&closed.peer_id);
                     }

@@ -8,10 +8,11 @@ use std::{
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
 use crate::{
+    discovery::addresses::is_relayed,
     events::{Direction, DisconnectReason},
     identity::Wallet,
     node::PeerInfo,
-    swarm::{behaviour::PING_LIMIT, duplicates::View},
+    swarm::{behaviour::PING_LIMIT, duplicates::View, upgrades},
 };
 
 /// Within this time a peer that dials us over two transports at once ends one of the connections itself.
@@ -36,6 +37,10 @@ impl Connection {
     pub(crate) fn new(id: ConnectionId, endpoint: &ConnectedPoint, now: Instant) -> Self {
         let (address, direction) = match endpoint {
             ConnectedPoint::Dialer { address, .. } => (address.clone(), Direction::Outbound),
+            // Who comes through a relay has no address but the relay's.
+            ConnectedPoint::Listener { local_addr, send_back_addr } if endpoint.is_relayed() => {
+                (send_back_addr.iter().fold(local_addr.clone(), Multiaddr::with), Direction::Inbound)
+            }
             ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), Direction::Inbound),
         };
         Self {
@@ -55,7 +60,17 @@ impl Connection {
     }
 
     fn transport(&self) -> &'static str {
-        if self.address.iter().any(|part| part == Protocol::QuicV1) { "quic" } else { "tcp" }
+        if self.is_relayed() {
+            "relay"
+        } else if self.address.iter().any(|part| part == Protocol::QuicV1) {
+            "quic"
+        } else {
+            "tcp"
+        }
+    }
+
+    fn is_relayed(&self) -> bool {
+        is_relayed(&self.address)
     }
 }
 
@@ -74,8 +89,21 @@ impl Entry {
         self.connections.iter().any(|connection| connection.identified)
     }
 
+    /// `None`: it has not said who it is.
+    fn ours(&self) -> Option<bool> {
+        self.identified().then(|| is_ours(&self.agent))
+    }
+
+    fn is_upgraded(&self) -> bool {
+        self.connections.iter().any(Connection::is_relayed) && !self.connections.iter().all(Connection::is_relayed)
+    }
+
     fn info(&self, peer: PeerId) -> Option<PeerInfo> {
-        let first = self.connections.iter().find(|connection| connection.identified)?;
+        let mut identified = self.connections.iter().filter(|connection| connection.identified);
+        let mut first = identified.next()?;
+        if first.is_relayed() {
+            first = identified.find(|connection| !connection.is_relayed()).unwrap_or(first);
+        }
         Some(PeerInfo {
             peer,
             wallet: self.wallet,
@@ -174,9 +202,18 @@ impl Peers {
     }
 
     /// What a new connection to the peer takes the place of. One that the peer has dialled: all that are not of the same
-    /// moment. One that we have dialled: all that are silent.
-    pub(crate) fn leftovers(&mut self, peer: &PeerId, direction: Direction, now: Instant) -> Vec<ConnectionId> {
+    /// moment. One that we have dialled: all that are silent. A direct one beside a relayed one: none, it is its upgrade.
+    pub(crate) fn leftovers(
+        &mut self,
+        peer: &PeerId,
+        direction: Direction,
+        relayed: bool,
+        now: Instant,
+    ) -> Vec<ConnectionId> {
         let Some(entry) = self.0.get_mut(peer) else { return Vec::new() };
+        if !relayed && entry.connections.iter().any(Connection::is_relayed) {
+            return Vec::new();
+        }
         let old = |connection: &&Connection| match (direction, connection.direction) {
             (Direction::Inbound, Direction::Inbound) => now.duration_since(connection.since) >= SAME_DIAL,
             (Direction::Inbound, Direction::Outbound) => now.duration_since(connection.since) >= SAME_MOMENT,
@@ -195,10 +232,38 @@ impl Peers {
         silent.next().filter(|_| silent.next().is_none())
     }
 
+    /// `None`: it is not connected, or what it has is an upgrade (`upgrades.rs`).
     pub(crate) fn view(&self, peer: &PeerId) -> Option<View> {
         let entry = self.0.get(peer)?;
-        let ours = entry.identified().then(|| is_ours(&entry.agent));
+        let ours = entry.ours();
+        if ours != Some(false) && entry.is_upgraded() {
+            return None;
+        }
         Some(View { connections: entry.connections.len(), ours })
+    }
+
+    /// It is reached through a relay.
+    pub(crate) fn is_relayed(&self, peer: &PeerId) -> bool {
+        self.0.get(peer).is_some_and(|entry| entry.connections.iter().any(Connection::is_relayed))
+    }
+
+    /// It has a relayed connection and a direct one.
+    pub(crate) fn is_upgraded(&self, peer: &PeerId) -> bool {
+        self.0.get(peer).is_some_and(Entry::is_upgraded)
+    }
+
+    /// The same, since that time, as `upgrades.rs` judges it.
+    pub(crate) fn upgrade(&self, peer: &PeerId, since: Instant) -> Option<upgrades::View> {
+        let entry = self.0.get(peer).filter(|entry| entry.is_upgraded())?;
+        let answered = |connection: &Connection| connection.is_relayed() && connection.last_answer > since;
+        let direct = entry.connections.iter().filter(|connection| !connection.is_relayed() && connection.identified);
+        let stays = direct.min_by_key(|connection| connection.rtt.is_none()).map(|connection| connection.id);
+        let others = |stays| entry.connections.iter().map(|connection| connection.id).filter(move |id| *id != stays);
+        Some(upgrades::View {
+            ours: entry.ours(),
+            answered: entry.connections.iter().any(answered),
+            surplus: stays.map(|stays| others(stays).collect()),
+        })
     }
 
     pub(crate) fn connections(&self, peer: &PeerId) -> usize {
@@ -213,8 +278,19 @@ impl Peers {
 
     /// Where the other end of a connection is.
     pub(crate) fn remote(&self, peer: &PeerId, id: ConnectionId) -> Option<&Multiaddr> {
-        let connection = self.0.get(peer)?.connections.iter().find(|connection| connection.id == id)?;
-        Some(&connection.address)
+        self.connection(peer, id).map(|connection| &connection.address)
+    }
+
+    pub(crate) fn is_dialled(&self, peer: &PeerId, id: ConnectionId) -> bool {
+        self.connection(peer, id).is_some_and(|connection| connection.direction == Direction::Outbound)
+    }
+
+    pub(crate) fn last_answer(&self, peer: &PeerId, id: ConnectionId) -> Option<Instant> {
+        self.connection(peer, id).map(|connection| connection.last_answer)
+    }
+
+    fn connection(&self, peer: &PeerId, id: ConnectionId) -> Option<&Connection> {
+        self.0.get(peer)?.connections.iter().find(|connection| connection.id == id)
     }
 
     pub(crate) fn is_identified(&self, peer: &PeerId) -> bool {

@@ -29,7 +29,7 @@ pub(super) struct Waiting {
 
 impl Task {
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
-        let leftovers = self.peers.leftovers(&arrival.peer, arrival.direction, Instant::now());
+        let leftovers = self.peers.leftovers(&arrival.peer, arrival.direction, arrival.relayed, Instant::now());
         if leftovers.is_empty() {
             // `Err`: it has gone again.
             let _ = arrival.cleared.send(());
@@ -113,10 +113,14 @@ impl Task {
     pub(super) fn reset_due(&mut self, now: Instant) {
         let peers = &self.peers;
         for peer in self.duplicates.due(now, |peer| peers.view(peer)) {
-            tracing::debug!(peer_id = %peer, "a second connection may have ended gossip with a peer: dialling it anew");
-            self.shared.counters.resets.add(1);
-            self.peers.closing(&peer, DisconnectReason::Reset);
-            let _ = self.swarm.disconnect_peer_id(peer);
+            self.reset(peer);
         }
+    }
+
+    pub(super) fn reset(&mut self, peer: PeerId) {
+        tracing::debug!(peer_id = %peer, "a second connection may have ended gossip with a peer: dialling it anew");
+        self.shared.counters.resets.add(1);
+        self.peers.closing(&peer, DisconnectReason::Reset);
+        let _ = self.swarm.disconnect_peer_id(peer);
     }
 }

@@ -37,11 +37,12 @@ use crate::{
     identity::{SecretKey, Wallet},
     limited::Limited,
     logs,
+    nat::relay::{Relayed, Relays},
     pubsub::receive::Receiver,
     shared::Shared,
     swarm::{
         behaviour::{Behaviour, BehaviourEvent},
-        commands::Command,
+        commands::{Command, parse_node},
         dial::{Dialer, MAX_DIALS},
         dialling::Checked,
         discovering,
@@ -54,10 +55,12 @@ use crate::{
         merge::Merger,
         ops::Ops,
         peers::Peers,
+        relaying,
         single::Waiting,
         transport,
         trimming::Trimming,
         twin::Twin,
+        upgrades::Upgrades,
         views, warmup,
     },
 };
@@ -82,6 +85,9 @@ pub(super) struct Task {
     pub(super) dialer: Dialer,
     pub(super) bootstrap: Bootstrap,
     pub(super) duplicates: Duplicates,
+    pub(super) upgrades: Upgrades,
+    pub(super) relays: Relays,
+    pub(super) relayed: Relayed,
     pub(super) trimming: Trimming,
     pub(super) twin: Twin,
     pub(super) at_door: Vec<Waiting>,
@@ -216,8 +222,9 @@ impl Task {
             warmup::begin();
         }
         let identity = key.libp2p();
-        let transport = transport::build(&identity, &config.listen, &config.connections, gate.clone(), door)
-            .map_err(|e| core(&e))?;
+        let (transport, relay_client) =
+            transport::build(&identity, &config.listen, &config.connections, &config.nat, gate.clone(), door)
+                .map_err(|e| core(&e))?;
         let limits = AddressLimits {
             established: config.connections.max_per_ip,
             pending: config.connections.max_pending_per_ip,
@@ -229,7 +236,9 @@ impl Task {
         let guard = Guard::new(key.peer_id(), gate.clone(), limits);
         let reach = Reach::of(&config.listen.hosts);
         let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
-        let behaviour = Behaviour::new(guard, &identity, &config.agent, !announce.is_empty(), finders, &config.pubsub)
+        let passages = relaying::passages(key.peer_id(), &config.nat, relay_client);
+        let announces = !announce.is_empty();
+        let behaviour = Behaviour::new(guard, &identity, &config.agent, announces, passages, finders, &config.pubsub)
             .map_err(|e| core(&e))?;
         let settings = swarm::Config::with_tokio_executor()
             .with_smart_dial()
@@ -248,8 +257,15 @@ impl Task {
         );
         let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
+        let relays: Vec<_> = config.nat.relays.iter().map(|relay| parse_node(relay)).collect::<Result<_, _>>()?;
+        let mut dialer = Dialer::new(key.peer_id(), MAX_DIALS, Jitter::random());
+        dialer.keep(&relays, now);
+        let listed: Vec<_> = relays.into_iter().map(|(peer, _)| peer).collect();
         Ok(Self {
-            dialer: Dialer::new(key.peer_id(), MAX_DIALS, Jitter::random()),
+            dialer,
+            upgrades: Upgrades::new(key.peer_id()),
+            relays: Relays::new(&listed, now),
+            relayed: Relayed::default(),
             bootstrap: Bootstrap::new(config.bootstrap.clone(), Jitter::random()),
             reach,
             rendezvous: Rendezvous::new(
@@ -308,6 +324,8 @@ impl Task {
         self.probe(now);
         self.judge_refusals(now);
         self.reset_due(now);
+        self.settle_upgrades(now);
+        self.reserve(now);
         if self.bootstrap.is_dialling() && self.dialer.round_ended() {
             tracing::warn!("no bootstrap node could be reached; trying again");
             self.bootstrap.round_failed(now);
@@ -336,6 +354,8 @@ impl Task {
             self.next_discovery(),
             self.merger.next(),
             self.duplicates.next(),
+            self.upgrades.next(),
+            self.relays.next(self.needs_relays()),
         ];
         let soonest = timers.into_iter().flatten().min();
         let pause = match soonest {

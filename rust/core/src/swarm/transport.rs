@@ -1,6 +1,6 @@
-//! How bytes travel: QUIC and TCP, names resolved, time-limited, and the gate around all of it.
+//! How bytes travel: through relays, by QUIC and by TCP, names resolved, time-limited, and the gate around all of it.
 //!
-//! The order is `door(gate(timeout(dns(quic | tcp))))`: the handshake has its own limit inside, the gate its own
+//! The order is `door(gate(dns(timeout(relay | quic | tcp))))`: the handshake has its own limit inside, the gate its own
 //! (`gate.timeout`) outside, and nothing is around both, or a slow registry would eat the time of a handshake.
 
 use std::{io, time::Duration};
@@ -14,11 +14,11 @@ use libp2p::{
     },
     dns,
     identity::Keypair,
-    quic, tcp, yamux,
+    quic, relay, tcp, yamux,
 };
 
 use crate::{
-    config::{ConnectionConfig, ListenConfig},
+    config::{ConnectionConfig, ListenConfig, NatConfig},
     gate::{Gate, gated},
     swarm::{door::Door, security::Security},
 };
@@ -30,13 +30,17 @@ const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
 const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(2);
 const QUIC_IDLE_MS: u32 = 6_000;
 
+/// The client of relays stands in both the transport and the behaviour, which it comes with.
+pub(crate) type Composed = (Boxed<(PeerId, StreamMuxerBox)>, Option<relay::client::Behaviour>);
+
 pub(crate) fn build(
     key: &Keypair,
     listen: &ListenConfig,
     connections: &ConnectionConfig,
+    nat: &NatConfig,
     gate: Gate,
     door: Door,
-) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+) -> io::Result<Composed> {
     let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
     let quic = if listen.quic_port.is_some() {
         let mut config = quic::Config::new(key);
@@ -58,11 +62,23 @@ pub(crate) fn build(
                 .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         ),
     };
-    let base = quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed();
+    let (relay, client) = if nat.relay_client {
+        let (transport, client) = relay::client::new(key.public().to_peer_id());
+        let transport = transport
+            .upgrade(Version::V1Lazy)
+            .authenticate(Security::new(key, listen.tcp_security)?)
+            .multiplex(yamux::Config::default())
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        (OptionalTransport::some(transport), Some(client))
+    } else {
+        (OptionalTransport::none(), None)
+    };
+    let base = quic.or_transport(tcp).map(|either, _| either.into_inner());
+    let base = relay.or_transport(base).map(|either, _| either.into_inner()).boxed();
     // Outgoing connections may cross a slow network; incoming ones may come from anybody.
     let base = TransportTimeout::with_ingoing_timeout(base, inbound);
     let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
-    Ok(door.behind(gated(resolving(base)?, gate)))
+    Ok((door.behind(gated(resolving(base)?, gate)), client))
 }
 
 /// Adds `/dns` names. A machine without a readable resolver configuration still runs; only names fail there.

@@ -56,7 +56,7 @@ impl Task {
             peer,
             since,
             topics: self.shared.topics.shared_with(&peer),
-            needed: mesh.contains(&peer) || self.dialer.is_bootstrap(&peer),
+            needed: mesh.contains(&peer) || self.dialer.is_bootstrap(&peer) || self.relays.holds(&peer),
         });
         let surplus = self.trimming.surplus(candidates.collect(), limits, now);
         tracing::info!(peers = self.peers.len(), closed = surplus.len(), "more peers than connections.high");

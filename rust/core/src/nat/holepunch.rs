@@ -1,0 +1,81 @@
+//! A direct connection in place of a relayed one: both sides dial each other at the same moment (`DCUtR`).
+//!
+//! A wrapper around the library's behaviour, which dials what others have seen of us. An address that is known to be ours
+//! (announced, mapped, or of this machine) is told as well, which the library forgets: without it nobody could dial a
+//! node whose address nobody has to guess, and two nodes behind one NAT would never find their way to each other.
+
+use std::task::{Context, Poll};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    dcutr,
+    multiaddr::Protocol,
+    swarm::{
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
+    },
+};
+
+use crate::discovery::addresses::is_relayed;
+
+type Inner = dcutr::Behaviour;
+
+pub(crate) struct HolePunch(Inner);
+
+impl HolePunch {
+    pub(crate) fn new(own: PeerId) -> Self {
+        Self(Inner::new(own))
+    }
+}
+
+/// What was seen over a relayed connection is no place: the relay, or a peer id alone.
+fn is_place(address: &Multiaddr) -> bool {
+    !is_relayed(address) && !matches!(address.iter().next(), None | Some(Protocol::P2p(_)))
+}
+
+impl NetworkBehaviour for HolePunch {
+    type ConnectionHandler = <Inner as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = dcutr::Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.0.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.0.handle_established_outbound_connection(connection, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match &event {
+            FromSwarm::NewExternalAddrCandidate(candidate) if !is_place(candidate.addr) => return,
+            FromSwarm::ExternalAddrConfirmed(confirmed) if is_place(confirmed.addr) => {
+                let candidate = NewExternalAddrCandidate { addr: confirmed.addr };
+                self.0.on_swarm_event(FromSwarm::NewExternalAddrCandidate(candidate));
+            }
+            _ => {}
+        }
+        self.0.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
+        self.0.on_connection_handler_event(peer, connection, event);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<dcutr::Event, THandlerInEvent<Self>>> {
+        self.0.poll(cx)
+    }
+}
