@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from depinmesh import Keypair, connect
+from depinmesh import DialError, Keypair, connect
 from depinmesh.catalogue import PREFIX
 from depinmesh.metrics import MetricsCollector
 from depinmesh.testing import MockRegistry
+from tests.integration.relays import circuits, relayed_pair
 from tests.security.attack import address_of, attacker, counted, intruder, victim
 from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, open_sockets
 
@@ -184,13 +185,42 @@ async def a_logger_that_is_slow() -> Values:
         return scrape(one.node)
 
 
+async def two_that_meet_through_a_relay() -> Values:
+    """What each of the three sees, together: no node is a relay and relayed."""
+    away = Keypair.generate()
+    async with relayed_pair(away.wallet) as (relay, one, two):
+        through = circuits(one.node)[0].partition("/p2p-circuit")[0]
+        with contextlib.suppress(DialError):  # it has no reservation
+            await two.node.dial(f"{through}/p2p-circuit/p2p/{away.peer_id}")
+        await eventually(lambda: scrape(relay.node)["relay_denied_total"])
+        await eventually(lambda: scrape(relay.node)["relay_circuits"])
+        values = scrape(one.node) | {name: value for name, value in scrape(relay.node).items() if value}
+        await relay.close()
+        await eventually(lambda: scrape(one.node)["reservations_lost_total"])
+        return values | {"reservations_lost_total": scrape(one.node)["reservations_lost_total"]}
+
+
+async def two_that_come_to_a_direct_connection() -> Values:
+    async with relayed_pair(nat={"hole_punching": True}) as (_, one, two):
+        await eventually(lambda: scrape(one.node)["hole_punches_total"] + scrape(two.node)["hole_punches_total"])
+        return max(scrape(one.node), scrape(two.node), key=lambda values: values["hole_punches_total"])
+
+
 ELSEWHERE: dict[str, Callable[[], Awaitable[Values]]] = {
+    "circuits_total": two_that_meet_through_a_relay,
     "discovered_total": three_nodes_of_which_two_find_each_other,
+    "hole_punches_total": two_that_come_to_a_direct_connection,
     "listener_errors_total": packets_that_nobody_can_read,
     "log_records_dropped_total": a_logger_that_is_slow,
     "node_events_lost_total": a_loop_that_is_blocked,
     "provider_records": three_nodes_of_which_two_find_each_other,
     "refusals_unreported_total": a_crowd_of_strangers_that_one_read_refuses,
+    "relay_circuits": two_that_meet_through_a_relay,
+    "relay_denied_total": two_that_meet_through_a_relay,
+    "relay_reservations": two_that_meet_through_a_relay,
+    "relayed_peers": two_that_meet_through_a_relay,
+    "relays": two_that_meet_through_a_relay,
+    "reservations_lost_total": two_that_meet_through_a_relay,
     "resets_total": a_peer_of_another_make_that_dials_as_it_is_dialled,
     "second_connections_total": a_peer_of_another_make_that_dials_as_it_is_dialled,
     "table_peers": three_nodes_of_which_two_find_each_other,

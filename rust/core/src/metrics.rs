@@ -135,10 +135,12 @@ pub(crate) struct Counters {
     pub reservations_lost: Counter,
     /// Connections between two peers that this node relayed.
     pub circuits: Counter,
-    /// Requests to this node's relay that it denied, by what was asked for.
-    pub relay_denied: ByReason,
-    /// Attempts at a direct connection in place of a relayed one, by result.
-    pub hole_punches: ByReason,
+    /// Requests to this node's relay that it denied.
+    pub reservations_denied: Counter,
+    pub circuits_denied: Counter,
+    /// Tries at a direct connection in place of a relayed one.
+    pub hole_punches: Counter,
+    pub hole_punches_failed: Counter,
     /// What listeners reported; with QUIC each packet that nobody can read is one.
     pub listener_errors: Counter,
     /// Connections and dials that were refused elsewhere than in the gate: by its second look, by an address limit, by
@@ -173,8 +175,10 @@ impl Counters {
             discovered,
             reservations_lost,
             circuits,
-            relay_denied,
+            reservations_denied,
+            circuits_denied,
             hole_punches,
+            hole_punches_failed,
             listener_errors,
             refused,
         } = self;
@@ -200,6 +204,10 @@ impl Counters {
             Metric::counter("discovered_total", discovered.get()),
             Metric::counter("reservations_lost_total", reservations_lost.get()),
             Metric::counter("circuits_total", circuits.get()),
+            Metric::counter("relay_denied_total", reservations_denied.get()).labelled("request", "reservation"),
+            Metric::counter("relay_denied_total", circuits_denied.get()).labelled("request", "circuit"),
+            Metric::counter("hole_punches_total", hole_punches.get()).labelled("result", "succeeded"),
+            Metric::counter("hole_punches_total", hole_punches_failed.get()).labelled("result", "failed"),
             Metric::counter("listener_errors_total", listener_errors.get()),
         ];
         let mut refused = refused.read();
@@ -226,14 +234,12 @@ impl Counters {
             }
         }
         let by_reason = [
-            ("dropped_total", "reason", dropped.read()),
-            ("refused_total", "reason", refused),
-            ("disconnections_total", "reason", disconnections.read()),
-            ("relay_denied_total", "request", relay_denied.read()),
-            ("hole_punches_total", "result", hole_punches.read()),
+            ("dropped_total", dropped.read()),
+            ("refused_total", refused),
+            ("disconnections_total", disconnections.read()),
         ];
-        for (name, label, counts) in by_reason {
-            samples.extend(counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled(label, *reason)));
+        for (name, counts) in by_reason {
+            samples.extend(counts.iter().map(|(reason, n)| Metric::counter(name, *n).labelled("reason", *reason)));
         }
         samples
     }

@@ -122,7 +122,7 @@ impl Task {
                 self.relayed.ended(&src_peer_id);
             }
             relay::Event::ReservationReqDenied { src_peer_id, status } => {
-                counters.relay_denied.add("reservation", 1);
+                counters.reservations_denied.add(1);
                 tracing::debug!(peer_id = %src_peer_id, ?status, "a reservation was denied");
             }
             relay::Event::CircuitReqAccepted { src_peer_id, dst_peer_id } => {
@@ -131,7 +131,7 @@ impl Task {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, "two peers are connected through this node");
             }
             relay::Event::CircuitReqDenied { src_peer_id, dst_peer_id, status } => {
-                counters.relay_denied.add("circuit", 1);
+                counters.circuits_denied.add(1);
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "a circuit was denied");
             }
             relay::Event::CircuitClosed { src_peer_id, dst_peer_id, error } => {
@@ -147,11 +147,11 @@ impl Task {
         let dcutr::Event { remote_peer_id: peer, result } = event;
         match result {
             Ok(_) => {
-                self.shared.counters.hole_punches.add("succeeded", 1);
+                self.shared.counters.hole_punches.add(1);
                 tracing::info!(peer_id = %peer, "a direct connection takes the place of a relayed one");
             }
             Err(error) => {
-                self.shared.counters.hole_punches.add("failed", 1);
+                self.shared.counters.hole_punches_failed.add(1);
                 tracing::info!(peer_id = %peer, %error, "no direct connection came about: the peer stays relayed");
             }
         }
