@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SIZE = 200
 WINDOW = 512
+# A batch takes what waits, and with few events on the way little does.
+WINDOW_OF_BATCHES = 4096
 RATE = 500
 TRANSPORTS = ("quic", "tcp")
 NODE = python("-m", "benches.support.node")
@@ -45,6 +47,7 @@ class Bench:
     starts: int
     pinned: bool
     loop: str
+    batching: bool
     folder: Path
     figures: dict[str, Figure] = field(default_factory=dict)
     lines: list[dict[str, object]] = field(default_factory=list)
@@ -80,10 +83,13 @@ def pair_of_keys() -> tuple[Keypair, Keypair, list[str]]:
 Results = tuple[dict[str, Any], dict[str, Any]]
 
 
-def events_of_ours(bench: Bench, transport: str, count: int, warmup: int, rate: int = 0) -> Results:
+def events_of_ours(
+    bench: Bench, transport: str, count: int, warmup: int, rate: int = 0, *, batching: bool = False
+) -> Results:
     """Run our pair; return what the publisher and the subscriber say."""
     one, two, wallets = pair_of_keys()
-    common = {"credit": bench.credit(), "count": count, "warmup": warmup, "size": SIZE, "window": WINDOW}
+    common: dict[str, Any] = {"credit": bench.credit(), "count": count, "warmup": warmup, "size": SIZE}
+    common |= {"window": WINDOW_OF_BATCHES if batching else WINDOW, "batching": batching}
     with bench.ours("receive", two, wallets, transport, 1, **common, latency=bool(rate)) as receiver:
         address = receiver.line("listening")["address"]
         schedule = {"rate": rate, "seconds": count / (rate or 1)}
@@ -92,6 +98,12 @@ def events_of_ours(bench: Bench, transport: str, count: int, warmup: int, rate: 
     if received["dropped"]:
         raise RuntimeError(f"{received['dropped']} events were dropped inside the window")
     return sent, received
+
+
+def events_of_batches(bench: Bench, transport: str, count: int, warmup: int, rate: int = 0) -> Results:
+    """Run our pair with signed batches, ten times as long at full speed."""
+    scale = 1 if rate else 10
+    return events_of_ours(bench, transport, scale * count, scale * warmup, rate, batching=True)
 
 
 def events_of_raw(bench: Bench, transport: str, count: int, warmup: int, rate: int = 0) -> Results:
@@ -138,18 +150,31 @@ def latency(bench: Bench, transport: str, ours: Results, raw: Results) -> None:
     bench.figure(Figure(f"{name}, p99", "us")).add(ours[1]["p99_us"], raw[1]["p99_us"])
 
 
+def batches(bench: Bench, transport: str, fast: tuple[Results, Results], paced: tuple[Results, Results]) -> None:
+    """Note rate, processor and latency of one block with signed batches, beside those of the raw pair."""
+    name = f"{transport.upper()} with batches,"
+    rate = bench.figure(Figure(f"{name} throughput", "events/s", "ratio", 5, 10, more_is_better=True))
+    rate.add(*[result[1]["events_per_second"] for result in fast])
+    for side, label in enumerate(("publisher", "subscriber")):
+        cpu = bench.figure(Figure(f"{name} CPU, {label}", "us/event"))
+        cpu.add(*[result[side]["cpu_us_per_event"] for result in fast])
+    median = bench.figure(Figure(f"{name} latency at {RATE}/s, median", "us"))
+    median.add(*[result[1]["p50_us"] for result in paced])
+
+
 def pairs(bench: Bench, rng: random.Random, say: Callable[[str], None]) -> None:
     """Run one block of all pairs, in shuffled order."""
     kinds = {
         "throughput": (throughput, {"count": bench.count, "warmup": bench.count // 20}),
         "latency": (latency, {"count": int(RATE * bench.seconds), "warmup": 500, "rate": RATE}),
     }
-    runs = [(kind, transport, system) for kind in kinds for transport in TRANSPORTS for system in EVENTS]
+    systems = {**EVENTS, "batches": events_of_batches} if bench.batching else EVENTS
+    runs = [(kind, transport, system) for kind in kinds for transport in TRANSPORTS for system in systems]
     rng.shuffle(runs)
     results: dict[tuple[str, str, str], Results] = {}
     for kind, transport, system in runs:
         load = Load()
-        sent, received = results[kind, transport, system] = EVENTS[system](bench, transport, **kinds[kind][1])
+        sent, received = results[kind, transport, system] = systems[system](bench, transport, **kinds[kind][1])
         rate, median = received["events_per_second"], received.get("p50_us")
         say(f"{transport} {system}: {f'{rate:,.0f} events/s' if median is None else f'median {median:,.0f} us'}")
         common = {"kind": kind, "transport": transport, "system": system, "others": load.others()}
@@ -157,6 +182,11 @@ def pairs(bench: Bench, rng: random.Random, say: Callable[[str], None]) -> None:
     for kind, (note, _) in kinds.items():
         for transport in TRANSPORTS:
             note(bench, transport, results[kind, transport, "ours"], results[kind, transport, "raw"])
+    for transport in TRANSPORTS if bench.batching else ():
+        fast, paced = (
+            (results[kind, transport, "batches"], results[kind, transport, "raw"]) for kind in ("throughput", "latency")
+        )
+        batches(bench, transport, fast, paced)
 
 
 def first_events(bench: Bench, say: Callable[[str], None]) -> None:
@@ -245,6 +275,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one run for the latency")
     parser.add_argument("--starts", type=int, default=5, help="processes started to measure starts, dials, imports")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument("--batching", action="store_true", help="also with signed batches")
     parser.add_argument("--unpinned", action="store_true", help="let the kernel choose the cores")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
     parser.add_argument("--quick", action="store_true", help="one small block: under a minute")
@@ -254,7 +285,7 @@ def main() -> None:
         options.blocks, options.count, options.seconds, options.starts = 1, 10_000, 3.0, 2
     if not Path(options.raw_peer).is_file():
         sys.exit(f"{options.raw_peer} is missing: `make bench` builds it, and --raw-peer says where it is")
-    began, steps = monotonic(), 8 * options.blocks + options.starts + 4
+    began, steps = monotonic(), (12 if options.batching else 8) * options.blocks + options.starts + 4
     done = 0
 
     def say(text: str) -> None:
@@ -270,6 +301,7 @@ def main() -> None:
             options.starts,
             not options.unpinned,
             options.loop,
+            options.batching,
             Path(folder),
         )
         load, rng = Load(), random.Random(options.seed)

@@ -88,6 +88,7 @@ def fields_of(spec: Spec) -> Any:
         "bootstrap_nodes": spec.get("bootstrap", []),
         "database": "bench",
         "listen": {"hosts": ["127.0.0.1"], **ports},
+        "pubsub": {"batching": spec.get("batching", False), "queue_size": max(1024, 2 * spec.get("window", 0))},
     }
 
 

@@ -97,6 +97,7 @@ class NodeOptions(TypedDict):
     relays: list[list[str]]
     max_message_size: int
     flood_publish: bool
+    batching: bool
     agent: str
     waker: Literal["auto", "descriptor", "thread"]
 

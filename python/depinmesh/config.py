@@ -197,6 +197,7 @@ class Config(Options, frozen=True):
             "relays": normalise_nodes(self.nat.relays),
             "max_message_size": self.pubsub.max_message_size,
             "flood_publish": self.pubsub.flood_publish,
+            "batching": self.pubsub.batching,
             "agent": f"depinmesh/{version()}",
             "waker": "auto",
         }

@@ -219,6 +219,10 @@ class PubSub(Options, frozen=True):
         default=False,
         description="send own events to every subscriber at once instead of the mesh alone: faster, more traffic",
     )
+    batching: Flag = Field(
+        default=False,
+        description="sign events of a topic that wait together as one message, while only depinmesh nodes are on it",
+    )
 
     @field_validator("queue_bytes")
     @classmethod

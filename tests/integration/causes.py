@@ -168,6 +168,22 @@ async def a_crowd_of_strangers_that_one_read_refuses() -> Values:
         return scrape(db.node)
 
 
+async def bursts_that_leave_as_batches() -> Values:
+    async with (
+        mesh_of(2, pubsub={"batching": True}) as (one, two),
+        one.subscribe("t"),
+        two.subscribe("t"),
+    ):
+        await heard(one, two, "t")
+        await heard(two, one, "t")
+        for number in range(500):
+            one.publish_nowait("t", number)
+            two.publish_nowait("t", number)
+        names = ("published_batches_total", "received_batches_total")
+        await eventually(lambda: all(counted(one.node, name) for name in names))
+        return scrape(one.node)
+
+
 async def a_logger_that_is_slow() -> Values:
     class Slow(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -214,6 +230,8 @@ ELSEWHERE: dict[str, Callable[[], Awaitable[Values]]] = {
     "log_records_dropped_total": a_logger_that_is_slow,
     "node_events_lost_total": a_loop_that_is_blocked,
     "provider_records": three_nodes_of_which_two_find_each_other,
+    "published_batches_total": bursts_that_leave_as_batches,
+    "received_batches_total": bursts_that_leave_as_batches,
     "refusals_unreported_total": a_crowd_of_strangers_that_one_read_refuses,
     "relay_circuits": two_that_meet_through_a_relay,
     "relay_denied_total": two_that_meet_through_a_relay,

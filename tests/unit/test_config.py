@@ -65,6 +65,7 @@ def test_defaults() -> None:
         queue_bytes=8 * 1024 * 1024,
         overflow="drop_oldest",
         flood_publish=False,
+        batching=False,
     )
 
 
@@ -162,6 +163,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("pubsub.queue_bytes", 2**31, "less than or equal to"),
     ("pubsub.overflow", "block", "'drop_oldest' or 'drop_newest'"),
     ("pubsub.flood_publish", 1, "valid boolean"),
+    ("pubsub.batching", "yes", "valid boolean"),
 ]
 
 
@@ -419,7 +421,7 @@ def test_core_options_are_complete() -> None:
         discovery={"rendezvous_interval": 7, "mdns": True},
         connections={"max_per_ip": 5},
         nat={"hole_punching": False, "relays": [f"{KEY.wallet}@192.0.2.1:1:-"]},
-        pubsub={"max_message_size": 6000, "flood_publish": True},
+        pubsub={"max_message_size": 6000, "flood_publish": True, "batching": True},
     ).core_options()
     assert options == {
         "hosts": ["::1"],
@@ -452,6 +454,7 @@ def test_core_options_are_complete() -> None:
         "relays": [[f"/ip4/192.0.2.1/udp/1/quic-v1/p2p/{KEY.peer_id}"]],
         "max_message_size": 6000,
         "flood_publish": True,
+        "batching": True,
         "agent": f"depinmesh/{_core.versions()['depinmesh']}",
         "waker": "auto",
     }

@@ -51,6 +51,7 @@ def options(waker: Literal["auto", "descriptor", "thread"] = "auto", host: str =
         "hole_punching": True,
         "relays": [],
         "flood_publish": False,
+        "batching": False,
         "agent": "depinmesh/test",
         "waker": waker,
     }

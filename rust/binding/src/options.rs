@@ -49,6 +49,7 @@ pub(crate) struct NodeOptions {
     relays: Vec<Vec<String>>,
     max_message_size: usize,
     flood_publish: bool,
+    batching: bool,
     agent: String,
     waker: String,
 }
@@ -107,7 +108,11 @@ impl NodeOptions {
                 hole_punching: self.hole_punching,
                 relays: self.relays,
             },
-            pubsub: PubSubConfig { max_message_size: self.max_message_size, flood_publish: self.flood_publish },
+            pubsub: PubSubConfig {
+                max_message_size: self.max_message_size,
+                flood_publish: self.flood_publish,
+                batching: self.batching,
+            },
             agent: self.agent,
         })
     }

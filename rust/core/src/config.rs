@@ -73,6 +73,8 @@ pub struct PubSubConfig {
     /// The largest envelope this node publishes and accepts, in bytes; never above what the wire carries.
     pub max_message_size: usize,
     pub flood_publish: bool,
+    /// Events of one topic that wait together leave as one message, where everybody can read that.
+    pub batching: bool,
 }
 
 #[derive(Clone, Debug)]

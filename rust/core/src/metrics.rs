@@ -95,13 +95,17 @@ pub(crate) struct Counters {
     pub published_unheard: Counter,
     /// Bytes of the envelopes of `published`.
     pub published_bytes: Counter,
-    /// Messages that gossip handed up, before our own checks.
+    /// Messages among them that carried several events.
+    pub published_batches: Counter,
+    /// Events that gossip handed up, before our own checks.
     pub received: Counter,
-    /// Bytes of the envelopes of `received`.
+    /// Bytes of the messages that carried them.
     pub received_bytes: Counter,
-    /// Messages that passed every check and went to at least one subscription.
+    /// Messages among them that carried several events.
+    pub received_batches: Counter,
+    /// Events that passed every check and went to at least one subscription.
     pub accepted: Counter,
-    /// Messages that a check refused, by check.
+    /// Events that a check refused, by check.
     pub dropped: ByReason,
     /// Events that a full queue of a subscription dropped.
     pub overflowed: Counter,
@@ -155,8 +159,10 @@ impl Counters {
             published,
             published_unheard,
             published_bytes,
+            published_batches,
             received,
             received_bytes,
+            received_batches,
             accepted,
             dropped,
             overflowed,
@@ -186,8 +192,10 @@ impl Counters {
             Metric::counter("published_total", published.get()),
             Metric::counter("published_unheard_total", published_unheard.get()),
             Metric::counter("published_bytes_total", published_bytes.get()),
+            Metric::counter("published_batches_total", published_batches.get()),
             Metric::counter("received_total", received.get()),
             Metric::counter("received_bytes_total", received_bytes.get()),
+            Metric::counter("received_batches_total", received_batches.get()),
             Metric::counter("accepted_total", accepted.get()),
             Metric::counter("queue_overflow_total", overflowed.get()),
             Metric::counter("unsent_total", unsent.get()),

@@ -229,18 +229,9 @@ impl Node {
         let id = envelope::new_id();
         let data = envelope::encode(&id, &self.author.peer_text, message_json, timestamp);
         wire::check_size(data.len(), &full_topic, self.config.pubsub.max_message_size)?;
-        self.shared.outbox.push(Outgoing { full_topic, envelope: data.clone() })?;
-        // Its fields are made only where somebody wants to see them.
-        tracing::debug!(
-            topic,
-            full_topic_name = self.shared.topics.full_name(database, topic).ok(),
-            event_id = &*id,
-            database = self.shared.topics.name(database).ok(),
-            "published an event"
-        );
         // The message stands before `,"timestamp":<digits>}`.
         let end = data.len() - (",\"timestamp\":}".len() + decimal_digits(timestamp));
-        Ok(Arc::new(Delivered {
+        let event = Arc::new(Delivered {
             id,
             topic: Arc::from(topic),
             author: Arc::clone(&self.author),
@@ -248,7 +239,17 @@ impl Node {
             data,
             timestamp,
             received_at,
-        }))
+        });
+        self.shared.outbox.push(Outgoing { full_topic, event: Arc::clone(&event) })?;
+        // Its fields are made only where somebody wants to see them.
+        tracing::debug!(
+            topic,
+            full_topic_name = self.shared.topics.full_name(database, topic).ok(),
+            event_id = &*event.id,
+            database = self.shared.topics.name(database).ok(),
+            "published an event"
+        );
+        Ok(event)
     }
 
     /// Ends when the queue to the network has room again.

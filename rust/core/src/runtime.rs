@@ -1,10 +1,12 @@
 //! The threads of the network: one tokio runtime for all nodes of the process, there as long as a node is.
 
 use std::{
+    num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -12,7 +14,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::{Error, ErrorKind};
 
-/// Signing happens in the task of the swarm, encryption in those of the connections: two workers keep both going.
+/// Signing happens in the task of the swarm, encryption in those of the connections: two workers keep both going. Where
+/// the process has one core to itself, two would only take turns on it.
 const WORKERS: usize = 2;
 
 /// What is still running when the last node goes gets this long; then its threads are left behind.
@@ -54,7 +57,7 @@ impl Share {
             return Ok(Self(shared));
         }
         let runtime = Builder::new_multi_thread()
-            .worker_threads(WORKERS)
+            .worker_threads(thread::available_parallelism().map_or(WORKERS, NonZeroUsize::get).min(WORKERS))
             .thread_name("depinmesh-net")
             .enable_all()
             .build()

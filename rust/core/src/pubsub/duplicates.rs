@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     mem,
     time::{Duration, Instant},
 };
@@ -24,10 +24,26 @@ pub struct Duplicates {
     ttl: Duration,
     limit: usize,
     keys: [RandomState; 2],
-    current: HashSet<u128>,
-    previous: HashSet<u128>,
+    current: Hashes,
+    previous: Hashes,
     current_since: Option<Instant>,
     forgotten: u64,
+}
+
+type Hashes = HashSet<u128, BuildHasherDefault<AsItIs>>;
+
+/// Half of a keyed hash is as good a hash as another one of it.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(self.0, |half| u64::from_ne_bytes(*half));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Duplicates {
@@ -40,8 +56,8 @@ impl Duplicates {
             ttl,
             limit,
             keys: [RandomState::new(), RandomState::new()],
-            current: HashSet::new(),
-            previous: HashSet::new(),
+            current: Hashes::default(),
+            previous: Hashes::default(),
             current_since: None,
             forgotten: 0,
         }
@@ -74,7 +90,7 @@ impl Duplicates {
             self.rotate(now);
         }
         if age >= 2 * self.ttl {
-            self.previous = HashSet::new();
+            self.previous = Hashes::default();
         }
     }
 

@@ -2,20 +2,29 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    pubsub::Delivered,
+};
 
 const MAX_EVENTS: usize = 1_024;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// One envelope on its way to gossip.
+/// One event on its way to gossip.
 pub(crate) struct Outgoing {
     pub full_topic: String,
-    pub envelope: Vec<u8>,
+    pub event: Arc<Delivered>,
+}
+
+impl Outgoing {
+    pub(crate) fn envelope(&self) -> &[u8] {
+        &self.event.data
+    }
 }
 
 #[derive(Default)]
@@ -40,7 +49,7 @@ impl Outbox {
             if state.closed {
                 return Err(Error::closed());
             }
-            let size = event.envelope.len();
+            let size = event.envelope().len();
             // One event always fits, however large the configured limit.
             if state.queue.len() >= MAX_EVENTS || (state.bytes + size > MAX_BYTES && !state.queue.is_empty()) {
                 return Err(Error::new(
@@ -56,7 +65,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// `true`: there is room now. Else the operation is among those that [`Outbox::take`] hands back.
+    /// `true`: there is room now. Else the operation is among those that [`Outbox::writable`] hands out.
     pub(crate) fn wait(&self, op: u64) -> bool {
         let mut state = self.state();
         if state.closed || state.queue.len() < MAX_EVENTS / 2 && state.bytes < MAX_BYTES / 2 {
@@ -70,22 +79,54 @@ impl Outbox {
         self.state().waiting.retain(|other| *other != op);
     }
 
-    /// Up to `limit` events, and the operations that may go on because half of the room is free again.
-    pub(crate) fn take(&self, limit: usize) -> (Vec<Outgoing>, Vec<u64>) {
+    /// The event that has waited longest.
+    pub(crate) fn take(&self) -> Option<Outgoing> {
         let mut state = self.state();
-        let n = limit.min(state.queue.len());
-        let events: Vec<_> = state.queue.drain(..n).collect();
-        state.bytes -= events.iter().map(|event| event.envelope.len()).sum::<usize>();
+        let event = state.queue.pop_front()?;
+        state.bytes -= event.envelope().len();
+        Some(event)
+    }
+
+    /// Whether another event of the topic waits.
+    pub(crate) fn has(&self, full_topic: &str) -> bool {
+        self.state().queue.iter().any(|event| event.full_topic == full_topic)
+    }
+
+    /// The events of a topic, in their order, up to the first one that `fits` refuses.
+    pub(crate) fn take_of(&self, full_topic: &str, mut fits: impl FnMut(&Outgoing) -> bool) -> Vec<Outgoing> {
+        let mut state = self.state();
+        let State { queue, bytes, .. } = &mut *state;
+        let (mut taken, mut others, mut open) = (Vec::new(), VecDeque::new(), true);
+        while open && let Some(event) = queue.pop_front() {
+            if event.full_topic != full_topic {
+                others.push_back(event);
+            } else if fits(&event) {
+                *bytes -= event.envelope().len();
+                taken.push(event);
+            } else {
+                queue.push_front(event);
+                open = false;
+            }
+        }
+        if !others.is_empty() {
+            others.append(queue);
+            *queue = others;
+        }
+        taken
+    }
+
+    /// The operations that may go on because half of the room is free again.
+    pub(crate) fn writable(&self) -> Vec<u64> {
+        let mut state = self.state();
         let room = state.queue.len() < MAX_EVENTS / 2 && state.bytes < MAX_BYTES / 2;
-        let ready = if room { std::mem::take(&mut state.waiting) } else { Vec::new() };
-        (events, ready)
+        if room { std::mem::take(&mut state.waiting) } else { Vec::new() }
     }
 
     /// What was taken and could not be sent: first in the queue again, in its order.
     pub(crate) fn put_back(&self, events: impl DoubleEndedIterator<Item = Outgoing>) {
         let mut state = self.state();
         for event in events.rev() {
-            state.bytes += event.envelope.len();
+            state.bytes += event.envelope().len();
             state.queue.push_front(event);
         }
     }

@@ -1,11 +1,14 @@
-//! The checks on a message from the network, in their order, and its way into the subscriptions.
+//! The checks on a message from the network, in their order, and the way of its events into the subscriptions.
 //!
 //! Signature, author and sequence number were verified by gossip before (strict signing). Then: author in the
 //! database's list, size, JSON and envelope, `from_peer`, timestamp, duplicate, replay. Each refusal is counted; nothing
-//! that fails is delivered or forwarded. All of it happens before the host language sees an object.
+//! that fails is delivered. A message is forwarded when an event in it was delivered: what one signature covers cannot be
+//! taken apart, and each node checks each event. All of it happens before the host language sees an object.
 
 use std::{
     collections::HashMap,
+    mem,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -16,14 +19,16 @@ use libp2p::{
 };
 
 use crate::{
+    events::NodeEvent,
     gate::Gate,
     identity::Wallet,
     limited::Limited,
     metrics::Counters,
     pubsub::{
         Author, Delivered,
+        batch::{self, Parts},
         duplicates::Duplicates,
-        envelope::{self, Defect},
+        envelope::{self, Defect, Envelope},
         replay::{ReplayWindow, Verdict},
         topics::{Route, Topics},
         wire,
@@ -37,10 +42,8 @@ const WARN_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Outcome {
     /// What gossip is told: only accepted messages are forwarded.
     pub acceptance: MessageAcceptance,
-    /// Why it was dropped: topic, author, reason.
-    pub dropped: Option<(String, Option<PeerId>, &'static str)>,
-    /// The topic, and how many events its full queues dropped to take this one.
-    pub overflowed: Option<(String, u64)>,
+    /// What the host is told: events that were dropped, or that full queues lost to take these.
+    pub losses: Vec<NodeEvent>,
 }
 
 pub(crate) struct Receiver {
@@ -82,56 +85,98 @@ impl Receiver {
     }
 
     pub(crate) fn receive(&mut self, message: Message, now: Instant) -> Outcome {
-        self.counters.received.add(1);
+        let carried = Parts::of(&message.data).count() as u64;
+        self.counters.received.add(carried);
         self.counters.received_bytes.add(message.data.len() as u64);
+        self.counters.received_batches.add(u64::from(batch::is_batch(&message.data)));
         let full = message.topic.as_str().to_owned();
         let Some(route) = self.topics.route(&full) else {
             // Unsubscribed between the arrival and now: nobody here may judge it.
-            return Outcome { acceptance: MessageAcceptance::Ignore, dropped: None, overflowed: None };
+            return Outcome { acceptance: MessageAcceptance::Ignore, losses: Vec::new() };
         };
         let source = message.source;
-        match self.judge(message, &full, &route, now) {
-            Ok(event) => {
-                tracing::debug!(
-                    topic = &*event.topic,
-                    from = event.author.peer_text,
-                    event_id = &*event.id,
-                    timestamp = event.timestamp,
-                    "received an event"
-                );
-                let event = Arc::new(event);
-                let size = event.data.len();
-                let lost: u64 = route.rings.iter().map(|ring| ring.push(Arc::clone(&event), size).dropped as u64).sum();
-                self.counters.accepted.add(1);
-                self.counters.overflowed.add(lost);
-                let overflowed = (lost > 0).then(|| (route.bare.to_string(), lost));
-                Outcome { acceptance: MessageAcceptance::Accept, dropped: None, overflowed }
-            }
-            Err(Drop { reason, acceptance }) => {
-                self.counters.dropped.add(reason, 1);
-                self.report(&route.bare, source, reason, now);
-                Outcome { acceptance, dropped: Some((route.bare.to_string(), source, reason)), overflowed: None }
-            }
+        let mut drops = Drops::default();
+        let events = self.judge(message, &full, &route, now, &mut drops).unwrap_or_else(|drop| {
+            drops = Drops(vec![(drop, carried)]);
+            Vec::new()
+        });
+        let acceptance = if events.is_empty() { drops.acceptance() } else { MessageAcceptance::Accept };
+        self.counters.accepted.add(events.len() as u64);
+        let mut losses = Vec::new();
+        for (Drop { reason, .. }, count) in drops.0 {
+            self.counters.dropped.add(reason, count);
+            self.report(&route.bare, source, reason, count, now);
+            losses.push(NodeEvent::MessageDropped { topic: route.bare.to_string(), author: source, reason, count });
         }
+        let lost = events.into_iter().map(|event| deliver(event, &route)).sum();
+        if lost > 0 {
+            self.counters.overflowed.add(lost);
+            losses.push(NodeEvent::QueueOverflow { topic: route.bare.to_string(), count: lost });
+        }
+        Outcome { acceptance, losses }
     }
 
     /// Tells the operator, once a second. That events come twice is the way of gossip.
-    fn report(&mut self, topic: &str, from: Option<PeerId>, reason: &str, now: Instant) {
+    fn report(&mut self, topic: &str, from: Option<PeerId>, reason: &str, count: u64, now: Instant) {
         let from = from.map(PeerId::to_base58);
         if matches!(reason, "duplicate" | "replay") {
-            tracing::debug!(topic, from, reason, "dropped an event");
+            tracing::debug!(topic, from, reason, count, "dropped an event");
         } else if let Some(more) = self.drops.pass(now) {
-            tracing::warn!(topic, from, reason, more, "dropped an event");
+            tracing::warn!(topic, from, reason, count, more, "dropped an event");
         }
     }
 
-    fn judge(&mut self, message: Message, full: &str, route: &Route, now: Instant) -> Result<Delivered, Drop> {
+    /// The events to deliver, in their order; those that are dropped are put into `drops`. `Err`: all of them are.
+    fn judge(
+        &mut self,
+        mut message: Message,
+        full: &str,
+        route: &Route,
+        now: Instant,
+        drops: &mut Drops,
+    ) -> Result<Vec<Delivered>, Drop> {
         let author =
             message.source.and_then(|peer| self.author(peer, route)).ok_or(Drop::ignored("author-not-listed"))?;
-        if wire::check_size(message.data.len(), full, self.max_message_size).is_err() {
+        let is_batch = batch::is_batch(&message.data);
+        if is_batch && message.data.len() > wire::MAX_BATCH {
             return Err(Drop::rejected("too-large"));
         }
-        let envelope = envelope::decode(&message.data, &author.peer_text).map_err(|defect| match defect {
+        let mut good = Vec::with_capacity(1);
+        for part in Parts::of(&message.data) {
+            let judged = match part {
+                Ok(range) => self.envelope(&message.data[range.clone()], full, &author, now).map(|read| (range, read)),
+                Err(batch::Broken) => Err(Drop::rejected("bad-batch")),
+            };
+            match judged {
+                Ok(event) => good.push(event),
+                Err(drop) => drops.add(drop),
+            }
+        }
+        if good.is_empty() {
+            return Ok(Vec::new());
+        }
+        let received_at = SystemTime::now();
+        let number = message.sequence_number.ok_or(Drop::rejected("no-sequence-number"))?;
+        self.check_replay(&author.wallet, number, received_at, now)?;
+        let delivered = |(range, envelope): (Range<usize>, Envelope)| Delivered {
+            id: envelope.id,
+            topic: Arc::clone(&route.bare),
+            author: Arc::clone(&author),
+            // A copy of its own in a batch: one event that waits long must not keep all of them in memory.
+            data: if is_batch { message.data[range].to_vec() } else { mem::take(&mut message.data) },
+            message: envelope.message.unwrap_or_default(),
+            timestamp: envelope.timestamp,
+            received_at,
+        };
+        Ok(good.into_iter().map(delivered).collect())
+    }
+
+    /// Reads one event, and notes that it was here.
+    fn envelope(&mut self, data: &[u8], full: &str, author: &Author, now: Instant) -> Result<Envelope, Drop> {
+        if wire::check_size(data.len(), full, self.max_message_size).is_err() {
+            return Err(Drop::rejected("too-large"));
+        }
+        let envelope = envelope::decode(data, &author.peer_text).map_err(|defect| match defect {
             // An honest forwarder may pass it on unread: it is not the forwarder's fault.
             Defect::FromPeer => Drop::ignored(defect.as_str()),
             _ => Drop::rejected(defect.as_str()),
@@ -139,31 +184,24 @@ impl Receiver {
         if self.duplicates.seen(&author.wallet, &envelope.id, now) {
             return Err(Drop::ignored("duplicate"));
         }
-        let number = message.sequence_number.ok_or(Drop::rejected("no-sequence-number"))?;
-        let received_at = SystemTime::now();
-        match self.replay.check(&author.wallet, number, unix_ns(received_at), now) {
-            Verdict::Fresh | Verdict::Untracked => {}
-            Verdict::Replayed => return Err(Drop::ignored("replay")),
+        Ok(envelope)
+    }
+
+    fn check_replay(&mut self, author: &Wallet, number: u64, unix: SystemTime, now: Instant) -> Result<(), Drop> {
+        match self.replay.check(author, number, unix_ns(unix), now) {
+            Verdict::Fresh | Verdict::Untracked => return Ok(()),
+            Verdict::Replayed => {}
             Verdict::Behind { by } => {
                 if self.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
                     self.warned = Some(now);
                     tracing::warn!(
-                        author = %author.wallet, behind_s = by.as_secs(),
+                        %author, behind_s = by.as_secs(),
                         "an event was dropped as a replay: if its author has just started, the author's clock was set back",
                     );
                 }
-                return Err(Drop::ignored("replay"));
             }
         }
-        Ok(Delivered {
-            id: envelope.id,
-            topic: Arc::clone(&route.bare),
-            author,
-            data: message.data,
-            message: envelope.message.unwrap_or_default(),
-            timestamp: envelope.timestamp,
-            received_at,
-        })
+        Err(Drop::ignored("replay"))
     }
 
     /// The author, if this database lists its wallet.
@@ -180,20 +218,53 @@ impl Receiver {
     }
 }
 
+/// Puts it into every subscription; returns how many events these lost for it.
+fn deliver(event: Delivered, route: &Route) -> u64 {
+    tracing::debug!(
+        topic = &*event.topic,
+        from = event.author.peer_text,
+        event_id = &*event.id,
+        timestamp = event.timestamp,
+        "received an event"
+    );
+    let size = event.data.len();
+    let event = Arc::new(event);
+    route.rings.iter().map(|ring| ring.push(Arc::clone(&event), size).dropped as u64).sum()
+}
+
+/// What was dropped of one message, and how many events of each kind.
+#[derive(Default)]
+struct Drops(Vec<(Drop, u64)>);
+
+impl Drops {
+    fn add(&mut self, drop: Drop) {
+        match self.0.iter_mut().find(|(other, _)| *other == drop) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((drop, 1)),
+        }
+    }
+
+    /// Of a message without a good event: it is rejected when nobody should have passed it on.
+    fn acceptance(&self) -> MessageAcceptance {
+        if self.0.iter().any(|(drop, _)| drop.rejected) { MessageAcceptance::Reject } else { MessageAcceptance::Ignore }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Drop {
     reason: &'static str,
-    acceptance: MessageAcceptance,
+    rejected: bool,
 }
 
 impl Drop {
     /// Not delivered, not forwarded; whoever passed it on did nothing wrong.
     const fn ignored(reason: &'static str) -> Self {
-        Self { reason, acceptance: MessageAcceptance::Ignore }
+        Self { reason, rejected: false }
     }
 
     /// Not delivered, not forwarded; nobody should have passed it on.
     const fn rejected(reason: &'static str) -> Self {
-        Self { reason, acceptance: MessageAcceptance::Reject }
+        Self { reason, rejected: true }
     }
 }
 

@@ -120,8 +120,7 @@ impl Topics {
     }
 
     pub(crate) fn name(&self, database: DatabaseId) -> Result<String, Error> {
-        let name = self.state().databases.get(&database).cloned();
-        name.ok_or_else(|| Error::new(ErrorKind::Closed, "the database is closed"))
+        self.state().databases.get(&database).cloned().ok_or_else(closed)
     }
 
     /// All attached databases.
@@ -130,7 +129,9 @@ impl Topics {
     }
 
     pub(crate) fn full_name(&self, database: DatabaseId, topic: &str) -> Result<String, Error> {
-        wire::full_topic(&self.name(database)?, topic)
+        let state = self.state();
+        let name = state.databases.get(&database).ok_or_else(closed)?;
+        wire::full_topic(name, topic)
     }
 
     pub(crate) fn subscribe(
@@ -250,6 +251,10 @@ impl Topics {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the database is closed")
 }
 
 fn belongs(databases: &HashMap<DatabaseId, String>, full: &str) -> bool {

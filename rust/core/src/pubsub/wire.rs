@@ -13,6 +13,9 @@ pub(crate) const READ_AHEAD: usize = 65_536;
 /// Envelope and full topic together: what always fits into one RPC beside author, signature and framing.
 pub const MAX_PAYLOAD: usize = 1_048_000;
 
+/// The data of a message that carries several events.
+pub(crate) const MAX_BATCH: usize = 32_768;
+
 /// All subscriptions go to a new peer in one RPC, each with this much around its name.
 const HELLO_OVERHEAD: usize = 8;
 const MAX_HELLO: usize = 1_000_000;

@@ -107,7 +107,7 @@ impl Behaviour {
 
 /// GossipSub as a Go node runs it; docs/wire.md section 4 has the table.
 pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
-    let PubSubConfig { max_message_size: _, flood_publish } = pubsub;
+    let PubSubConfig { max_message_size: _, flood_publish, batching: _ } = pubsub;
     let config = ConfigBuilder::default()
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
         .max_control_message_size(wire::MAX_RPC)

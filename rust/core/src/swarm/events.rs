@@ -243,11 +243,8 @@ impl Task {
                     &propagation_source,
                     outcome.acceptance,
                 );
-                if let Some((topic, author, reason)) = outcome.dropped {
-                    self.emit(NodeEvent::MessageDropped { topic, author, reason, count: 1 });
-                }
-                if let Some((topic, count)) = outcome.overflowed {
-                    self.emit(NodeEvent::QueueOverflow { topic, count });
+                for loss in outcome.losses {
+                    self.emit(loss);
                 }
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {

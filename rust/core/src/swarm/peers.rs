@@ -297,6 +297,11 @@ impl Peers {
         self.0.get(peer).is_some_and(Entry::identified)
     }
 
+    /// Whether the peer has said that it is a node of this library.
+    pub(crate) fn is_ours(&self, peer: &PeerId) -> bool {
+        self.0.get(peer).is_some_and(|entry| entry.identified() && is_ours(&entry.agent))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use libp2p::gossipsub::{IdentTopic, PublishError, TopicHash};
 
-use crate::{events::Value, swarm::task::Task};
+use crate::{
+    events::Value,
+    pubsub::{batch, outbox::Outgoing},
+    swarm::task::Task,
+};
 
 /// Work between two looks at everything else, so that neither publishing nor receiving starves the other.
 const PUBLISH_BUDGET: usize = 32;
@@ -13,6 +17,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// One warning about a topic without a subscriber in this time.
 const UNHEARD_EVERY: Duration = Duration::from_secs(60);
 const UNHEARD_TOPICS: usize = 1_024;
+
+/// What leaves as one message: one event as it is, or several of one topic in a batch.
+struct Parcel {
+    events: Vec<Outgoing>,
+    data: Vec<u8>,
+}
 
 impl Task {
     pub(super) fn sync_topics(&mut self) {
@@ -41,37 +51,59 @@ impl Task {
     }
 
     pub(super) fn publish(&mut self) {
-        let (events, writable) = self.shared.outbox.take(PUBLISH_BUDGET);
         let now = Instant::now();
         self.published_at = Some(now);
-        let mut events = events.into_iter();
-        while let Some(event) = events.next() {
-            let size = event.envelope.len() as u64;
-            let topic = TopicHash::from_raw(event.full_topic.clone());
-            match self.swarm.behaviour_mut().gossip.0.publish(topic, event.envelope.clone()) {
+        for _ in 0..PUBLISH_BUDGET {
+            let Some(Parcel { events, data }) = self.parcel() else { break };
+            let full_topic = events[0].full_topic.clone();
+            match self.swarm.behaviour_mut().gossip.0.publish(TopicHash::from_raw(full_topic.clone()), data) {
                 Ok(_) => {
-                    self.shared.counters.published.add(1);
-                    self.shared.counters.published_bytes.add(size);
+                    let counters = &self.shared.counters;
+                    counters.published.add(events.len() as u64);
+                    counters.published_bytes.add(events.iter().map(|event| event.envelope().len() as u64).sum());
+                    counters.published_batches.add(u64::from(events.len() > 1));
                 }
-                Err(PublishError::NoPeersSubscribedToTopic) => self.unheard(event.full_topic, now),
+                Err(PublishError::NoPeersSubscribedToTopic) => self.unheard(full_topic, events.len(), now),
                 // No peer took it. The publisher waits, as its queue fills up; one slow peer among others does not do this.
                 Err(PublishError::AllQueuesFull(copies)) => {
                     self.retried += copies as u64;
                     self.paused_until = Some(now + PAUSE);
                     self.tick_at = self.tick_at.min(now + PAUSE);
-                    self.shared.outbox.put_back(std::iter::once(event).chain(events));
+                    self.shared.outbox.put_back(events.into_iter());
                     break;
                 }
-                Err(error) => tracing::error!(topic = event.full_topic, %error, "gossip refused an event"),
+                Err(error) => tracing::error!(topic = full_topic, %error, "gossip refused an event"),
             }
         }
-        for op in writable {
+        for op in self.shared.outbox.writable() {
             self.shared.done(op, Value::None);
         }
     }
 
-    fn unheard(&mut self, full_topic: String, now: Instant) {
-        self.shared.counters.published_unheard.add(1);
+    /// The event that has waited longest, with those of its topic that wait behind it where a batch may be sent.
+    fn parcel(&self) -> Option<Parcel> {
+        let outbox = &self.shared.outbox;
+        let first = outbox.take()?;
+        if self.config.pubsub.batching && outbox.has(&first.full_topic) && self.all_read_batches(&first.full_topic) {
+            let mut batch = batch::Writer::new(self.config.pubsub.max_message_size);
+            if batch.add(first.envelope()) {
+                let more = outbox.take_of(&first.full_topic, |event| batch.add(event.envelope()));
+                if !more.is_empty() {
+                    let events = std::iter::once(first).chain(more).collect();
+                    return Some(Parcel { events, data: batch.finish() });
+                }
+            }
+        }
+        Some(Parcel { data: first.envelope().to_vec(), events: vec![first] })
+    }
+
+    /// Whether all who are known on the topic are nodes of this library. Who has not said yet what it is may be another.
+    fn all_read_batches(&self, full_topic: &str) -> bool {
+        self.shared.topics.peers(full_topic).iter().all(|peer| self.peers.is_ours(peer))
+    }
+
+    fn unheard(&mut self, full_topic: String, events: usize, now: Instant) {
+        self.shared.counters.published_unheard.add(events as u64);
         if self.unheard.get(&full_topic).is_some_and(|last| now.duration_since(*last) < UNHEARD_EVERY) {
             return;
         }

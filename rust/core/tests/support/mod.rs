@@ -12,7 +12,10 @@ use std::{
 };
 
 use depinmesh_core::{
-    config::{BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NodeConfig, PubSubConfig, TcpSecurity},
+    config::{
+        BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig,
+        TcpSecurity,
+    },
     error::Error,
     events::{Control, NodeEvent, Question, Value},
     gate::{DatabaseId, Entry, GateConfig, Revocation},
@@ -89,7 +92,8 @@ pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
             dial_concurrency: 8,
             handshake_timeout: Duration::from_secs(10),
         },
-        pubsub: PubSubConfig { max_message_size: 1_048_000, flood_publish: false },
+        nat: NatConfig { relay_client: false, relay_server: false, hole_punching: false, relays: Vec::new() },
+        pubsub: PubSubConfig { max_message_size: 1_048_000, flood_publish: false, batching: false },
         agent: "depinmesh/test".to_owned(),
     }
 }

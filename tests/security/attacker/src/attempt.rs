@@ -91,7 +91,7 @@ pub(crate) async fn attempt(node: &mut Node, plan: &Plan) -> Result<Attempt> {
         let unsent = connected && plan.publish.is_some() && node.gossip.accepted == gossip.accepted;
         if let (true, Some((topic, data))) = (unsent, &plan.publish) {
             // Fails until the remote has told us that it listens; then once is enough.
-            _ = node.publish(topic, data);
+            _ = node.publish(topic, data.as_bytes());
         }
         let wake = if unsent { deadline.min(Instant::now() + PUBLISH_INTERVAL) } else { deadline };
         match timeout_at(wake.into(), node.next()).await {

@@ -84,7 +84,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn publish(&mut self, topic: &str, data: &str) -> std::result::Result<(), gossipsub::PublishError> {
+    pub(crate) fn publish(&mut self, topic: &str, data: &[u8]) -> std::result::Result<(), gossipsub::PublishError> {
         self.swarm.behaviour_mut().gossipsub.publish(gossipsub::IdentTopic::new(topic), data)?;
         self.gossip.accepted += 1;
         Ok(())

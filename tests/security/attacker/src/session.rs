@@ -4,12 +4,12 @@
 //! {"cmd":"dial","address":"/ip4/127.0.0.1/tcp/4002/p2p/12D3..","times":1,"hold_ms":1000,"topic":"db_t","data":"text"}
 //! {"cmd":"listen","address":"/ip4/127.0.0.1/udp/0/quic-v1"}
 //! {"cmd":"subscribe","topic":"db_t"}   {"cmd":"unsubscribe","topic":"db_t"}
-//! {"cmd":"publish","topic":"db_t","data":"text","times":1}
+//! {"cmd":"publish","topic":"db_t","data":"text","times":1}   {"cmd":"publish","topic":"db_t","hex":"b101"}
 //! {"cmd":"report"}   {"cmd":"quit"}
 //! ```
 //!
-//! Topics are full names, database included. `times`, `hold_ms`, `topic` and `data` of a dial may be left out. The end of the
-//! input is a `quit`.
+//! Topics are full names, database included. `times`, `hold_ms`, `topic` and `data` of a dial may be left out; `hex` takes the
+//! place of `data` that is no text. The end of the input is a `quit`.
 
 use std::{io::BufRead as _, time::Duration};
 
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::{
     Result,
     attempt::{Attempt, Plan, attempt, close},
-    identity,
+    hex, identity,
     node::Node,
     options::Options,
     report,
@@ -131,12 +131,16 @@ async fn dial(node: &mut Node, command: &Value, hold: Duration) -> Result<()> {
 }
 
 fn publish(node: &mut Node, command: &Value) -> Result<()> {
-    let (topic, data) = (text(command, "topic")?, text(command, "data")?);
+    let topic = text(command, "topic")?;
+    let data = match text(command, "hex") {
+        Ok(digits) => hex::decode(digits)?,
+        Err(_) => text(command, "data")?.as_bytes().to_vec(),
+    };
     let times = command["times"].as_u64().unwrap_or(1);
     let mut accepted = 0_u64;
     let mut error = None;
     for _ in 0..times {
-        match node.publish(topic, data) {
+        match node.publish(topic, &data) {
             Ok(()) => accepted += 1,
             Err(why) => error = Some(why.to_string()),
         }
