@@ -146,20 +146,56 @@ fuzz: build ## every reader of foreign bytes, a minute each by libFuzzer and Ath
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with
 # an extension that has BridgeBench.
 bench_home = $(abspath $(target))/bench
+bench_peers = $(abspath $(target))/bench-peers
+bench_results = $(abspath $(target))/bench-results.jsonl
+bench = PYTHONPATH=$(bench_home) $(bin)/python -m benches --target $(target) --results $(bench_results)
 
 .PHONY: bench-build
 bench-build: .venv/installed ## compile what the benches need, in release profile (5 to 10 minutes the first time)
 	PYO3_BUILD_EXTENSION_MODULE=1 PYO3_PYTHON=$(abspath $(bin))/python cargo build --locked --release \
-	  -p depinmesh-raw-peer -p depinmesh-binding --features depinmesh-binding/bench
+	  -p depinmesh-raw-peer -p depinmesh-attacker -p depinmesh-binding --features depinmesh-binding/bench
 	rm -rf $(bench_home) && mkdir -p $(bench_home)
 	cp -r python/depinmesh $(bench_home) && rm -f $(bench_home)/depinmesh/_core.*.so
 	cp $(target)/release/lib_core.so $(bench_home)/depinmesh/_core.abi3.so
 
+.PHONY: bench-go
+bench-go: ## the Go peer of the benches, in the versions of the Go library
+	cd benches/peers/go && GOTOOLCHAIN=go1.23.6 go build -o $(bench_peers)/go-peer
+
+.PHONY: bench-py
+bench-py: py-peer ## py-libp2p for the benches
+
+.PHONY: bench-js
+bench-js: js-peer ## js-libp2p for the benches
+	cp benches/peers/js/bench.js $(js_peer)
+
+.PHONY: bench-zenoh-nats
+bench-zenoh-nats: ## zenoh-python, nats-py and nats-server (by Go) for the benches
+	$(PYTHON) -m venv $(bench_peers)/python
+	$(bench_peers)/python/bin/python -m pip install --quiet -r benches/peers/requirements.txt
+	GOBIN=$(bench_peers) go install github.com/nats-io/nats-server/v2@v2.15.2
+
+# Those of `make bench` that can be had here; the run names what is missing.
+.PHONY: bench-peers
+bench-peers:
+	@$(if $(shell command -v go),$(MAKE) --no-print-directory bench-go || true,:)
+	@test -x $(py_peer)/bin/python || $(MAKE) --no-print-directory bench-py || true
+
 .PHONY: bench
-bench: bench-build ## benches of the core, then those of the bridge and the network: BENCH_ARGS=--quick for a short run
+bench: bench-build bench-peers ## depinmesh beside raw rust-libp2p, go-libp2p and py-libp2p: 15 minutes; BENCH_ARGS=--quick for 2
+	rm -f $(bench_results)
+	$(bench) $(BENCH_ARGS)
+
+.PHONY: bench-full
+bench-full: bench-build bench-peers bench-js bench-zenoh-nats ## all systems, sizes and rates, and cargo's benches: two hours
+	rm -f $(bench_results)
 	cargo bench --locked --workspace --exclude depinmesh-binding --bench '*'
-	PYTHONPATH=$(bench_home) $(bin)/python -m benches.bridge $(BENCH_ARGS)
-	PYTHONPATH=$(bench_home) $(bin)/python -m benches.network --raw-peer $(target)/release/depinmesh-raw-peer $(BENCH_ARGS)
+	$(bench) --full $(BENCH_ARGS)
+
+.PHONY: bench-report
+bench-report: ## write the results of the last run into docs/performance.md, with plots
+	$(bin)/python -m pip install --quiet --group bench
+	PYTHONPATH=$(bench_home) $(bin)/python -m benches.report $(bench_results)
 
 .PHONY: docs-tables
 docs-tables: build ## write the parts of the documents that are made of the code

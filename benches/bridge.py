@@ -1,28 +1,22 @@
 """The bridge alone, without a network: how many events a second come out of `async for`, each of them decoded.
 
-    make bench                          builds what this needs, and runs it with the other benches
-    python -m benches.bridge --quick    when that has been built
-
 A thread of the core feeds synthetic events through the real ring and mailbox; the real pump and the real subscription
 take them. The class that does so, `BridgeBench`, is only in an extension that was built with `--features bench`.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import contextvars
-import json
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter, thread_time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from benches.support.machine import Load, describe
-from benches.support.table import Figure, percentile, short, show, spread
+from benches.support.machine import Load
+from benches.support.progress import Step
+from benches.support.statistics import percentile
 from depinmesh import _core
 from depinmesh._pump import Pump
 from depinmesh.subscription import Subscription
@@ -30,9 +24,11 @@ from depinmesh.subscription import Subscription
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benches.support.results import Results
+
 # With this message an event is 200 bytes on the wire.
 MESSAGE = {"t": 1_234_567_890_123_456, "n": 123_456, "pad": "x" * 14}
-MUST, GOAL = 500_000, 1_000_000
+STEADY = 20_000
 QUEUE = 4096
 EVERY = 0.002  # seconds between two looks of the task that stands for the rest of a program
 
@@ -50,13 +46,10 @@ class Run:
 
 
 def bench_class() -> Callable[..., Any]:
-    """Return `BridgeBench`, or end with what has to be done."""
+    """Return `BridgeBench`, or raise with what has to be done."""
     found: Callable[..., Any] | None = getattr(_core, "BridgeBench", None)
     if found is None:
-        sys.exit(
-            "The compiled module has no BridgeBench: `make bench` builds it, in release profile and beside the one of"
-            " .venv.\nBy hand: cargo build --release -p depinmesh-binding --features bench"
-        )
+        raise RuntimeError("the compiled module has no BridgeBench: `make bench-build` makes one that has")
     return found
 
 
@@ -121,67 +114,36 @@ def loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return found
 
 
-def main() -> None:
-    """Run it on each loop, flooded and at a steady rate, in turns."""
-    parser = argparse.ArgumentParser(description="The bridge alone, without a network.")
-    parser.add_argument("--events", type=int, default=1_000_000, help="events of one run")
-    parser.add_argument("--blocks", type=int, default=5, help="runs of each kind")
-    parser.add_argument("--quick", action="store_true", help="less of all: some seconds")
-    parser.add_argument("--json", type=Path, help="add the results to this file, a JSON line each")
-    options = parser.parse_args()
-    if options.quick:
-        options.events, options.blocks = 200_000, 2
-    bench_class()
-    steady = 20_000
-    rows: list[list[str]] = []
-    results: list[dict[str, object]] = []
-    runs: dict[tuple[str, float], list[Run]] = {}
-    load = Load()
-    for block in range(options.blocks):
-        for name, factory in loops().items():
-            for rate in (float("inf"), steady):
-                print(f"block {block + 1} of {options.blocks}: {name}, {_pace(rate)}", file=sys.stderr, flush=True)
-                events = options.events if rate > steady else steady
-                with asyncio.Runner(loop_factory=factory) as runner:
-                    runs.setdefault((name, rate), []).append(runner.run(run(events, rate)))
-    others = load.others()
-    for (name, rate), all_runs in runs.items():
-        figure = Figure(name, must=MUST, goal=GOAL, more_is_better=True, ours=[one.rate for one in all_runs])
-        lags = [lag for one in all_runs for lag in one.lags_us]
-        rows.append(
-            [
-                f"{name}, {_pace(rate)}",
-                spread(figure.ours),
-                figure.verdict if rate > steady else "",
-                spread([one.cpu_us for one in all_runs]),
-                spread([one.in_push_us for one in all_runs]),
-                short(max(one.longest_push_us for one in all_runs)),
-                " / ".join(short(percentile(lags, at)) for at in (50, 99, 100)),
-            ]
-        )
-        results += [
-            {"bench": "bridge", "loop": name, "pace": _pace(rate), **vars(one), "lags_us": None} for one in all_runs
+class Bridge:
+    """Measures the bridge on each loop, flooded and at a steady rate."""
+
+    def __init__(self, results: Results, events: int) -> None:
+        self._results, self._events = results, events
+
+    def steps(self, blocks: int) -> list[Step]:
+        """Return so many rounds."""
+        return [
+            self._step(block, name, factory, rate)
+            for block in range(blocks)
+            for name, factory in loops().items()
+            for rate in (float("inf"), STEADY)
         ]
-    columns = [
-        "loop, pace",
-        "events/s",
-        f"must {MUST:,}, goal {GOAL:,}",
-        "loop's CPU us/event",
-        "feeder in push us/event",
-        "longest push us",
-        "lag of another task us: p50/p99/max",
-    ]
-    show("The bridge alone, 200-byte events, each decoded: median [min..max]", columns, rows)
-    print(f"{describe()}; other programs used {others:.0%} of it")
-    print("Where others leave no core to the feeder, its longest push has the time in which it was not running.")
-    if options.json:
-        with options.json.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(result) + "\n" for result in results)
 
+    def _step(self, block: int, name: str, factory: Callable[[], asyncio.AbstractEventLoop], rate: float) -> Step:
+        pace = "flooded" if rate > STEADY else f"{STEADY:,}/s"
 
-def _pace(rate: float) -> str:
-    return "flooded" if rate == float("inf") else f"{rate:,.0f}/s"
+        def measure() -> str:
+            load = Load()
+            with asyncio.Runner(loop_factory=factory) as runner:
+                done = runner.run(run(self._events if rate > STEADY else STEADY, rate))
+            values = {
+                "events_per_second": done.rate,
+                "cpu_us": done.cpu_us,
+                "in_push_us": done.in_push_us,
+                "longest_push_us": done.longest_push_us,
+                **{f"lag_p{at}_us": percentile(done.lags_us, at) for at in (50, 99, 100)},
+            }
+            self._results.add("bridge", values, loop=name, pace=pace, round=block, others=load.others())
+            return f"{done.rate:,.0f} events/s"
 
-
-if __name__ == "__main__":
-    main()
+        return Step(f"bridge {block}, {name}, {pace}", 2, measure)

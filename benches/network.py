@@ -1,331 +1,217 @@
-"""One publisher, one subscriber, through loopback: depinmesh beside a pair of raw rust-libp2p nodes, in the same run.
+"""One publisher, one subscriber, through loopback: depinmesh beside other systems, in the same run.
 
-    make bench                           builds what this needs, and runs it with the other benches
-    python -m benches.network --quick    when that has been built; under a minute
-
-Both publish signed events of 200 bytes over encrypted links. A credit window in shared memory keeps the publisher from
-running ahead, so nothing is dropped, and the figure is the highest rate without loss. One block measures everything
-once, in shuffled order; a ratio is taken inside its block. Each side has a core to itself.
+All publish signed events over encrypted links. A credit window in shared memory keeps the publisher from running ahead,
+so nothing is dropped, and the figure is the highest rate without loss. One block measures everything once, in shuffled
+order; ratios are taken inside a block. Each side has a core to itself. Before each run the machine is calibrated, and a
+block in which that moved too much does not count.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import sys
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
-from time import monotonic, monotonic_ns
+from dataclasses import dataclass
+from statistics import median
+from time import monotonic_ns, sleep
 from typing import TYPE_CHECKING, Any
 
-from benches.support.machine import Load, describe
-from benches.support.processes import Child, python
-from benches.support.table import Figure, show
-from depinmesh import Keypair
+from benches.support.machine import Load, memory_of, seconds_of
+from benches.support.processes import Child
+from benches.support.progress import Step
+from benches.support.systems import MAIN, Ours, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from benches.support.results import Results
+    from benches.support.systems import Setup, System
 
 SIZE = 200
-WINDOW = 512
-# A batch takes what waits, and with few events on the way little does.
-WINDOW_OF_BATCHES = 4096
-RATE = 500
-TRANSPORTS = ("quic", "tcp")
-NODE = python("-m", "benches.support.node")
+SIZES = (4096, 65536, 1_000_000)
+SHARES = (10, 50, 80)
+"""Per cent of its own highest rate, at which the latency of a system is measured too."""
+MOVED = 0.25
+"""How much slower than its fastest a signature may be checked within a block."""
+
+Values = dict[str, float]
 
 
-@dataclass
-class Bench:
-    """The options, and the figures so far."""
+@dataclass(frozen=True)
+class Lengths:
+    """How long the runs are."""
 
-    raw_peer: str
-    count: int
-    seconds: float
-    starts: int
-    pinned: bool
-    loop: str
-    batching: bool
-    folder: Path
-    figures: dict[str, Figure] = field(default_factory=dict)
-    lines: list[dict[str, object]] = field(default_factory=list)
-
-    def core(self, number: int) -> int | None:
-        """Return the core for this side."""
-        return number if self.pinned else None
-
-    def credit(self) -> str:
-        """Return a file that no other run uses."""
-        return str(self.folder / f"credit-{monotonic_ns()}")
-
-    def ours(self, role: str, key: Keypair, wallets: list[str], transport: str, core: int, **more: Any) -> Child:
-        """Start a node of ours."""
-        spec = {"role": role, "key": key.to_base58(), "wallets": wallets, "transport": transport, "loop": self.loop}
-        return Child(NODE, core=self.core(core), spec={**spec, **more})
-
-    def raw(self, role: str, transport: str, core: int, *more: str) -> Child:
-        """Start a raw peer."""
-        return Child([self.raw_peer, role, "--transport", transport, *more], core=self.core(core))
-
-    def figure(self, figure: Figure) -> Figure:
-        """Return the row of this name, made when it is first asked for."""
-        return self.figures.setdefault(figure.name, figure)
+    seconds: float = 3.0
+    """Of a run for the rate."""
+    latency_seconds: float = 8.0
+    idle_seconds: float = 10.0
 
 
-def pair_of_keys() -> tuple[Keypair, Keypair, list[str]]:
-    """Return two identities, and the list that has both."""
-    one, two = Keypair.generate(), Keypair.generate()
-    return one, two, [str(one.wallet), str(two.wallet)]
+class Network:
+    """Measures pairs."""
 
+    def __init__(self, setup: Setup, results: Results, systems: Sequence[System], lengths: Lengths) -> None:
+        self._setup, self._results, self._systems, self._lengths = setup, results, systems, lengths
+        self._verify_us: dict[int, list[float]] = {}
 
-Results = tuple[dict[str, Any], dict[str, Any]]
+    def blocks(self, count: int, *, seed: int, full: bool) -> list[Step]:
+        """Return the steps of so many blocks."""
+        rng = random.Random(seed)
+        return [step for block in range(count) for step in self._block(block, rng, full=full)]
 
+    def _block(self, block: int, rng: random.Random, *, full: bool) -> list[Step]:
+        steps = []
+        for system in self._systems:
+            for transport in system.transports:
+                steps += [
+                    self._step(block, system, transport, "throughput", self._lengths.seconds + 2, self._throughput()),
+                    self._step(block, system, transport, "latency", self._lengths.latency_seconds + 2, self._latency()),
+                    self._step(block, system, transport, "start", 1, self._start),
+                ]
+                if block == 0:
+                    steps.append(
+                        self._step(block, system, transport, "idle", self._lengths.idle_seconds + 3, self._idle)
+                    )
+                if full:
+                    steps += [
+                        self._step(
+                            block, system, transport, "throughput", self._lengths.seconds + 2, self._throughput(size)
+                        )
+                        for size in SIZES
+                        if system.name not in {"py", "nats"} or size < SIZES[-1]  # beyond their limits
+                    ]
+        rng.shuffle(steps)
+        if full:  # after the rates of which they are a part
+            steps += [
+                self._step(block, system, transport, f"latency at {share} %", 10, self._latency(share))
+                for system in self._systems
+                if system.name in MAIN
+                for transport in system.transports
+                for share in SHARES
+            ]
+        return [*steps, Step(f"block {block}", 0, lambda: self._ended(block))]
 
-def events_of_ours(
-    bench: Bench, transport: str, count: int, warmup: int, rate: int = 0, *, batching: bool = False
-) -> Results:
-    """Run our pair; return what the publisher and the subscriber say."""
-    one, two, wallets = pair_of_keys()
-    common: dict[str, Any] = {"credit": bench.credit(), "count": count, "warmup": warmup, "size": SIZE}
-    common |= {"window": WINDOW_OF_BATCHES if batching else WINDOW, "batching": batching}
-    with bench.ours("receive", two, wallets, transport, 1, **common, latency=bool(rate)) as receiver:
-        address = receiver.line("listening")["address"]
-        schedule = {"rate": rate, "seconds": count / (rate or 1)}
-        with bench.ours("send", one, wallets, transport, 0, **common, **schedule, bootstrap=[address]) as sender:
-            received, sent = receiver.line("received"), sender.line("sent")
-    if received["dropped"]:
-        raise RuntimeError(f"{received['dropped']} events were dropped inside the window")
-    return sent, received
+    def _step(
+        self,
+        block: int,
+        system: System,
+        transport: str,
+        kind: str,
+        seconds: float,
+        measure: Callable[[System, str], tuple[Values, dict[str, Any], str]],
+    ) -> Step:
+        def run() -> str:
+            calibration = self._calibrate(block)
+            load = Load()
+            values, about, said = measure(system, transport)
+            common = {"transport": transport, "block": block, "calibration": calibration, "others": load.others()}
+            self._results.add(kind, values, system=system.name, **common, **about)
+            return said
 
+        return Step(f"block {block}, {kind}, {transport}, {system.label}", seconds, run)
 
-def events_of_batches(bench: Bench, transport: str, count: int, warmup: int, rate: int = 0) -> Results:
-    """Run our pair with signed batches, ten times as long at full speed."""
-    scale = 1 if rate else 10
-    return events_of_ours(bench, transport, scale * count, scale * warmup, rate, batching=True)
+    def _calibrate(self, block: int) -> Values:
+        with Child([str(self._setup.raw_peer), "calibrate"]) as child:
+            found = child.line("calibrated")
+        del found["event"]
+        self._verify_us.setdefault(block, []).append(found["verify_us"])
+        return found
 
+    def _ended(self, block: int) -> str:
+        times = self._verify_us[block]
+        moved = max(times) / min(times) - 1
+        self._results.write({"bench": "block", "block": block, "moved": moved, "counts": moved <= MOVED})
+        verdict = "it counts" if moved <= MOVED else "it does not count"
+        return f"a signature is checked in {median(times):.1f} us, which moved by {moved:.0%}: {verdict}"
 
-def events_of_raw(bench: Bench, transport: str, count: int, warmup: int, rate: int = 0) -> Results:
-    """Run the raw pair."""
-    common = ("--credit", bench.credit(), "--warmup", str(warmup))
-    latency = ("--latency",) if rate else ()
-    schedule = ("--rate", str(rate), "--seconds", str(count / rate)) if rate else ("--count", str(count))
-    with bench.raw("recv", transport, 1, *common, "--count", str(count), *latency) as receiver:
-        to = ("--address", receiver.line("listening")["address"], "--size", str(SIZE), "--window", str(WINDOW))
-        with bench.raw("send", transport, 0, *common, *schedule, *to) as sender:
-            return sender.line("sent"), receiver.line("received")
+    def _pair(self, system: System, plan: Plan) -> tuple[Values, Values, dict[str, Any]]:
+        with system.receiver(self._setup, plan) as receiver:
+            listening = receiver.line("listening")
+            with system.sender(self._setup, plan, listening["address"]) as sender:
+                received, sent = receiver.line("received"), sender.line("sent")
+        for lost in ("dropped", "missing"):
+            if received.get(lost):
+                raise RuntimeError(f"{received[lost]} events were {lost}, inside the window")
+        return sent, received, {"versions": listening.get("versions", {})}
 
+    def _throughput(self, size: int = SIZE) -> Callable[[System, str], tuple[Values, dict[str, Any], str]]:
+        def measure(system: System, transport: str) -> tuple[Values, dict[str, Any], str]:
+            # Larger events are fewer: as many bytes as 20 kB events would be at the rate of small ones.
+            count = max(200, int(system.rate * self._lengths.seconds / max(1, size / 4096)))
+            plan = Plan(transport, count, warmup=max(50, count // 20), size=size)
+            sent, received, about = self._pair(system, plan)
+            broker = received.get("broker_us_per_event", 0.0)
+            values = {
+                "events_per_second": received["events_per_second"],
+                "megabytes_per_second": received["events_per_second"] * size / 1e6,
+                "cpu_us": sent["cpu_us_per_event"] + received["cpu_us_per_event"] + broker,
+                "publisher_cpu_us": sent["cpu_us_per_event"],
+                "subscriber_cpu_us": received["cpu_us_per_event"],
+                "broker_cpu_us": broker,
+                "waits": sent["waits_per_event"] + received["waits_per_event"],
+                "subscriber_peak_mib": received["max_rss_kib"] / 1024,
+                "seconds": received["seconds"],
+            }
+            said = f"{values['events_per_second']:,.0f} events/s, {values['cpu_us']:.1f} us each"
+            return values, {"size": size, **about}, said
 
-EVENTS = {"ours": events_of_ours, "raw": events_of_raw}
+        return measure
 
+    def _latency(self, share: int = 0) -> Callable[[System, str], tuple[Values, dict[str, Any], str]]:
+        def measure(system: System, transport: str) -> tuple[Values, dict[str, Any], str]:
+            rate = self._highest(system, transport) * share // 100 if share else system.latency_rate
+            plan = Plan(transport, int(rate * self._lengths.latency_seconds), warmup=rate, rate=rate)
+            _, received, about = self._pair(system, plan)
+            values = {name: received[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")}
+            said = f"median {values['p50_us']:,.0f} us, p99 {values['p99_us']:,.0f} us"
+            return values, {"size": SIZE, "rate": rate, "samples": plan.count, **about}, said
 
-def throughput(bench: Bench, transport: str, ours: Results, raw: Results) -> None:
-    """Note rate and processor of one block."""
-    name = transport.upper()
-    for figure, values in (
-        (
-            Figure(f"{name} throughput", "events/s", "ratio", 0.90, 0.97, more_is_better=True),
-            [result[1]["events_per_second"] for result in (ours, raw)],
-        ),
-        (
-            Figure(f"{name} CPU, both sides", "us/event", "difference", 15, 4),
-            [sum(side["cpu_us_per_event"] for side in result) for result in (ours, raw)],
-        ),
-        (Figure(f"{name} CPU, publisher", "us/event"), [result[0]["cpu_us_per_event"] for result in (ours, raw)]),
-        (Figure(f"{name} CPU, subscriber", "us/event"), [result[1]["cpu_us_per_event"] for result in (ours, raw)]),
-        (
-            Figure(f"{name} RSS of the subscriber", "MiB"),
-            [result[1]["max_rss_kib"] / 1024 for result in (ours, raw)],
-        ),
-    ):
-        bench.figure(figure).add(*values)
+        return measure
 
+    def _highest(self, system: System, transport: str) -> int:
+        wanted = {"bench": "throughput", "system": system.name, "transport": transport, "size": SIZE}
+        rates = [line["values"]["events_per_second"] for line in self._results.lines if wanted.items() <= line.items()]
+        return int(median(rates)) if rates else system.rate
 
-def latency(bench: Bench, transport: str, ours: Results, raw: Results) -> None:
-    """Note the latencies of one block."""
-    name = f"{transport.upper()} latency at {RATE}/s"
-    median = bench.figure(Figure(f"{name}, median", "us", "ratio", 1.3, 1.1))
-    median.add(ours[1]["p50_us"], raw[1]["p50_us"])
-    bench.figure(Figure(f"{name}, p99", "us")).add(ours[1]["p99_us"], raw[1]["p99_us"])
-
-
-def batches(bench: Bench, transport: str, fast: tuple[Results, Results], paced: tuple[Results, Results]) -> None:
-    """Note rate, processor and latency of one block with signed batches, beside those of the raw pair."""
-    name = f"{transport.upper()} with batches,"
-    rate = bench.figure(Figure(f"{name} throughput", "events/s", "ratio", 5, 10, more_is_better=True))
-    rate.add(*[result[1]["events_per_second"] for result in fast])
-    for side, label in enumerate(("publisher", "subscriber")):
-        cpu = bench.figure(Figure(f"{name} CPU, {label}", "us/event"))
-        cpu.add(*[result[side]["cpu_us_per_event"] for result in fast])
-    median = bench.figure(Figure(f"{name} latency at {RATE}/s, median", "us"))
-    median.add(*[result[1]["p50_us"] for result in paced])
-
-
-def pairs(bench: Bench, rng: random.Random, say: Callable[[str], None]) -> None:
-    """Run one block of all pairs, in shuffled order."""
-    kinds = {
-        "throughput": (throughput, {"count": bench.count, "warmup": bench.count // 20}),
-        "latency": (latency, {"count": int(RATE * bench.seconds), "warmup": 500, "rate": RATE}),
-    }
-    systems = {**EVENTS, "batches": events_of_batches} if bench.batching else EVENTS
-    runs = [(kind, transport, system) for kind in kinds for transport in TRANSPORTS for system in systems]
-    rng.shuffle(runs)
-    results: dict[tuple[str, str, str], Results] = {}
-    for kind, transport, system in runs:
-        load = Load()
-        sent, received = results[kind, transport, system] = systems[system](bench, transport, **kinds[kind][1])
-        rate, median = received["events_per_second"], received.get("p50_us")
-        say(f"{transport} {system}: {f'{rate:,.0f} events/s' if median is None else f'median {median:,.0f} us'}")
-        common = {"kind": kind, "transport": transport, "system": system, "others": load.others()}
-        bench.lines.append({"bench": "network", **common, "sent": sent, "received": received})
-    for kind, (note, _) in kinds.items():
-        for transport in TRANSPORTS:
-            note(bench, transport, results[kind, transport, "ours"], results[kind, transport, "raw"])
-    for transport in TRANSPORTS if bench.batching else ():
-        fast, paced = (
-            (results[kind, transport, "batches"], results[kind, transport, "raw"]) for kind in ("throughput", "latency")
-        )
-        batches(bench, transport, fast, paced)
-
-
-def first_events(bench: Bench, say: Callable[[str], None]) -> None:
-    """Start processes beside a running peer; measure until it has the first event of each."""
-    keys = [Keypair.generate() for _ in range(bench.starts + 1)]
-    wallets = [str(key.wallet) for key in keys]
-    figure = bench.figure(Figure("start of a process to first event delivered", "ms", must=450, goal=330))
-    cpu = bench.figure(Figure("the same, CPU of the process", "ms"))
-    with bench.ours("run_on", keys[0], wallets, "quic", 1) as running:
-        address = running.line("listening")["address"]
-        for number, key in enumerate(keys[1:]):
+    def _start(self, system: System, transport: str) -> tuple[Values, dict[str, Any], str]:
+        """From the start of a process to its first event delivered to a peer that runs already."""
+        plan = Plan(transport, 1)
+        with system.receiver(self._setup, plan) as receiver:
+            address = receiver.line("listening")["address"]
             began = monotonic_ns()
-            with bench.ours("first_event", key, wallets, "quic", 0, bootstrap=[address], n=number) as starter:
-                ours = (running.line("delivered")["at"] - began) / 1e6
-                cpu.add(starter.line("published")["cpu_ms"])
-            one = ("--credit", bench.credit(), "--count", "1", "--warmup", "0")
-            with bench.raw("recv", "quic", 1, *one) as receiver:
-                to = receiver.line("listening")["address"]
-                began = monotonic_ns()
-                with bench.raw("send", "quic", 0, *one, "--address", to):
-                    receiver.line("received")
-                    raw = (monotonic_ns() - began) / 1e6
-            say(f"first event: {ours:,.0f} ms, raw {raw:,.0f} ms")
-            figure.add(ours, raw)
-        running.end()
+            with system.sender(self._setup, plan, address) as sender:
+                receiver.line("received")
+                values = {"ms": (monotonic_ns() - began) / 1e6}
+                if isinstance(system, Ours):
+                    values["cpu_ms"] = sender.line("sent")["cpu_ms"]
+        values["connect_ms"] = self._dial(system, transport)
+        return values, {}, f"{values['ms']:.0f} ms, dial to connected {values['connect_ms']:.1f} ms"
 
-
-def dials(bench: Bench, say: Callable[[str], None]) -> None:
-    """Measure the first dial of a process."""
-    for transport, must, goal in (("quic", 60, 10), ("tcp", None, None)):
-        figure = bench.figure(Figure(f"{transport.upper()} first dial to connected", "ms", must=must, goal=goal))
-        for _ in range(bench.starts):
-            one, two, wallets = pair_of_keys()
-            with bench.ours("run_on", two, wallets, transport, 1) as running:
-                address = running.line("listening")["address"]
-                with bench.ours("dial", one, wallets, transport, 0, address=address) as dialler:
-                    ours = dialler.line("connected")["ms"]
-                running.end()
-            with bench.raw("recv", transport, 1, "--credit", bench.credit(), "--count", "1") as receiver:
-                to = ("--address", receiver.line("listening")["address"], "--count", "1", "--warmup", "0")
-                with bench.raw("send", transport, 0, "--credit", bench.credit(), *to) as sender:
-                    raw = sender.line("connected")["ms"]
-                    sender.end()
-                receiver.end()
-            figure.add(ours, raw)
-        say(f"first dial over {transport}: {ours:.1f} ms, raw {raw:.1f} ms")
-
-
-def imports(bench: Bench, say: Callable[[str], None]) -> None:
-    """Measure the import of the package in fresh processes."""
-    figure = bench.figure(Figure("import depinmesh", "ms", must=80, goal=50))
-    whole = bench.figure(Figure("import of connect, with pydantic", "ms"))
-    for _ in range(bench.starts):
-        figure.add(_timed("import depinmesh"))
-        whole.add(_timed("from depinmesh import connect"))
-    say(f"import: {figure.ours[-1]:.1f} ms, of connect {whole.ours[-1]:.0f} ms")
-
-
-def _timed(statement: str) -> float:
-    code = f"import json, time; t = time.perf_counter(); {statement}; t = time.perf_counter() - t"
-    with Child(python("-c", f"{code}; print(json.dumps({{'event': 'imported', 'ms': t * 1e3}}))")) as child:
-        ms: float = child.line("imported")["ms"]
+    def _dial(self, system: System, transport: str) -> float:
+        """The first dial of a process."""
+        plan = Plan(transport, 1)
+        with system.receiver(self._setup, plan) as receiver:
+            address = receiver.line("listening")["address"]
+            with (
+                system.dialler(self._setup, plan, address)
+                if isinstance(system, Ours)
+                else system.sender(self._setup, plan, address)
+            ) as dialler:
+                ms: float = dialler.line("connected")["ms"]
+            receiver.end()
         return ms
 
-
-def idle(bench: Bench, say: Callable[[str], None]) -> None:
-    """Measure what a node with one peer costs while nothing happens."""
-    one, two, wallets = pair_of_keys()
-    figure = bench.figure(Figure("idle with one peer", "% of a core", must=0.5, goal=0.25))
-    with bench.ours("run_on", two, wallets, "quic", 1) as running:
-        address = running.line("listening")["address"]
-        more = {"seconds": 2 * bench.seconds, "bootstrap": [address]}
-        with bench.ours("idle", one, wallets, "quic", 0, **more) as node:
-            used = node.line("idle")
-        running.end()
-    figure.add(used["cpu_seconds"] / used["seconds"] * 100)
-    say(f"idle: {figure.ours[-1]:.2f} % of a core")
-
-
-def main() -> None:
-    """Measure, and print one table."""
-    parser = argparse.ArgumentParser(description="One publisher, one subscriber, through loopback.")
-    parser.add_argument("--raw-peer", default="target/release/depinmesh-raw-peer", help="the program of the raw pair")
-    parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--count", type=int, default=40_000, help="events of one run for the rate")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of one run for the latency")
-    parser.add_argument("--starts", type=int, default=5, help="processes started to measure starts, dials, imports")
-    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
-    parser.add_argument("--batching", action="store_true", help="also with signed batches")
-    parser.add_argument("--unpinned", action="store_true", help="let the kernel choose the cores")
-    parser.add_argument("--seed", type=int, default=0, help="of the order")
-    parser.add_argument("--quick", action="store_true", help="one small block: under a minute")
-    parser.add_argument("--json", type=Path, help="add the results to this file, a JSON line each")
-    options = parser.parse_args()
-    if options.quick:
-        options.blocks, options.count, options.seconds, options.starts = 1, 10_000, 3.0, 2
-    if not Path(options.raw_peer).is_file():
-        sys.exit(f"{options.raw_peer} is missing: `make bench` builds it, and --raw-peer says where it is")
-    began, steps = monotonic(), (12 if options.batching else 8) * options.blocks + options.starts + 4
-    done = 0
-
-    def say(text: str) -> None:
-        nonlocal done
-        done += 1
-        print(f"[{done}/{steps}, {monotonic() - began:.0f} s] {text}", file=sys.stderr, flush=True)
-
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(
-            options.raw_peer,
-            options.count,
-            options.seconds,
-            options.starts,
-            not options.unpinned,
-            options.loop,
-            options.batching,
-            Path(folder),
-        )
-        load, rng = Load(), random.Random(options.seed)
-        try:
-            for _ in range(options.blocks):
-                pairs(bench, rng, say)
-            for measure in (first_events, dials, imports, idle):
-                measure(bench, say)
-        finally:  # what there is, also when something failed
-            report(bench, load.others(), options.json)
-
-
-def report(bench: Bench, others: float, file: Path | None) -> None:
-    """Print the table, and add all results to the file."""
-    figures = bench.figures.values()
-    columns = ("figure", "ours", "raw rust-libp2p", "ours to raw", "must", "goal", "reached")
-    show("Loopback, 1 -> 1, 200-byte events: median [min..max]", columns, [figure.cells() for figure in figures])
-    print(f"{describe()}; other programs used {others:.0%} of it")
-    if file:
-        machine: dict[str, object] = {"bench": "network", "machine": describe(), "others": others}
-        rows = [{"bench": "network", **figure.as_json()} for figure in figures]
-        with file.open("a", encoding="utf-8") as opened:
-            opened.writelines(json.dumps(line) + "\n" for line in [machine, *bench.lines, *rows])
-
-
-if __name__ == "__main__":
-    main()
+    def _idle(self, system: System, transport: str) -> tuple[Values, dict[str, Any], str]:
+        """What a node with one peer costs while nothing happens, seen from outside."""
+        seconds = self._lengths.idle_seconds
+        plan = Plan(transport, 1, linger=seconds + 4)
+        with system.receiver(self._setup, plan) as receiver:
+            address = receiver.line("listening")["address"]
+            with system.sender(self._setup, plan, address) as sender:
+                receiver.line("received")
+                sleep(2)
+                used = seconds_of(receiver.pid)
+                sleep(seconds)
+                used = seconds_of(receiver.pid) - used
+                values = {"cpu_per_cent": used / seconds * 100, "rss_mib": memory_of(receiver.pid)}
+                for child in (sender, receiver):
+                    child.end()
+        return values, {"seconds": seconds}, f"{values['cpu_per_cent']:.2f} % of a core, {values['rss_mib']:.1f} MiB"

@@ -22,6 +22,17 @@ def describe() -> str:
     return f"{os.cpu_count()} cores of {model}, {system}, Python {platform.python_version()}"
 
 
+def memory_of(pid: int) -> float:
+    """Return the resident memory of a process in MiB."""
+    return int(_lines(f"/proc/{pid}/statm")[0].split()[1]) * resource.getpagesize() / 2**20
+
+
+def seconds_of(pid: int) -> float:
+    """Return the processor time that the threads of a process have used, to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int(_lines(f"{thread}/schedstat")[0].split()[0]) for thread in threads) / 1e9
+
+
 class Load:
     """How busy the machine was with anything but this process and its children that have ended."""
 

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
 LONGEST = 120.0  # seconds
@@ -20,17 +20,32 @@ LONGEST = 120.0  # seconds
 class Child:
     """A process that answers in lines of JSON. It is killed at the end of the block, or when it takes too long."""
 
-    def __init__(self, command: Sequence[str], *, core: int | None = None, spec: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        core: int | None = None,
+        spec: dict[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        longest: float = LONGEST,
+    ) -> None:
+        pipe = subprocess.PIPE
         with _on(core):
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+        self.pid = self._process.pid
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("both are pipes")
         self._out = self._process.stdout
-        self._timer = threading.Timer(LONGEST, self._process.kill)
+        self._timer = threading.Timer(longest, self._process.kill)
         self._timer.daemon = True
         self._timer.start()
         if spec is not None:
-            self._process.stdin.write(json.dumps(spec) + "\n")
+            self.tell(spec)
+
+    def tell(self, line: dict[str, Any]) -> None:
+        """Write a line to it."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(line) + "\n")
             self._process.stdin.flush()
 
     def line(self, event: str) -> dict[str, Any]:
@@ -42,10 +57,6 @@ class Child:
             if line["event"] == "failed":
                 raise RuntimeError(f"{self._process.args!r}: {line['error']}")
         raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()} before it said {event!r}")
-
-    def wait(self) -> None:
-        """Wait until it has ended by itself."""
-        self._process.wait()
 
     def end(self) -> None:
         """End it now."""

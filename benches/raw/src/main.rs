@@ -5,9 +5,11 @@
 //! depinmesh-raw-peer recv --transport quic|tcp --credit FILE --count N [--warmup N] [--latency]
 //! depinmesh-raw-peer send --transport quic|tcp --credit FILE --count N [--warmup N] --address ADDRESS [--size BYTES] [--window N]
 //! depinmesh-raw-peer send --transport quic|tcp --credit FILE --address ADDRESS --rate HZ --seconds S [--warmup N] [--size BYTES]
+//! depinmesh-raw-peer calibrate
 //! ```
 //!
-//! Common options: `--topic NAME` (the full one, `bench_events`), `--workers N` (2). A message is a depinmesh event of exactly
+//! Common options: `--topic NAME` (the full one, `bench_events`), `--workers N` (2), `--linger S` (0), seconds for which it
+//! stays connected and does nothing more after its result. A message is a depinmesh event of exactly
 //! `--size` bytes, `{"id":..,"from_peer":..,"message":{"t":..,"n":..,"pad":..},"timestamp":..}`: `n` counts from 0, `t` is the
 //! instant of `CLOCK_MONOTONIC` in nanoseconds for which the message was scheduled (`time.monotonic_ns()` in Python), 0 when
 //! throughput is measured. Each side prints JSON lines; the last one is its result. Neither result holds the first `--warmup`
@@ -24,6 +26,7 @@
 
 #![deny(unsafe_code)]
 
+mod calibrate;
 mod credit;
 mod envelope;
 mod options;
@@ -61,6 +64,7 @@ fn start() -> Result<()> {
             match options.mode {
                 Mode::Receive => recv::run(&options).await,
                 Mode::Send => send::run(&options).await,
+                Mode::Calibrate => calibrate::run(),
             }
         })
         .await?

@@ -7,10 +7,11 @@ use libp2p::Multiaddr;
 
 use crate::Result;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Receive,
     Send,
+    Calibrate,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     /// Messages a second of an open loop; without it the credit window sets the pace.
     pub(crate) rate: Option<NonZeroU64>,
     pub(crate) seconds: Duration,
+    /// How long to stay connected after the result.
+    pub(crate) linger: Duration,
 }
 
 impl Options {
@@ -43,7 +46,8 @@ impl Options {
         let mode = match parser.next()? {
             Some(Arg::Value(name)) if name == "recv" => Mode::Receive,
             Some(Arg::Value(name)) if name == "send" => Mode::Send,
-            _ => return Err("the command is recv or send".into()),
+            Some(Arg::Value(name)) if name == "calibrate" => Mode::Calibrate,
+            _ => return Err("the command is recv, send or calibrate".into()),
         };
         let mut credit = None;
         let mut options = Self {
@@ -60,6 +64,7 @@ impl Options {
             window: 512,
             rate: None,
             seconds: Duration::from_secs(10),
+            linger: Duration::ZERO,
         };
         while let Some(arg) = parser.next()? {
             match arg {
@@ -75,10 +80,13 @@ impl Options {
                 Arg::Long("window") => options.window = parser.value()?.parse()?,
                 Arg::Long("rate") => options.rate = Some(parser.value()?.parse()?),
                 Arg::Long("seconds") => options.seconds = Duration::try_from_secs_f64(parser.value()?.parse()?)?,
+                Arg::Long("linger") => options.linger = Duration::try_from_secs_f64(parser.value()?.parse()?)?,
                 other => return Err(other.unexpected().into()),
             }
         }
-        options.credit = credit.ok_or("--credit is missing")?;
+        if mode != Mode::Calibrate {
+            options.credit = credit.ok_or("--credit is missing")?;
+        }
         Ok(options)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use libp2p::{
     PeerId, Swarm, Transport as _,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
@@ -12,6 +13,7 @@ use libp2p::{
     swarm::{self, NetworkBehaviour},
     tcp, yamux,
 };
+use tokio::time::timeout;
 
 use crate::{Result, options::Transport};
 
@@ -37,6 +39,16 @@ pub(crate) fn swarm(transport: Transport) -> Result<Swarm<Behaviour>> {
     let config =
         swarm::Config::with_tokio_executor().with_smart_dial().with_idle_connection_timeout(Duration::from_secs(3600));
     Ok(Swarm::new(connections(transport, &key)?, behaviour, key.public().to_peer_id(), config))
+}
+
+/// Stays connected for a while, so that what an idle node costs can be seen from outside.
+pub(crate) async fn linger(swarm: &mut Swarm<Behaviour>, time: Duration) {
+    let forever = async {
+        loop {
+            swarm.select_next_some().await;
+        }
+    };
+    let _: std::result::Result<(), _> = timeout(time, forever).await;
 }
 
 fn connections(transport: Transport, key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>> {

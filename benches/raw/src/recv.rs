@@ -69,6 +69,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         }
     }
     line(&result.into());
+    peer::linger(&mut swarm, options.linger).await;
     Ok(())
 }
 

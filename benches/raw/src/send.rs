@@ -71,6 +71,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     };
     Usage::now().write_since(&begun, events, &mut result);
     line(&result.into());
+    peer::linger(&mut sender.swarm, options.linger).await;
     Ok(())
 }
 
