@@ -96,8 +96,13 @@ go-peers: ## compile the Go node of the tests against both sets of versions in t
 	$(go) build -o $(abspath $(target))/interop/go-0.41
 
 .PHONY: test-faults
-test-faults: build ## broken networks and endurance, all of it: needs root, ip (iproute2), nft and conntrack, for network namespaces
-	$(bin)/pytest -s tests/faults tests/leaks
+test-faults: build ## broken networks, all of it: needs root, ip (iproute2), nft and conntrack, for network namespaces
+	$(bin)/pytest -s tests/faults
+
+.PHONY: test-soak
+test-soak: build ## endurance, one and a half hours: exits, forks, cycles, a million events
+	cargo build --locked -p depinmesh-attacker
+	$(bin)/pytest -s -m slow tests/leaks tests/unit tests/integration
 
 # Exactly what the lock file names; nothing is left in the clone.
 js_peer = $(abspath $(target))/interop/js
@@ -125,6 +130,20 @@ interop-long: build go-peers ## longer tries of what is a matter of luck, with G
 .PHONY: interop-table
 interop-table: build go-peers js-peer py-peer ## write the table of docs/interop.md from a run of the matrix
 	$(bin)/pytest tests/interop/test_matrix.py --write-table
+
+# Each build shares the compiled dependencies with all others, and is importable from a folder of its own.
+defences_home = $(abspath $(target))/defences
+defences = $(shell $(bin)/python -c 'from tests.security.defences import MUST_FAIL; print(*MUST_FAIL)')
+
+.PHONY: test-defences
+test-defences: build ## without each defence in turn the tests of it must fail: DEFENCES="guard limits" for some
+	cargo build --locked -p depinmesh-attacker
+	@set -e; for name in $(or $(DEFENCES),$(defences)); do echo "== building without $$name"; \
+	  $(pyo3) cargo build --quiet --locked -p depinmesh-binding --features depinmesh-core/without-$${name/+/,depinmesh-core/without-}; \
+	  rm -rf $(defences_home)/$$name && mkdir -p $(defences_home)/$$name && cp -r python/depinmesh $(defences_home)/$$name; \
+	  rm -f $(defences_home)/$$name/depinmesh/_core.*; cp $(target)/debug/lib_core.so $(defences_home)/$$name/depinmesh/_core.abi3.so; \
+	done
+	$(bin)/python -m tests.security.defences $(defences_home) $(DEFENCES)
 
 # What is found goes to $(fuzz_home); an input that breaks something belongs into fuzz/corpus, where `make test` replays it.
 FUZZ_SECONDS ?= 60

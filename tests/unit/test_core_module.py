@@ -51,6 +51,11 @@ def test_the_event_class_says_where_users_find_it() -> None:
         _core.Event()
 
 
+def test_this_build_lacks_no_defence() -> None:
+    """`make test-defences` makes builds that do, and sees that they say so."""
+    assert "without" not in _core.versions()
+
+
 def test_versions_name_what_a_bug_report_needs() -> None:
     versions = _core.versions()
     assert {"depinmesh", "libp2p", "profile", "target"} <= versions.keys()

@@ -8,6 +8,7 @@
 
 pub mod bridge;
 pub mod config;
+mod defences;
 mod discovery;
 pub mod error;
 pub mod events;
@@ -30,12 +31,17 @@ pub use runtime::check_process;
 
 /// What a bug report needs to know of this build.
 pub fn versions() -> Vec<(&'static str, String)> {
-    vec![
+    let mut versions = vec![
         ("depinmesh", env!("CARGO_PKG_VERSION").to_owned()),
         ("libp2p", LIBP2P.to_owned()),
         ("profile", if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned()),
         ("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
-    ]
+    ];
+    let missing = defences::missing();
+    if !missing.is_empty() {
+        versions.push(("without", missing.join(", ")));
+    }
+    versions
 }
 
 /// As `Cargo.toml` pins it; `tests` compare the two.

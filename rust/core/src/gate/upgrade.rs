@@ -12,7 +12,7 @@ use libp2p::{
 use tokio::time::timeout;
 
 use super::Gate;
-use crate::events::Direction;
+use crate::{defences, events::Direction};
 
 /// A refused connection is closed, not dropped, so that the other side reads an end and no reset. It gets so long.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -22,6 +22,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Nothing may stand around it that has a time limit of its own: the gate keeps its own, and a handshake that took
 /// long must not shorten it.
 pub fn gated(transport: Boxed<(PeerId, StreamMuxerBox)>, gate: Gate) -> Boxed<(PeerId, StreamMuxerBox)> {
+    if !defences::GATE_UPGRADE {
+        return transport;
+    }
     let admit = |(peer, muxer): (PeerId, StreamMuxerBox), point: libp2p::core::ConnectedPoint| async move {
         let direction = if point.is_listener() { Direction::Inbound } else { Direction::Outbound };
         match gate.check(&peer, direction).await {

@@ -19,6 +19,7 @@ use libp2p::{
 };
 
 use crate::{
+    defences,
     events::NodeEvent,
     gate::Gate,
     identity::Wallet,
@@ -210,7 +211,7 @@ impl Receiver {
             Some(author) => Arc::clone(author),
             None => Arc::new(Author::new(peer, Wallet::from_peer_id(&peer).ok()?)),
         };
-        if !self.gate.author_listed(route.database, &author.wallet) {
+        if defences::AUTHOR_CHECK && !self.gate.author_listed(route.database, &author.wallet) {
             return None;
         }
         // Only listed authors are remembered, so the list bounds the memory.

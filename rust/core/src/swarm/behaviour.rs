@@ -16,6 +16,7 @@ use libp2p::{
 
 use crate::{
     config::PubSubConfig,
+    defences,
     discovery::{addresses::Scope, kad::Table},
     nat::holepunch::HolePunch,
     pubsub::wire,
@@ -114,7 +115,7 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'s
         .heartbeat_initial_delay(Duration::from_millis(100))
         .duplicate_cache_time(wire::SEEN_TIME)
         .flood_publish(*flood_publish)
-        .validation_mode(ValidationMode::Strict)
+        .validation_mode(if defences::STRICT_SIGNING { ValidationMode::Strict } else { ValidationMode::None })
         .validate_messages()
         .support_floodsub()
         .connection_handler_queue_len(5_000)

@@ -7,7 +7,7 @@ use libp2p::{
     PeerId,
     gossipsub::{self, AllowAllSubscriptionFilter, IdentityTransform, MaxCountSubscriptionFilter, MessageAuthenticity},
     identify,
-    identity::{Keypair, PublicKey},
+    identity::PublicKey,
     ping,
     swarm::NetworkBehaviour,
 };
@@ -24,25 +24,28 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    /// `signer` signs the events; it is not the key of the connection when that one is forged.
-    pub(crate) fn new(identity: PublicKey, signer: Keypair, agent: &str) -> Result<Self> {
+    /// `author` signs the events, or is only named by them; it need not be whom the connection belongs to.
+    pub(crate) fn new(identity: PublicKey, author: MessageAuthenticity, agent: &str) -> Result<Self> {
         let identify = identify::Config::new("ipfs/0.1.0".to_owned(), identity).with_agent_version(agent.to_owned());
         Ok(Self {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(2))),
-            gossipsub: gossipsub(signer)?,
+            gossipsub: gossipsub(author)?,
         })
     }
 }
 
-fn gossipsub(signer: Keypair) -> Result<gossipsub::Behaviour<IdentityTransform, Filter>> {
+fn gossipsub(author: MessageAuthenticity) -> Result<gossipsub::Behaviour<IdentityTransform, Filter>> {
     const MIB: usize = 1024 * 1024;
+    // Who does not sign cannot ask it of others.
+    let signs = matches!(author, MessageAuthenticity::Signed(_));
+    let mode = if signs { gossipsub::ValidationMode::Strict } else { gossipsub::ValidationMode::None };
     let config = gossipsub::ConfigBuilder::default()
         .max_transmit_size(MIB + 64 * 1024)
         .max_control_message_size(MIB)
         .heartbeat_initial_delay(Duration::from_millis(100))
         .duplicate_cache_time(Duration::from_secs(120))
-        .validation_mode(gossipsub::ValidationMode::Strict)
+        .validation_mode(mode)
         .message_id_fn(message_id)
         .support_floodsub()
         // To everybody who listens, in the mesh or not: an attacker does not save bandwidth.
@@ -53,7 +56,7 @@ fn gossipsub(signer: Keypair) -> Result<gossipsub::Behaviour<IdentityTransform, 
         max_subscribed_topics: 20_000,
         max_subscriptions_per_request: 20_000,
     };
-    Ok(gossipsub::Behaviour::new_with_subscription_filter(MessageAuthenticity::Signed(signer), config, filter)?)
+    Ok(gossipsub::Behaviour::new_with_subscription_filter(author, config, filter)?)
 }
 
 /// Author and sequence number as they stand on the wire, as the Go implementation makes it.

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, gossipsub, identify,
+    Multiaddr, PeerId, Swarm,
+    gossipsub::{self, MessageAuthenticity},
+    identify,
     identity::{Keypair, PublicKey},
     swarm::{self, SwarmEvent},
 };
@@ -43,20 +45,22 @@ impl Node {
     pub(crate) fn new(key: Keypair, options: &Options, talkative: bool) -> Result<Self> {
         let counters = Arc::<Counters>::default();
         let transport = transport::build(&key, options, counters.clone())?;
-        Self::over(transport, counters, key.public(), key, &options.agent, talkative)
+        let identity = key.public();
+        let author = options.unsigned_as.map_or(MessageAuthenticity::Signed(key), MessageAuthenticity::Author);
+        Self::over(transport, counters, identity, author, &options.agent, talkative)
     }
 
-    /// A node over a ready transport that proves `identity`, while `signer` signs what it publishes.
+    /// A node over a ready transport that proves `identity`, while `author` stands behind what it publishes.
     pub(crate) fn over(
         transport: Connections,
         counters: Arc<Counters>,
         identity: PublicKey,
-        signer: Keypair,
+        author: MessageAuthenticity,
         agent: &str,
         talkative: bool,
     ) -> Result<Self> {
         let peer = identity.to_peer_id();
-        let behaviour = Behaviour::new(identity, signer, agent)?;
+        let behaviour = Behaviour::new(identity, author, agent)?;
         // A connection that ends was ended by the remote, never by our own impatience.
         let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(3600));
         let swarm = Swarm::new(transport, behaviour, peer, config);

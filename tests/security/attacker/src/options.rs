@@ -3,7 +3,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use lexopt::{Arg, ValueExt as _};
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 
 use crate::Result;
 
@@ -39,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) tcp: bool,
     pub(crate) security: Security,
     pub(crate) agent: String,
+    /// Events name this author, and nobody signs them.
+    pub(crate) unsigned_as: Option<PeerId>,
     pub(crate) address: Option<Multiaddr>,
     pub(crate) count: usize,
     pub(crate) concurrency: usize,
@@ -66,6 +68,7 @@ impl Options {
             tcp: true,
             security: Security::Both,
             agent: "attacker/1.0".to_owned(),
+            unsigned_as: None,
             address: None,
             count: 1,
             concurrency: 64,
@@ -83,6 +86,7 @@ impl Options {
                 Arg::Long("listen") => options.listen.push(parser.value()?.parse()?),
                 Arg::Long("transport") => (options.quic, options.tcp) = transport(&parser.value()?)?,
                 Arg::Long("security") => options.security = security(&parser.value()?)?,
+                Arg::Long("unsigned-as") => options.unsigned_as = Some(parser.value()?.parse()?),
                 Arg::Long("agent") => options.agent = parser.value()?.string()?,
                 Arg::Long("address") => options.address = Some(parser.value()?.parse()?),
                 Arg::Long("count") => options.count = parser.value()?.parse()?,

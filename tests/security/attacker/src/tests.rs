@@ -2,7 +2,9 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use libp2p::{Multiaddr, PeerId, Transport as _, core::muxing::StreamMuxerBox, identity::Keypair};
+use libp2p::{
+    Multiaddr, PeerId, Transport as _, core::muxing::StreamMuxerBox, gossipsub::MessageAuthenticity, identity::Keypair,
+};
 
 use crate::{
     attempt::{Attempt, End, Plan, attempt},
@@ -24,7 +26,9 @@ async fn dial(address: &str, refuse: bool) -> Attempt {
         tokio::time::sleep(Duration::from_millis(50)).await;
         if refuse { Err(io::Error::other("refused")) } else { Ok(admitted) }
     });
-    let mut victim = Node::over(gated.boxed(), counters, key.public(), key, "victim", false).expect("a victim");
+    let mut victim =
+        Node::over(gated.boxed(), counters, key.public(), MessageAuthenticity::Signed(key), "victim", false)
+            .expect("a victim");
     victim.swarm.behaviour_mut().gossipsub.subscribe(&libp2p::gossipsub::IdentTopic::new(TOPIC)).expect("a topic");
     let address: Multiaddr =
         victim.listen(address.parse().expect("an address")).await.expect("listening").parse().expect("an address");
