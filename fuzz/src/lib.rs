@@ -2,6 +2,7 @@
 //! libFuzzer looks for such bytes, and a test gives them all that was found before.
 
 mod address;
+mod batch;
 mod envelope;
 mod key;
 mod mailbox;
@@ -10,6 +11,7 @@ mod support;
 mod wallets;
 
 pub use address::address;
+pub use batch::batch;
 pub use envelope::envelope;
 pub use key::key;
 pub use mailbox::mailbox;
@@ -19,5 +21,11 @@ pub use wallets::wallets;
 pub type Target = fn(&[u8]);
 
 /// The targets by the names of their folders in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 5] =
-    [("address", address), ("envelope", envelope), ("key", key), ("mailbox", mailbox), ("wallets", wallets)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("address", address),
+    ("batch", batch),
+    ("envelope", envelope),
+    ("key", key),
+    ("mailbox", mailbox),
+    ("wallets", wallets),
+];

@@ -45,17 +45,17 @@ impl Writer {
 
 /// Where in the data of a message its envelopes stand: one alone, or those of a batch. `Err` comes once, and last: nothing
 /// can be read from there on.
-pub(crate) struct Parts<'a> {
+pub struct Parts<'a> {
     data: &'a [u8],
     /// Where the next one begins; `None` at the end.
     at: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Broken;
+pub struct Broken;
 
 impl<'a> Parts<'a> {
-    pub(crate) fn of(data: &'a [u8]) -> Self {
+    pub fn of(data: &'a [u8]) -> Self {
         Self { data, at: Some(if is_batch(data) { MAGIC.len() } else { 0 }) }
     }
 

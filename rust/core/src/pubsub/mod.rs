@@ -1,6 +1,6 @@
 //! Events on topics: what may be sent, what may come in, and to whom it goes.
 
-pub(crate) mod batch;
+pub mod batch;
 pub mod duplicates;
 pub mod envelope;
 mod json;
