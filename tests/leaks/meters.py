@@ -28,6 +28,11 @@ class Held:
     threads: int
     tasks: int
 
+    def within(self, other: Held) -> bool:
+        """Say whether none of it is more. Threads that wait for work end by themselves."""
+        pairs = ((self.descriptors, other.descriptors), (self.threads, other.threads), (self.tasks, other.tasks))
+        return all(mine <= others for mine, others in pairs)
+
 
 def held() -> Held:
     """Count what the process holds now."""
@@ -47,7 +52,29 @@ def resident() -> int:
     return int(Path(f"/proc/{os.getpid()}/statm").read_text().split()[1]) * PAGE
 
 
+class _Mallinfo(ctypes.Structure):
+    """`struct mallinfo2` of glibc."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def allocated() -> int | None:
+    """Return the bytes that the C allocator, the core's too, has given out; `None`: it does not count."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return None
+    mallinfo.restype = _Mallinfo
+    found = mallinfo()
+    return int(found.uordblks + found.hblkhd)
+
+
 def slope(sizes: Sequence[tuple[int, int]]) -> float:
-    """Return the growth in bytes for each cycle, of pairs of a cycle and the resident bytes after it."""
+    """Return the growth for each cycle by least squares, of pairs of a cycle and the bytes after it."""
     cycles, bytes_ = zip(*sizes, strict=True)
     return linear_regression(cycles, bytes_).slope

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import sys
 import threading
@@ -53,6 +54,23 @@ async def sys_exit_unclosed() -> None:
 
 async def unclosed() -> None:
     kept.append(await opened())
+
+
+async def at_once() -> None:
+    kept.append(await opened())
+    os._exit(7)
+
+
+def at_exit() -> None:
+    """The last thing that the interpreter does is to close the node."""
+    runner = asyncio.Runner()
+    db = runner.run(opened())
+
+    def leave() -> None:
+        with runner:
+            runner.run(db.close())
+
+    atexit.register(leave)
 
 
 def in_thread() -> None:
@@ -111,6 +129,8 @@ WAYS: dict[str, Callable[[], None]] = {
     "never closed": run(unclosed),
     "daemon thread": in_thread,
     "thread": thread_closed,
+    "os._exit": run(at_once),
+    "atexit": at_exit,
     "fork": lambda: fork(refused),
 }
 
