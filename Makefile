@@ -211,6 +211,12 @@ bench-full: bench-build bench-peers bench-js bench-zenoh-nats ## all systems, si
 	cargo bench --locked --workspace --exclude depinmesh-binding --bench '*'
 	$(bench) --full $(BENCH_ARGS)
 
+# Each operation of the core by itself: what a clock cannot tell on a busy machine.
+.PHONY: instructions
+instructions: .venv/ready ## the gate on instructions: more than 5 % above benches/instructions.json fails (valgrind)
+	cargo build --locked --release -p depinmesh-instructions
+	$(bin)/python -m benches.instructions $(target)/release/depinmesh-instructions $(INSTRUCTIONS_ARGS)
+
 .PHONY: bench-report
 bench-report: ## write the results of the last run into docs/performance.md, with plots
 	$(bin)/python -m pip install --quiet --group bench

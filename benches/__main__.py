@@ -18,14 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benches.bridge import Bridge
+from benches.flood import Flood
 from benches.network import Lengths, Network
+from benches.nodes import Nodes
 from benches.support.machine import describe
 from benches.support.progress import Step, run_all
 from benches.support.results import Results
 from benches.support.systems import MAIN, ROOT, SYSTEMS, Setup, System, versions
 from benches.table import show
 
-PARTS = ("bridge", "network")
+PARTS = ("bridge", "network", "nodes", "flood")
 
 
 def arguments() -> argparse.Namespace:
@@ -103,6 +105,10 @@ def main() -> int:
             lengths = Lengths(1.0, 2.0, 3.0) if given.quick else Lengths()
             network = Network(setup, results, there(setup, given.systems), lengths)
             steps += network.blocks(given.blocks, seed=given.seed, full=given.full)
+        if "nodes" in given.only:
+            steps += Nodes(setup, results, quick=given.quick, full=given.full).steps()
+        if "flood" in given.only:
+            steps += Flood(setup, results, 10 if given.quick else 60, full=given.full).steps()
         failed = run_all(steps)
     show(results.lines)
     for name in failed:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from benches.support.figures import Blocks, Row
+from benches.asked import PLOTS
+from benches.support.figures import Blocks
 from benches.support.statistics import interval, short
 from benches.support.systems import SYSTEMS
 
@@ -16,13 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from benches.support.figures import Row
     from benches.support.results import Line
 
-PLOTS = {
-    "performance-rate.svg": ("signed, encrypted 200-byte events/s, 1 to 1", "throughput", "events_per_second"),
-    "performance-cpu.svg": ("CPU of an event, both sides and broker, us", "throughput", "cpu_us"),
-    "performance-latency.svg": ("median latency, us (500/s; py-libp2p 50/s)", "latency", "p50_us"),
-}
 COLOURS = {"quic": "#3b6fb6", "tcp": "#8fb3de"}
 
 
@@ -32,13 +29,13 @@ def plot(lines: Sequence[Line], folder: Path) -> list[Path]:
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "depinmesh", "font.size": 9})
     blocks = Blocks(lines)
     return [
-        _bars(blocks, title, Row(title, "", bench, value, where={"size": 200}), folder / name)
-        for name, (title, bench, value) in PLOTS.items()
-        if any(line["bench"] == bench for line in lines)
+        _bars(blocks, row, folder / name)
+        for name, row in PLOTS.items()
+        if any(line["bench"] == row.bench for line in lines)
     ]
 
 
-def _bars(blocks: Blocks, title: str, row: Row, file: Path) -> Path:
+def _bars(blocks: Blocks, row: Row, file: Path) -> Path:
     bars = [
         (f"{system.label}, {transport.upper()}", transport, list(found.values()))
         for system in SYSTEMS
@@ -59,7 +56,7 @@ def _bars(blocks: Blocks, title: str, row: Row, file: Path) -> Path:
     axes.set_yticks(places, [name for name, _, _ in bars])
     axes.invert_yaxis()
     axes.margins(x=0.15)
-    axes.set_title(title, loc="left", fontsize=9)
+    axes.set_title(row.name, loc="left", fontsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.savefig(file, metadata={"Date": None})

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benches.asked import PLOTS
 from benches.support.figures import Blocks
 from benches.support.results import read
 from benches.support.statistics import spread
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 KEPT = DOCUMENT.with_suffix(".jsonl")
+NOTHING = "Not measured yet."
 _PART = re.compile(r"(<!-- measured: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def conditions(lines: Sequence[Line]) -> str:
     """Return what the figures stand on."""
+    if not lines:
+        return NOTHING
     head = next(line for line in lines if line["bench"] == "run")
     blocks = Blocks(lines)
     others = [line["others"] for line in lines if "others" in line]
@@ -83,8 +87,12 @@ def part_of(name: str, lines: Sequence[Line]) -> str:
     """Return what stands in a part of the document."""
     if name == "conditions":
         return conditions(lines)
+    if name == "plots":
+        benches = {line["bench"] for line in lines}
+        links = [f"![{row.name}]({file})" for file, row in PLOTS.items() if row.bench in benches]
+        return "\n\n".join(links) or NOTHING
     columns, rows = TABLES[name](lines)
-    return markdown(columns, rows) if rows else "Not measured in this run."
+    return markdown(columns, rows) if rows else NOTHING
 
 
 def measured(text: str, lines: Sequence[Line]) -> str:
@@ -98,12 +106,13 @@ def main() -> int:
     parser.add_argument("results", type=Path, nargs="?", default=KEPT)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when something is out of date")
     given = parser.parse_args()
-    lines, text = read(given.results), DOCUMENT.read_text(encoding="utf-8")
+    lines = read(given.results) if given.results.exists() else []
+    text = DOCUMENT.read_text(encoding="utf-8")
     now = measured(text, lines)
     if given.check:
         print(f"{DOCUMENT.name} is {'up to date' if now == text else 'out of date'}")
         return 0 if now == text else 1
-    from benches.plots import plot
+    from benches.plots import plot  # its library is in the dependency group `bench` alone
 
     if given.results != KEPT:
         shutil.copy(given.results, KEPT)

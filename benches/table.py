@@ -1,12 +1,14 @@
-"""The tables: each figure beside what it must and what it should reach, and all systems beside each other."""
+"""The tables that are made of the lines of a run, for a terminal and for the document."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from benches.asked import ASKED, FLEET, FLOOD
+from benches.network import SHARES, SIZES
 from benches.support.figures import COLUMNS, Blocks, Row, cells
-from benches.support.statistics import spread
+from benches.support.statistics import short, spread
 from benches.support.systems import SYSTEMS
 
 if TYPE_CHECKING:
@@ -17,110 +19,65 @@ if TYPE_CHECKING:
 Table: TypeAlias = tuple[Sequence[str], list[list[str]]]
 
 _SMALL = {"size": 200}
-_RATE = ("throughput", "events_per_second")
-_US = ("latency", "p50_us")
-
-FIGURES = (
-    Row("events/s, beside raw rust-libp2p", "", *_RATE, 0.90, 0.97, "raw", "ratio", True, where=_SMALL),
-    Row("events/s, beside go-libp2p as the Go library has it", "", *_RATE, 2, 2.5, "go", "ratio", True, where=_SMALL),
-    Row("events/s with batching, beside raw", "", *_RATE, 5, 10, "raw", "ratio", True, "batched", where=_SMALL),
-    Row("events/s, beside py-libp2p", "", *_RATE, 30, 40, "py", "ratio", True, where=_SMALL),
-    Row("events/s, beside zenoh-python + Ed25519", "", *_RATE, 1, 1.25, "zenoh", "ratio", True, where=_SMALL),
-    Row("events/s, beside nats-py + Ed25519", "", *_RATE, 1, 1.25, "nats", "ratio", True, where=_SMALL),
-    Row(
-        "CPU of an event, both sides, beside raw",
-        "us",
-        "throughput",
-        "cpu_us",
-        15,
-        4,
-        "raw",
-        "difference",
-        where=_SMALL,
-    ),
-    Row("median latency at 500/s, beside raw", "us", *_US, 1.3, 1.1, "raw", "ratio", where={"rate": 500}),
-    Row("the same with batching", "us", *_US, 1.3, 1.1, "raw", "ratio", system="batched", where={"rate": 500}),
-    Row("p99 latency at 500/s, beside raw", "us", "latency", "p99_us", to="raw", judged="ratio", where={"rate": 500}),
-    Row(
-        "bridge alone, events/s into `async for`, decoded, asyncio",
-        "",
-        "bridge",
-        "events_per_second",
-        500_000,
-        1_000_000,
-        more_is_better=True,
-        transports=(),
-        where={"loop": "asyncio", "pace": "flooded"},
-    ),
-    Row(
-        "the same, uvloop",
-        "",
-        "bridge",
-        "events_per_second",
-        500_000,
-        1_000_000,
-        more_is_better=True,
-        transports=(),
-        where={"loop": "uvloop", "pace": "flooded"},
-    ),
-    Row(
-        "feeding thread in a push of an event, 20,000/s",
-        "us",
-        "bridge",
-        "in_push_us",
-        transports=(),
-        where={"loop": "asyncio", "pace": "20,000/s"},
-    ),
-    Row("start of a process to its first event delivered", "ms", "start", "ms", 450, 330, "go"),
-    Row("the same, CPU of the process", "ms", "start", "cpu_ms"),
-    Row(
-        "first dial of a process to connected, beside raw",
-        "ms",
-        "start",
-        "connect_ms",
-        60,
-        10,
-        "raw",
-        transports=("quic",),
-    ),
-    Row("first dial of a process to connected, beside raw", "ms", "start", "connect_ms", to="raw", transports=("tcp",)),
-    Row("memory of an idle node, beside py-libp2p", "MiB", "idle", "rss_mib", 0.65, 0.5, "py", "ratio"),
-    Row("memory of an idle node, beside go-libp2p", "MiB", "idle", "rss_mib", 1.7, 1.4, "go", "ratio"),
-    Row("idle CPU with one peer", "% of a core", "idle", "cpu_per_cent", 0.5, 0.25, "go"),
-)
-"""What is asked for, in the order of the document."""
-
 _COMPARED = (
-    ("events/s", _RATE, "size", 200),
-    ("CPU us/event", ("throughput", "cpu_us"), "size", 200),
-    ("p50 us", _US, "size", 200),
-    ("p99 us", ("latency", "p99_us"), "size", 200),
-    ("start ms", ("start", "ms"), None, None),
-    ("idle % of a core", ("idle", "cpu_per_cent"), None, None),
-    ("idle MiB", ("idle", "rss_mib"), None, None),
+    Row("events/s", "", "throughput", "events_per_second", where=_SMALL),
+    Row("CPU us/event", "", "throughput", "cpu_us", where=_SMALL),
+    Row("p50 us", "", "latency", "p50_us", where=_SMALL),
+    Row("p99 us", "", "latency", "p99_us", where=_SMALL),
+    Row("start ms", "", "start", "ms"),
+    Row("idle % of a core", "", "idle", "cpu_per_cent"),
+    Row("idle MiB", "", "idle", "rss_mib"),
+)
+_SIZES = tuple(
+    Row(f"{size:,} B, {unit}", "", "throughput", value, where={"size": size})
+    for size in SIZES
+    for unit, value in (("events/s", "events_per_second"), ("MB/s", "megabytes_per_second"))
+)
+_LOADS = tuple(
+    Row(f"{name} at {share} %", "", "latency", value, where={"share": share})
+    for share in SHARES
+    for name, value in (("p50 us", "p50_us"), ("p99 us", "p99_us"))
 )
 
 
-def figures(lines: Sequence[Line]) -> Table:
-    """Return the table of what is asked for."""
-    return COLUMNS, cells(Blocks(lines), FIGURES)
+def _asked(lines: Sequence[Line]) -> Table:
+    return COLUMNS, cells(Blocks(lines), ASKED)
 
 
-def systems(lines: Sequence[Line]) -> Table:
-    """Return the table of all systems."""
-    blocks, rows = Blocks(lines), []
-    for system in SYSTEMS:
-        for transport in system.transports:
-            found = []
-            for name, (bench, value), key, wanted in _COMPARED:
-                row = Row(name, "", bench, value, where={key: wanted} if key else {})
-                found.append(spread(list(blocks.values(row, system.name, transport).values())))
-            if any(found):
-                rows.append([system.label, transport.upper(), *found])
-    return ("system", "over", *(name for name, *_ in _COMPARED)), rows
+def _beside(rows: Sequence[Row]) -> Callable[[Sequence[Line]], Table]:
+    """Return what makes a table of all systems, with these columns."""
+
+    def table(lines: Sequence[Line]) -> Table:
+        blocks, found = Blocks(lines), []
+        for system in SYSTEMS:
+            for transport in system.transports:
+                values = [spread(list(blocks.values(row, system.name, transport).values())) for row in rows]
+                if any(values):
+                    found.append([system.label, transport.upper(), *values])
+        return ("system", "over", *(row.name for row in rows)), found
+
+    return table
 
 
-TABLES: Mapping[str, Callable[[Sequence[Line]], Table]] = {"figures": figures, "systems": systems}
+def _fleet(lines: Sequence[Line]) -> Table:
+    return ("figure", "depinmesh"), [[row[0], row[2]] for row in cells(Blocks(lines), FLEET)]
+
+
+def _flood(lines: Sequence[Line]) -> Table:
+    floods = [line for line in lines if line["bench"] == "flood"]
+    columns = [f"{line['seconds']} s{', batching' if line['batching'] else ''}" for line in floods]
+    rows = [[name, *(short(line["values"][value]) for line in floods)] for name, value in FLOOD] if floods else []
+    return ("", *columns), rows
+
+
+TABLES: Mapping[str, Callable[[Sequence[Line]], Table]] = {
+    "asked": _asked,
+    "systems": _beside(_COMPARED),
+    "sizes": _beside(_SIZES),
+    "loads": _beside(_LOADS),
+    "fleet": _fleet,
+    "flood": _flood,
+}
 """By the names of their parts of the document."""
 
 

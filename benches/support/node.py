@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from time import monotonic_ns, perf_counter, process_time
-from typing import Any
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, Any
 
 from benches.support.peer import STALLED, Credit, Events, Received, Usage, Window, on_schedule, say
 from depinmesh import Node, connect
 from depinmesh.build import version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
 
 TOPIC = "events"
 SETTLE = 2.0
@@ -83,28 +86,17 @@ async def dial(spec: Spec) -> None:
         say("connected", ms=(perf_counter() - began) * 1e3)
 
 
-async def run_on(spec: Spec) -> None:
-    """Be the running peer that others come to; say when each event was delivered."""
-    async with connect(**fields_of(spec)) as database, database.subscribe(TOPIC) as events:
-        say("listening", address=database.node.bootstrap_entries()[0])
-        async for event in events:
-            say("delivered", at=monotonic_ns(), n=event.message)
-
-
-ROLES = {"receive": receive, "send": send, "dial": dial, "run_on": run_on}
-
-
-def main() -> None:
+def main(roles: Mapping[str, Callable[[Spec], Coroutine[Any, Any, None]]]) -> None:
     """Do what the first line of the input says."""
     spec: Spec = json.loads(sys.stdin.readline())
     factory = None
-    if spec["loop"] == "uvloop":
+    if spec.get("loop") == "uvloop":
         import uvloop
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(ROLES[spec["role"]](spec))
+        runner.run(roles[spec["role"]](spec))
 
 
 if __name__ == "__main__":
-    main()
+    main({role.__name__: role for role in (receive, send, dial)})

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depinmesh import PeerConnected, PeerDisconnected
@@ -24,8 +25,17 @@ BACK_WITHIN = 5.0
 SLACK = 3
 
 
-async def revoke(nodes: int, removed: int, retries: float) -> None:
-    """Remove wallets, let their nodes try to come back for some seconds, then list them again. Prints the times."""
+@dataclass(frozen=True)
+class Outcome:
+    """How long it took, in seconds."""
+
+    closed_p50: float
+    closed_p99: float
+    heard_again: float
+
+
+async def revoke(nodes: int, removed: int, retries: float) -> Outcome:
+    """Remove wallets, let their nodes try to come back for some seconds, then list them again."""
     registry = MockRegistry()
     async with network(nodes, registry=registry, timeout=240, gate=GATE) as databases, AsyncExitStack() as stack:
         out, inside = databases[:removed], databases[removed:]
@@ -41,7 +51,6 @@ async def revoke(nodes: int, removed: int, retries: float) -> None:
         await asyncio.gather(*(db.node.gate.refresh() for db in inside))
         await eventually(lambda: len(gone) >= len(inside) * removed, within=60)
         took = sorted(at - began for at in gone)
-        print(f"{len(took)} closed: p50 {_part(took, 0.5):.3f} s, p99 {_part(took, 0.99):.3f} s after the list changed")
         assert _part(took, 0.99) <= CLOSED_WITHIN * SLACK
         for db in inside:
             assert not strangers & ({peer.peer_id for peer in db.peers()} | set(db.topic_peers(TOPIC)))
@@ -49,7 +58,6 @@ async def revoke(nodes: int, removed: int, retries: float) -> None:
         before = _refusals(inside)
         await asyncio.sleep(retries)
         tries = _refusals(inside) - before
-        print(f"{tries:.0f} refusals and {len(back)} re-admissions in {retries:g} s")
         assert back == []
         assert tries > 0, "nobody tried to come back"
 
@@ -57,9 +65,10 @@ async def revoke(nodes: int, removed: int, retries: float) -> None:
         began = time.monotonic()
         await asyncio.gather(*(db.node.gate.refresh() for db in databases))
         await _heard(inside[0], inboxes, began)
-        print(f"receiving again {time.monotonic() - began:.2f} s after they were listed again")
+        heard_again = time.monotonic() - began
         for task in watching:
             task.cancel()
+    return Outcome(_part(took, 0.5), _part(took, 0.99), heard_again)
 
 
 async def _watch(db: Database, strangers: AbstractSet[PeerId], gone: list[float], back: list[PeerId]) -> None:

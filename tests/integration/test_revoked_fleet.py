@@ -6,4 +6,4 @@ from tests.integration.revocations import revoke
 
 
 async def test_wallets_that_are_removed_are_out_everywhere_and_back_when_they_are_listed_again() -> None:
-    await revoke(6, 2, retries=3)
+    print(await revoke(6, 2, retries=3))

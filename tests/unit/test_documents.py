@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from benches.report import DOCUMENT, KEPT, measured
+from benches.support.results import read
 from depinmesh import Config, ConfigError, Keypair
 from depinmesh._loading.layers import source_of
 from depinmesh._loading.load import load
@@ -107,3 +109,9 @@ def test_the_schema_names_every_option() -> None:
     duration = schema["$defs"]["Gate"]["properties"]["timeout"]["anyOf"][1]["pattern"]
     assert re.search(duration, "500 ms")
     assert not re.search(duration, "soon")
+
+
+def test_the_page_on_performance_says_what_was_measured() -> None:
+    lines = read(KEPT) if KEPT.exists() else []
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert measured(text, lines) == text, "`python -m benches.report` writes it"
