@@ -96,6 +96,7 @@ FLEET = (
     _alone("wallet revoked to its connections closed, 50 nodes, median", "ms", "revocation", "closed_p50_ms"),
     _alone("wallet listed again to its node heard", "ms", "revocation", "heard_again_ms"),
     _alone("killed and restarted peer takes part again, median", "s", "restarts", "p50_seconds"),
+    _alone("network split for 15 s and healed to all reach all, slowest of 3", "s", "heal", "max_seconds"),
     *(
         _alone(f"mesh of {nodes} nodes in a process, {name}", unit, f"mesh of {nodes}", value)
         for nodes in (20, 50)

@@ -54,6 +54,7 @@ class Nodes:
             *self._repeat(rounds[:3], "close", 15, self._close),
             *self._repeat(once, "revocation", 60, self._revocation),
             *self._repeat(once, "restarts", 60, self._restarts),
+            *self._repeat(once, "a network that heals", 70, self._heal),
             *(step for count in (20, 50) for step in self._repeat(once, f"mesh of {count}", count, self._mesh(count))),
             *(
                 step
@@ -173,6 +174,13 @@ class Nodes:
     def _restarts(self) -> Iterator[tuple[str, Values]]:
         with self._fleet("restarts", rounds=5 if self._quick else 20) as fleet:
             yield "restarts", only(fleet.line("restarts"))
+
+    def _heal(self) -> Iterator[tuple[str, Values]]:
+        with self._fleet("heal", rounds=1 if self._quick else 3, seconds=15) as fleet:
+            found = only(fleet.line("heal"))
+        if "missing" in found:
+            raise RuntimeError(f"it needs {found['missing']}")
+        yield "heal", found
 
     def _mesh(self, nodes: int) -> Callable[[], Iterator[tuple[str, Values]]]:
         def measure() -> Iterator[tuple[str, Values]]:

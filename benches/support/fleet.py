@@ -14,7 +14,7 @@ from benches.support.node import SETTLE, TOPIC, Spec, fields_of, main
 from benches.support.peer import STALLED, Credit, Usage, say
 from depinmesh import Keypair, connect
 from depinmesh.testing import network
-from tests.faults import test_restarts
+from tests.faults import lab, test_partitions, test_restarts
 from tests.faults.test_partitions import everywhere
 from tests.integration.revocations import revoke
 
@@ -110,5 +110,21 @@ async def restarts(spec: Spec) -> None:
     say("restarts", p50_seconds=statistics.median(took), max_seconds=max(took))
 
 
+async def heal(spec: Spec) -> None:
+    """Split a network of four nodes in halves, in network namespaces, and make it whole again."""
+    took = []
+    if reason := lab.missing():
+        say("heal", missing=reason)
+        return
+    async with lab.lab(4) as place, test_partitions.fleet(place) as nodes:
+        await everywhere(nodes, within=15)
+        for _ in range(spec["rounds"]):
+            await place.split(place.hosts[:2], place.hosts[2:])
+            await asyncio.sleep(spec["seconds"])
+            await place.heal()
+            took.append(await everywhere(nodes, within=15))
+    say("heal", p50_seconds=statistics.median(took), max_seconds=max(took))
+
+
 if __name__ == "__main__":
-    main({role.__name__: role for role in (crowd, mesh, revocation, restarts)})
+    main({role.__name__: role for role in (crowd, mesh, revocation, restarts, heal)})

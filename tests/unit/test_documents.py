@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benches.report import DOCUMENT, KEPT, measured
-from benches.support.results import read
 from depinmesh import Config, ConfigError, Keypair
 from depinmesh._loading.layers import source_of
 from depinmesh._loading.load import load
@@ -111,7 +110,11 @@ def test_the_schema_names_every_option() -> None:
     assert not re.search(duration, "soon")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="benches are for Linux")
 def test_the_page_on_performance_says_what_was_measured() -> None:
+    from benches.report import DOCUMENT, KEPT, measured
+    from benches.support.results import read
+
     lines = read(KEPT) if KEPT.exists() else []
     text = DOCUMENT.read_text(encoding="utf-8")
     assert measured(text, lines) == text, "`python -m benches.report` writes it"

@@ -1,0 +1,88 @@
+"""What the benches make of what they measure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benches.support.figures import Blocks, Row, cells
+from benches.support.progress import Step, run_all
+from benches.support.statistics import interval
+
+pytest.importorskip("resource", reason="benches are for Linux")
+from benches.support.peer import Credit, Events, Received, Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATE = Row("rate", "", "throughput", "rate", 0.9, 0.97, "raw", "ratio", more_is_better=True, transports=("quic",))
+
+
+def measured(system: str, block: int, rate: float) -> dict[str, Any]:
+    return {"bench": "throughput", "system": system, "transport": "quic", "block": block, "values": {"rate": rate}}
+
+
+def ended(block: int, *, counts: bool) -> dict[str, Any]:
+    return {"bench": "block", "block": block, "moved": 0.1, "counts": counts}
+
+
+def test_a_ratio_is_taken_inside_its_block() -> None:
+    lines = [measured("ours", 0, 95), measured("raw", 0, 100), measured("ours", 1, 19), measured("raw", 1, 20)]
+    [row] = cells(Blocks(lines), [RATE])
+    assert row[4] == "0.95x [0.95x..0.95x]"
+    assert row[-1] == "must"
+
+
+def test_a_block_in_which_the_machine_changed_does_not_count() -> None:
+    lines = [measured("ours", 0, 95), measured("raw", 0, 100), measured("ours", 1, 1), measured("raw", 1, 100)]
+    [row] = cells(Blocks([*lines, ended(0, counts=True), ended(1, counts=False)]), [RATE])
+    assert row[4] == "0.95x"
+    none_counts = Blocks([*lines, ended(0, counts=False), ended(1, counts=False)])
+    assert none_counts.shaky
+    assert len(none_counts.values(RATE, "ours", "quic")) == 2
+
+
+def test_a_comparison_without_the_other_is_no_row() -> None:
+    assert cells(Blocks([measured("ours", 0, 95)]), [RATE]) == []
+
+
+def test_the_interval_of_three_values_is_their_range() -> None:
+    assert interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    low, high = interval([10.0, 11, 12, 13, 14, 15, 16, 17, 90])
+    assert 10 < low < 14 < high < 90
+
+
+@pytest.mark.parametrize("size", [200, 4096, 65536])
+def test_events_have_an_exact_size(size: int) -> None:
+    events = Events("12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB", size)
+    for number, due in ((0, 0), (123_456, 1_234_567_890_123_456)):
+        event = events.event(number, due)
+        assert len(event) == size
+        assert json.loads(event)["message"] == events.message(number, due)
+
+
+def test_a_sender_stays_within_its_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    credit = str(tmp_path / "credit")
+    received = Received(Credit(credit), count=3, warmup=1, latency=True)
+    window = Window(Credit(credit), 2)
+    assert window.room(4) == 2
+    window.sent = 2
+    assert window.room(4) == 0
+    assert [received.add(0) for _ in range(2)] == [False, False]
+    assert window.room(4) == 2
+    assert [received.add(0) for _ in range(2)] == [False, True]
+    assert window.room(4) is None
+    received.say()
+    said = json.loads(capsys.readouterr().out)
+    assert (said["event"], said["missing"]) == ("received", 0)
+    assert said["p50_us"] > 0
+
+
+def test_a_step_that_fails_does_not_end_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> str:
+        raise RuntimeError("lost")
+
+    assert run_all([Step("one", 1, fail), Step("two", 1, lambda: "done")]) == ["one"]
+    assert "two: done" in capsys.readouterr().err
