@@ -95,6 +95,9 @@ class NodeOptions(TypedDict):
     relay_server: bool
     hole_punching: bool
     relays: list[list[str]]
+    upnp: bool
+    autonat: bool
+    autonat_server: bool
     max_message_size: int
     flood_publish: bool
     batching: bool

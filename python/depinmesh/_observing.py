@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from depinmesh import _core
 from depinmesh.logs.forward import log_metrics
-from depinmesh.status import Metric, NodeState, Status, counters_of
+from depinmesh.status import Metric, NatStatus, NodeState, Status, counters_of
 
 if TYPE_CHECKING:
     from depinmesh.node import Node
@@ -24,6 +24,12 @@ def status(node: Node) -> Status:
         is_ready=node.is_ready,
         peers=len(node.peers()),
         databases=tuple(database._status() for database in node._databases if not database._is_closed),
+        nat=NatStatus(
+            reachability=core.get("reachability", "unknown"),
+            public_addresses=tuple(core.get("public_addresses", ())),
+            mapped_addresses=tuple(core.get("mapped_addresses", ())),
+            relays=core.get("relays", 0),
+        ),
         registry_age=node.gate.age,
         uptime=_uptime(node),
         bootstrap_attempts=core.get("bootstrap_attempts", 0),

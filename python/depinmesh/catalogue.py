@@ -55,6 +55,11 @@ CATALOGUE = (
     MetricInfo("connect_seconds", "histogram", "time that a new connection took until it was encrypted and admitted"),
     MetricInfo("ping_seconds", "histogram", "round trips of pings to peers"),
     # Nodes behind a NAT
+    MetricInfo("reachability", "gauge", "1; the label says whether others can connect here directly", ("is",)),
+    MetricInfo("reachability_asked_total", "counter", "tries of peers, asked for, to connect here", ("result",)),
+    MetricInfo("reachability_served_total", "counter", "tries to connect to peers that asked for it", ("result",)),
+    MetricInfo("public_addresses", "gauge", "addresses on the Internet where the node is reached directly"),
+    MetricInfo("mapped_addresses", "gauge", "addresses that the router maps to this node by UPnP"),
     MetricInfo("relayed_peers", "gauge", "connected peers that are reached through a relay"),
     MetricInfo("relays", "gauge", "relays through which others reach this node"),
     MetricInfo("reservations_lost_total", "counter", "relays that were lost while others could reach this node so"),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from depinmesh.identity import PeerId, Wallet
+from depinmesh.status import Reachability
 
 if TYPE_CHECKING:
     from depinmesh._core import PeerRow
@@ -169,6 +170,15 @@ class ListenAddress(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReachabilityChanged(NodeEvent):
+    """Whether others can connect to the node directly, or where, is known or has changed."""
+
+    reachability: Reachability
+    addresses: tuple[str, ...]
+    """Public addresses beyond those it listens on, as multiaddrs: mapped by the router, or tried by a peer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DuplicateIdentity(NodeEvent):
     """Another host has the key of this node, so its peers take the two for one. Give each node a wallet of its own."""
 
@@ -194,6 +204,7 @@ _CLASSES: dict[str, type[NodeEvent]] = {
         MessageDropped,
         QueueOverflow,
         ListenAddress,
+        ReachabilityChanged,
         DuplicateIdentity,
     )
 }

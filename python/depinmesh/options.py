@@ -173,7 +173,7 @@ class Connections(Options, frozen=True):
 
 
 class Nat(Options, frozen=True):
-    """How a node behind a NAT (a home router, a carrier) is reached: through a relay, and then directly."""
+    """How a node behind a NAT (a home router, a carrier) is reached: by a mapped port, a relay, then directly."""
 
     relay_client: Flag = Field(
         default=True, description="be reached through relays while others cannot connect here, and reach others so"
@@ -183,6 +183,13 @@ class Nat(Options, frozen=True):
     )
     hole_punching: Flag = Field(
         default=True, description="replace a relayed connection by a direct one where the routers between allow it"
+    )
+    upnp: Flag = Field(default=True, description="let the router of the local network map the ports, by UPnP")
+    autonat: Flag = Field(
+        default=True, description="ask peers that offer it (as Go nodes do) whether others can connect here directly"
+    )
+    autonat_server: Flag = Field(
+        default=False, description="answer such questions of listed peers; for a node with a public address"
     )
     relays: Annotated[tuple[BootstrapNode | str, ...], PlainValidator(check_relays)] = Field(
         default=(),

@@ -54,6 +54,23 @@ class DatabaseStatus:
     """The topics subscribed here."""
 
 
+Reachability: TypeAlias = Literal["unknown", "public", "private"]
+"""Whether others can connect to a node directly: `unknown` until a peer that offers AutoNAT has tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatStatus:
+    """How a node is reached from outside of its network."""
+
+    reachability: Reachability
+    public_addresses: tuple[str, ...]
+    """Where on the Internet it is reached directly: multiaddrs listened on, announced, mapped, or tried by a peer."""
+    mapped_addresses: tuple[str, ...]
+    """Those that its router maps to it by UPnP."""
+    relays: int
+    """Relays through which others reach it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """A node as it was when this was made."""
@@ -68,6 +85,7 @@ class Status:
     peers: int
     """How many peers are connected."""
     databases: tuple[DatabaseStatus, ...]
+    nat: NatStatus
     registry_age: float | None
     """Seconds since the oldest list of wallets was read; None before the first answer."""
     uptime: float

@@ -174,6 +174,12 @@ class Node(Program):
         """Let it publish a number."""
         await self.ask("publish", "published", number=number)
 
+    async def close(self) -> None:
+        """Let it close its node and end."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        await self.process.wait()
+
     async def peers(self) -> list[str]:
         """Return whom it calls connected."""
         peers: list[str] = (await self.ask("peers", "peers"))["peers"]

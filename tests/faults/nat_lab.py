@@ -37,6 +37,7 @@ table ip nat {
   }
   chain postrouting {
     type nat hook postrouting priority srcnat;
+    ip saddr != LAN return
     oifname eth0 TRANSLATION
   }
 }
@@ -67,7 +68,7 @@ def nat_missing() -> str | None:
     name = f"{new_name()}-try"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
-        rules = "flush ruleset;".join(map(_rules, KINDS))
+        rules = "flush ruleset;".join(_rules(kind, "192.168.1") for kind in KINDS)
         command = ["ip", "netns", "exec", name, "nft", "-f", "-"]
         made = subprocess.run(command, input=rules, capture_output=True, text=True, check=False)
     finally:
@@ -81,8 +82,8 @@ def require_nat_lab() -> None:
         pytest.skip(f"missing: {reason}")
 
 
-def _rules(kind: Kind) -> str:
-    return _RULES.replace("TRANSLATION", _TRANSLATION[kind])
+def _rules(kind: Kind, network: str) -> str:
+    return _RULES.replace("TRANSLATION", _TRANSLATION[kind]).replace("LAN", f"{network}.0/24")
 
 
 @dataclass(eq=False)
@@ -101,7 +102,7 @@ class Router(Host):
         await ip(*there, "link", "set", "lan", "up")
         await ip(*there, "address", "add", f"{self.network}.1/24", "dev", "lan")
         await run(*self.command("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"))
-        await run(*self.command("nft", "-f", "-"), given=_rules(self.kind))
+        await run(*self.command("nft", "-f", "-"), given=_rules(self.kind, self.network))
 
     async def forget(self) -> None:
         """Let it forget every connection, as one that was switched off and on."""

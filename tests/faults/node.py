@@ -10,9 +10,19 @@ import json
 import sys
 import threading
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from depinmesh import MeshError, NotReady, PeerConnected, PeerDisconnected, Ready, connect
+from depinmesh import (
+    MeshError,
+    NotReady,
+    PeerConnected,
+    PeerDisconnected,
+    PeerRefused,
+    ReachabilityChanged,
+    Ready,
+    connect,
+)
 
 if TYPE_CHECKING:
     from depinmesh import Database, Event, Node
@@ -32,11 +42,15 @@ def hear(event: Event) -> None:
 
 async def watch(node: Node) -> None:
     """Tell of peers that come and go."""
-    async for event in node.events(PeerConnected, PeerDisconnected, Ready, NotReady):
+    async for event in node.events():
         if isinstance(event, PeerConnected):
             say("connected", peer=event.peer.peer_id, transport=event.peer.transport)
         elif isinstance(event, PeerDisconnected):
             say("disconnected", peer=event.peer_id, reason=event.reason)
+        elif isinstance(event, PeerRefused):
+            say("refused", peer=event.peer_id, reason=event.reason)
+        elif isinstance(event, ReachabilityChanged):
+            say("reachability", reachability=event.reachability, addresses=event.addresses)
         elif isinstance(event, Ready | NotReady) and event.database is None:
             say("ready" if isinstance(event, Ready) else "not-ready")
 
@@ -48,6 +62,8 @@ async def obey(database: Database, command: dict[str, Any]) -> None:
         say("published", number=command["number"])
     elif command["cmd"] == "peers":
         say("peers", peers=[peer.peer_id for peer in database.peers()])
+    elif command["cmd"] == "nat":
+        say("nat", **asdict(database.node.status().nat))
     elif command["cmd"] == "counters":
         say("counters", counters=dict(database.node.status().counters), cpu=time.process_time())
     else:

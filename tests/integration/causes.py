@@ -245,3 +245,6 @@ ELSEWHERE: dict[str, Callable[[], Awaitable[Values]]] = {
     "unsent_total": a_subscriber_that_is_stopped,
 }
 """What moves each metric that does not move in the life of a node that `test_metrics.py` leads."""
+
+BEHIND_ROUTERS = {"mapped_addresses", "public_addresses", "reachability_asked_total", "reachability_served_total"}
+"""What nothing on loopback moves: tests/faults/test_port_mapping.py and test_reachability.py do."""

@@ -58,7 +58,15 @@ def test_defaults() -> None:
     assert made.connections == Connections(
         low=100, high=400, grace=60, max_per_ip=64, max_pending_per_ip=16, dial_concurrency=8, handshake_timeout=10
     )
-    assert made.nat == Nat(relay_client=True, relay_server=False, hole_punching=True, relays=())
+    assert made.nat == Nat(
+        relay_client=True,
+        relay_server=False,
+        hole_punching=True,
+        upnp=True,
+        autonat=True,
+        autonat_server=False,
+        relays=(),
+    )
     assert made.pubsub == PubSub(
         max_message_size=1_048_000,
         queue_size=1024,
@@ -420,7 +428,7 @@ def test_core_options_are_complete() -> None:
         bootstrap={"connect_timeout": 4},
         discovery={"rendezvous_interval": 7, "mdns": True},
         connections={"max_per_ip": 5},
-        nat={"hole_punching": False, "relays": [f"{KEY.wallet}@192.0.2.1:1:-"]},
+        nat={"hole_punching": False, "upnp": False, "autonat_server": True, "relays": [f"{KEY.wallet}@192.0.2.1:1:-"]},
         pubsub={"max_message_size": 6000, "flood_publish": True, "batching": True},
     ).core_options()
     assert options == {
@@ -451,6 +459,9 @@ def test_core_options_are_complete() -> None:
         "relay_client": True,
         "relay_server": False,
         "hole_punching": False,
+        "upnp": False,
+        "autonat": True,
+        "autonat_server": True,
         "relays": [[f"/ip4/192.0.2.1/udp/1/quic-v1/p2p/{KEY.peer_id}"]],
         "max_message_size": 6000,
         "flood_publish": True,

@@ -43,6 +43,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "MessageDropped": {"topic": "t", "author": P, "reason": "json", "count": 1},
     "QueueOverflow": {"topic": "t", "count": 9},
     "ListenAddress": {"address": "/ip4/127.0.0.1/tcp/4002"},
+    "ReachabilityChanged": {"reachability": "public", "addresses": ("/ip4/192.0.2.1/tcp/4002",)},
     "DuplicateIdentity": {"address": "/ip4/192.0.2.1/tcp/4002"},
 }
 

@@ -128,6 +128,10 @@ fn event_fields<'py>(py: Python<'py>, event: &NodeEvent) -> PyResult<(&'static s
             ("QueueOverflow", fields.with("topic", topic)?.with("count", count)?)
         }
         NodeEvent::ListenAddress { address } => ("ListenAddress", fields.with("address", address)?),
+        NodeEvent::ReachabilityChanged { reachability, addresses } => (
+            "ReachabilityChanged",
+            fields.with("reachability", reachability.as_str())?.with("addresses", PyTuple::new(py, addresses)?)?,
+        ),
         NodeEvent::DuplicateIdentity { address } => ("DuplicateIdentity", fields.with("address", address)?),
     };
     Ok((name, fields.0))

@@ -56,6 +56,7 @@ pub struct ConnectionConfig {
 }
 
 /// How a node behind a NAT is reached (docs/nat.md).
+#[allow(clippy::struct_excessive_bools)] // roles that do not exclude each other
 #[derive(Clone, Debug)]
 pub struct NatConfig {
     /// Be reached, and reach others, through relays.
@@ -66,6 +67,12 @@ pub struct NatConfig {
     pub hole_punching: bool,
     /// Relays to use before any other, each by its multiaddrs.
     pub relays: Vec<Vec<String>>,
+    /// Let the router map the ports.
+    pub upnp: bool,
+    /// Ask peers whether they can connect here.
+    pub autonat: bool,
+    /// Answer such questions of peers.
+    pub autonat_server: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 
-use crate::{error::Error, identity::Wallet, node::PeerInfo};
+use crate::{error::Error, identity::Wallet, nat::autonat::Reachability, node::PeerInfo};
 
 /// Why a connection to a peer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +106,11 @@ pub enum NodeEvent {
     },
     ListenAddress {
         address: String,
+    },
+    /// Whether others can connect here directly, or where, has changed.
+    ReachabilityChanged {
+        reachability: Reachability,
+        addresses: Vec<String>,
     },
     /// Another host has our key: it answered there, or came from there.
     DuplicateIdentity {

@@ -18,7 +18,7 @@ pub mod identity;
 mod limited;
 pub mod logs;
 pub mod metrics;
-mod nat;
+pub mod nat;
 pub mod node;
 pub mod pubsub;
 mod runtime;

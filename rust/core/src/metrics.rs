@@ -11,6 +11,7 @@ use std::{
 use crate::{
     gate::GateCounters,
     histogram::{Histogram, Reading},
+    nat::autonat,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +146,9 @@ pub(crate) struct Counters {
     /// Tries at a direct connection in place of a relayed one.
     pub hole_punches: Counter,
     pub hole_punches_failed: Counter,
+    /// Questions whether others can connect here, by answer; and those of peers that were answered.
+    pub reachability_asked: ByReason,
+    pub reachability_served: ByReason,
     /// What listeners reported; with QUIC each packet that nobody can read is one.
     pub listener_errors: Counter,
     /// Connections and dials that were refused elsewhere than in the gate: by its second look, by an address limit, by
@@ -185,6 +189,8 @@ impl Counters {
             circuits_denied,
             hole_punches,
             hole_punches_failed,
+            reachability_asked,
+            reachability_served,
             listener_errors,
             refused,
         } = self;
@@ -218,6 +224,13 @@ impl Counters {
             Metric::counter("hole_punches_total", hole_punches_failed.get()).labelled("result", "failed"),
             Metric::counter("listener_errors_total", listener_errors.get()),
         ];
+        for (name, counts, results) in [
+            ("reachability_asked_total", reachability_asked.read(), autonat::ANSWERS_TO_US),
+            ("reachability_served_total", reachability_served.read(), autonat::ANSWERS_OF_OURS),
+        ] {
+            let of = |result| Metric::counter(name, counts.get(result).copied().unwrap_or_default());
+            samples.extend(results.into_iter().map(|result| of(result).labelled("result", result)));
+        }
         let mut refused = refused.read();
         if let Some(gate) = gate {
             let GateCounters {

@@ -20,6 +20,7 @@ use crate::{
     events::{Control, Value},
     gate::{DatabaseId, Gate},
     metrics::Counters,
+    nat::autonat::Reachability,
     node::PeerInfo,
     pubsub::{outbox::Outbox, topics::Topics},
 };
@@ -36,6 +37,11 @@ pub(crate) struct Views {
     /// From the start to the first peer.
     pub time_to_ready: Option<Duration>,
     pub pending_dials: u32,
+    /// Whether others reach this node directly.
+    pub reachability: Reachability,
+    /// Where, on the Internet: announced, mapped by the router, or tried by a peer; and those that the router maps.
+    pub public_addresses: Vec<String>,
+    pub mapped_addresses: Vec<String>,
     /// Relays through which others reach this node.
     pub relays: usize,
     /// Peers that are reached through this node, and connections that lead through it.
@@ -131,6 +137,10 @@ impl Shared {
             ("topics", self.topics.subscribed().into()),
             ("databases", self.topics.databases().into_iter().map(|(_, name)| name).collect::<Vec<_>>().into()),
             ("bootstrap_attempts", views.bootstrap.attempts.into()),
+            ("reachability", Field::Text(views.reachability.as_str().to_owned())),
+            ("public_addresses", views.public_addresses.clone().into()),
+            ("mapped_addresses", views.mapped_addresses.clone().into()),
+            ("relays", views.relays.into()),
             ("outbox", self.outbox.len().into()),
             ("events_lost", self.mailbox.dropped().into()),
         ]

@@ -35,6 +35,10 @@ def _lines(report: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "uptime", f"{node['uptime']:.0f} s"
     for address in node["addresses"]:
         yield "listens on", address
+    nat = node["nat"]
+    yield "reachable", f"{nat['reachability']}, {len(nat['mapped_addresses'])} mapped ports, {nat['relays']} relays"
+    for address in nat["public_addresses"]:
+        yield "reached at", address
     yield "peers", len(report["peers"])
     for database in report["databases"]:
         ready = "ready" if database["is_ready"] else "not ready"

@@ -56,6 +56,16 @@ impl Reach {
     }
 }
 
+/// Somebody on the Internet may have it.
+pub(crate) fn is_public(ip: Ipv4Addr) -> bool {
+    of_v4(ip) == Some(Kind::Public)
+}
+
+/// The same of the host of an address.
+pub(crate) fn is_public_address(address: &Multiaddr) -> bool {
+    kind(address) == Some(Kind::Public)
+}
+
 /// Reached through somebody else.
 pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)

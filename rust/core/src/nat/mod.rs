@@ -1,4 +1,9 @@
-//! Nodes behind a NAT: a relay to be reached through, and a direct way out of it.
+//! Nodes behind a NAT: whether others reach them, ports that a router maps, a relay to be reached through, and a direct
+//! way out of it.
 
+pub mod autonat;
+pub(crate) mod dialback;
 pub(crate) mod holepunch;
+pub(crate) mod portmap;
+mod quiet;
 pub(crate) mod relay;

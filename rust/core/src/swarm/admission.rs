@@ -5,8 +5,8 @@ use std::time::Instant;
 use libp2p::PeerId;
 
 use crate::{
-    events::{DisconnectReason, NodeEvent},
-    gate::{DatabaseId, GateEvent, Revocation, Verdict},
+    events::{Direction, DisconnectReason, NodeEvent},
+    gate::{DatabaseId, GateEvent, Refusal, Revocation, Verdict},
     identity::Wallet,
     swarm::task::Task,
 };
@@ -14,6 +14,9 @@ use crate::{
 impl Task {
     pub(super) fn on_gate(&mut self, event: GateEvent) {
         match event {
+            // Whoever tries whether we can be reached has a key that belongs to nobody.
+            GateEvent::Refused { direction: Direction::Inbound, reason: Refusal::NotListed, .. }
+                if self.outer.expects_dial_back(Instant::now()) => {}
             GateEvent::Refused { peer, wallet, direction, reason } => {
                 self.emit(NodeEvent::PeerRefused {
                     peer: Some(peer),

@@ -18,7 +18,7 @@ use crate::{
     config::PubSubConfig,
     defences,
     discovery::{addresses::Scope, kad::Table},
-    nat::holepunch::HolePunch,
+    nat::{autonat::AutoNat, holepunch::HolePunch},
     pubsub::wire,
     swarm::{after_identify::AfterIdentify, guard::Guard},
 };
@@ -41,6 +41,7 @@ pub(crate) struct Behaviour {
     pub wan: Toggle<Table>,
     pub lan: Toggle<Table>,
     pub mdns: Toggle<mdns::tokio::Behaviour>,
+    pub autonat: Toggle<AutoNat>,
     pub gossip: AfterIdentify<Gossip>,
 }
 
@@ -50,6 +51,7 @@ pub(crate) struct Passages {
     pub relay_client: Option<relay::client::Behaviour>,
     pub relay_server: Option<relay::Behaviour>,
     pub hole_punch: Option<HolePunch>,
+    pub autonat: Option<AutoNat>,
 }
 
 /// What looks for others, each if it is on.
@@ -88,6 +90,7 @@ impl Behaviour {
             wan: finders.wan.into(),
             lan: finders.lan.into(),
             mdns: finders.mdns.into(),
+            autonat: passages.autonat.into(),
             gossip: AfterIdentify(gossip(key, pubsub)?),
         })
     }

@@ -16,6 +16,8 @@ use crate::{
 /// What is in the queues towards the peers gets this long on the wire when a node closes.
 const LINGER: Duration = Duration::from_millis(100);
 const FLUSH: Duration = Duration::from_secs(1);
+/// A router gets this long to take back the ports that it maps.
+const UNMAP: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_millis(500);
 
 impl Task {
@@ -40,6 +42,7 @@ impl Task {
         if linger {
             self.drive(until.min(Instant::now() + LINGER), |_| false).await;
         }
+        let unmapped = self.outer.portmap.take().map(|portmap| tokio::spawn(portmap.close(start + UNMAP)));
         // Peers come back to whoever says goodbye, and a handshake that is cut short would hold the port for seconds.
         for listener in std::mem::take(&mut self.listeners) {
             self.swarm.remove_listener(listener);
@@ -49,6 +52,9 @@ impl Task {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         self.drive(until.min(Instant::now() + GOODBYE), |task| task.peers.is_empty()).await;
+        if let Some(unmapped) = unmapped {
+            _ = unmapped.await;
+        }
         let shared = Arc::clone(&self.shared);
         // The sockets go first: who is told that the node is closed may listen on its ports again.
         drop(self);

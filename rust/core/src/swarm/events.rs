@@ -43,6 +43,8 @@ impl Task {
             SwarmEvent::Behaviour(BehaviourEvent::RelayClient(event)) => self.on_relay_client(event),
             SwarmEvent::Behaviour(BehaviourEvent::RelayServer(event)) => self.on_relay_server(event),
             SwarmEvent::Behaviour(BehaviourEvent::HolePunch(event)) => self.on_hole_punch(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Autonat(event)) => self.on_autonat(event),
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => self.show_outer(),
             SwarmEvent::Behaviour(BehaviourEvent::Wan(event)) => self.on_table(Scope::Wan, event),
             SwarmEvent::Behaviour(BehaviourEvent::Lan(event)) => self.on_table(Scope::Lan, event),
             SwarmEvent::Behaviour(BehaviourEvent::Mdns(event)) => self.on_mdns(event),
@@ -71,6 +73,7 @@ impl Task {
                 self.swarm.remove_external_address(&address);
                 let text = self.with_identity(address).to_string();
                 self.shared.views().addresses.retain(|other| *other != text);
+                self.show_outer();
             }
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
                 let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
@@ -109,11 +112,13 @@ impl Task {
         tracing::debug!(address = text, "a listener is open");
         self.shared.views().addresses.push(text.clone());
         self.emit(NodeEvent::ListenAddress { address: text });
+        self.show_outer();
         if self.opening.is_empty()
             && let Some(op) = self.start.take()
         {
             let addresses = self.shared.views().addresses.join(", ");
             tracing::info!(addresses, peer_id = %self.swarm.local_peer_id(), "the node listens");
+            self.map_ports();
             self.shared.done(op, Value::None);
         }
     }
@@ -147,6 +152,7 @@ impl Task {
         told.retain(|address| self.reach.admits(address));
         told.truncate(MAX_TOLD);
         self.meet(&peer_id, connection_id, &info.protocols, &told);
+        self.meet_autonat(peer_id, connection_id, &info.protocols);
         self.meet_relay(&peer_id, connection_id, &info.protocols, &told, now);
         self.dialer.identified(peer_id, told, now);
         let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else { return };

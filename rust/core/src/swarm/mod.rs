@@ -17,6 +17,7 @@ pub(crate) mod library;
 mod listen;
 mod merge;
 mod ops;
+mod outer;
 mod peers;
 mod publishing;
 mod relaying;

@@ -1,17 +1,26 @@
 //! Relays and hole punching, as the task sees to them: what `nat/relay.rs` and `upgrades.rs` ask for is done here.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, core::transport::ListenerId, dcutr, multiaddr::Protocol, relay,
-    swarm::ConnectionId,
+    Multiaddr, PeerId, StreamProtocol, core::transport::ListenerId, dcutr, identity::Keypair, multiaddr::Protocol,
+    relay, swarm::ConnectionId,
 };
 
 use crate::{
+    config::{NatConfig, NodeConfig},
     discovery::addresses::{is_direct, is_relayed},
     events::NodeEvent,
-    nat::relay::HOP,
-    swarm::{behaviour::Passages, task::Task},
+    nat::{
+        autonat::{AutoNat, Reachability},
+        dialback::{self, DialBack},
+        holepunch::HolePunch,
+        relay::{self as relays, HOP},
+    },
+    swarm::{behaviour::Passages, task::Task, transport},
 };
 
 /// Pings come every two seconds; a relayed connection that ends after so long a silence was dead when the direct one came.
@@ -55,7 +64,9 @@ impl Task {
 
     /// A node that others reach directly, or that is a relay itself, looks for no relays.
     pub(super) fn needs_relays(&self) -> bool {
-        self.config.listen.announce.is_empty() && !self.config.nat.relay_server
+        self.config.listen.announce.is_empty()
+            && !self.config.nat.relay_server
+            && self.outer.reachability != Reachability::Public
     }
 
     /// Others reach us at this address, through a relay.
@@ -183,14 +194,25 @@ impl Task {
 /// What the node is configured to be.
 pub(super) fn passages(
     own: PeerId,
-    nat: &crate::config::NatConfig,
+    config: &NodeConfig,
     relay_client: Option<relay::client::Behaviour>,
-) -> Passages {
-    Passages {
+) -> io::Result<Passages> {
+    let NatConfig { relay_client: uses, relay_server, hole_punching, autonat, autonat_server, relays: _, upnp: _ } =
+        &config.nat;
+    let dial_back = if *autonat_server {
+        let transport = transport::direct(&Keypair::generate_ed25519(), &config.listen, dialback::LIMIT)?;
+        Some(DialBack::new(transport))
+    } else {
+        None
+    };
+    let answers = dial_back.is_some();
+    Ok(Passages {
         relay_client,
-        relay_server: nat.relay_server.then(|| crate::nat::relay::server(own)),
-        hole_punch: (nat.relay_client && nat.hole_punching).then(|| crate::nat::holepunch::HolePunch::new(own)),
-    }
+        relay_server: relay_server.then(|| relays::server(own)),
+        hole_punch: (*uses && *hole_punching).then(|| HolePunch::new(own)),
+        autonat: (*autonat || answers)
+            .then(|| AutoNat::new(own, *autonat, config.listen.announce.is_empty(), dial_back)),
+    })
 }
 
 fn without_peer(address: &Multiaddr) -> Multiaddr {

@@ -54,6 +54,7 @@ use crate::{
         listen,
         merge::Merger,
         ops::Ops,
+        outer::{self, Outer},
         peers::Peers,
         relaying,
         single::Waiting,
@@ -88,6 +89,7 @@ pub(super) struct Task {
     pub(super) upgrades: Upgrades,
     pub(super) relays: Relays,
     pub(super) relayed: Relayed,
+    pub(super) outer: Outer,
     pub(super) trimming: Trimming,
     pub(super) twin: Twin,
     pub(super) at_door: Vec<Waiting>,
@@ -158,6 +160,7 @@ pub(crate) async fn run(
             Some(arrival) = arrivals.recv() => task.on_arrival(arrival),
             () = task.shared.topics.changed() => task.sync_topics(),
             Some(checked) = task.checks.next() => task.on_checked(checked),
+            mapped = outer::mapped(&mut task.outer.portmap) => task.on_mapped(mapped),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
             () = task.shared.outbox.filled(), if task.paused_until.is_none() => task.publish(),
             event = next_event(&mut task.swarm, &task.shared) => task.on_swarm(event),
@@ -236,7 +239,7 @@ impl Task {
         let guard = Guard::new(key.peer_id(), gate.clone(), limits);
         let reach = Reach::of(&config.listen.hosts);
         let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
-        let passages = relaying::passages(key.peer_id(), &config.nat, relay_client);
+        let passages = relaying::passages(key.peer_id(), &config, relay_client).map_err(|e| core(&e))?;
         let announces = !announce.is_empty();
         let behaviour = Behaviour::new(guard, &identity, &config.agent, announces, passages, finders, &config.pubsub)
             .map_err(|e| core(&e))?;
@@ -266,6 +269,7 @@ impl Task {
             upgrades: Upgrades::new(key.peer_id()),
             relays: Relays::new(&listed, now),
             relayed: Relayed::default(),
+            outer: Outer::default(),
             bootstrap: Bootstrap::new(config.bootstrap.clone(), Jitter::random()),
             reach,
             rendezvous: Rendezvous::new(

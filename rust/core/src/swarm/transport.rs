@@ -42,9 +42,33 @@ pub(crate) fn build(
     door: Door,
 ) -> io::Result<Composed> {
     let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
+    let (relay, client) = if nat.relay_client {
+        let (transport, client) = relay::client::new(key.public().to_peer_id());
+        let transport = transport
+            .upgrade(Version::V1Lazy)
+            .authenticate(Security::new(key, listen.tcp_security)?)
+            .multiplex(yamux::Config::default())
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        (OptionalTransport::some(transport), Some(client))
+    } else {
+        (OptionalTransport::none(), None)
+    };
+    let base = relay.or_transport(direct(key, listen, inbound)?).map(|either, _| either.into_inner()).boxed();
+    // Outgoing connections may cross a slow network; incoming ones may come from anybody.
+    let base = TransportTimeout::with_ingoing_timeout(base, inbound);
+    let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
+    Ok((door.behind(gated(resolving(base)?, gate)), client))
+}
+
+/// QUIC and TCP, each if it is on, without names, limits of time for TCP, and the gate.
+pub(crate) fn direct(
+    key: &Keypair,
+    listen: &ListenConfig,
+    quic_handshake: Duration,
+) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     let quic = if listen.quic_port.is_some() {
         let mut config = quic::Config::new(key);
-        config.handshake_timeout = inbound;
+        config.handshake_timeout = quic_handshake;
         config.keep_alive_interval = QUIC_KEEP_ALIVE;
         config.max_idle_timeout = QUIC_IDLE_MS;
         let transport = quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
@@ -62,23 +86,7 @@ pub(crate) fn build(
                 .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         ),
     };
-    let (relay, client) = if nat.relay_client {
-        let (transport, client) = relay::client::new(key.public().to_peer_id());
-        let transport = transport
-            .upgrade(Version::V1Lazy)
-            .authenticate(Security::new(key, listen.tcp_security)?)
-            .multiplex(yamux::Config::default())
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        (OptionalTransport::some(transport), Some(client))
-    } else {
-        (OptionalTransport::none(), None)
-    };
-    let base = quic.or_transport(tcp).map(|either, _| either.into_inner());
-    let base = relay.or_transport(base).map(|either, _| either.into_inner()).boxed();
-    // Outgoing connections may cross a slow network; incoming ones may come from anybody.
-    let base = TransportTimeout::with_ingoing_timeout(base, inbound);
-    let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
-    Ok((door.behind(gated(resolving(base)?, gate)), client))
+    Ok(quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed())
 }
 
 /// Adds `/dns` names. A machine without a readable resolver configuration still runs; only names fail there.

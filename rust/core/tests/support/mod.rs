@@ -92,7 +92,15 @@ pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
             dial_concurrency: 8,
             handshake_timeout: Duration::from_secs(10),
         },
-        nat: NatConfig { relay_client: false, relay_server: false, hole_punching: false, relays: Vec::new() },
+        nat: NatConfig {
+            relay_client: false,
+            relay_server: false,
+            hole_punching: false,
+            relays: Vec::new(),
+            upnp: false,
+            autonat: false,
+            autonat_server: false,
+        },
         pubsub: PubSubConfig { max_message_size: 1_048_000, flood_publish: false, batching: false },
         agent: "depinmesh/test".to_owned(),
     }

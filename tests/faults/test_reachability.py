@@ -1,0 +1,86 @@
+"""What a node finds out about itself: whether others can connect to it, and where."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from depinmesh import Keypair
+from tests.faults.lab import Node, node_on
+from tests.faults.nat_lab import Kind, NatLab, nat_lab
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.faults.lab import Host
+
+QUIC, TCP = 4001, 4002
+FOUND_OUT = 45.0
+"""Seconds until a node knows: the first question is asked after five, and then every ten."""
+ASKED, SERVER = Keypair.generate(), Keypair.generate()
+
+
+def node(host: Host, key: Keypair, *nodes: str, **config: Any) -> Any:
+    """Run a node that lets in these two."""
+    own = {"key": key.to_base58(), "wallets": [ASKED.wallet, SERVER.wallet], "nodes": nodes}
+    return node_on(host, **own, **{"quic": QUIC, "tcp": TCP, **config})
+
+
+@asynccontextmanager
+async def server(net: NatLab) -> AsyncIterator[tuple[Node, str]]:
+    """Run a public node that answers; yields also its entry in a list of bootstrap nodes."""
+    host = await net.host()
+    async with node(host, SERVER, more={"nat": {"autonat_server": True}}) as one:
+        yield one, f"{SERVER.wallet}@{host.address}:{QUIC}:{TCP}"
+
+
+async def counters(node: Node) -> dict[str, float]:
+    counters: dict[str, float] = (await node.ask("counters", "counters"))["counters"]
+    return counters
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", [None, "open", "port-restricted", "symmetric"])
+async def test_a_node_finds_out_whether_others_can_connect_to_it(kind: Kind | None) -> None:
+    async with nat_lab() as net:
+        router = await net.router(kind) if kind else None
+        host = await net.host(router)
+        async with server(net) as (one, entry), node(host, ASKED, entry) as asked:
+            reached = kind in (None, "open")
+            expected = "public" if reached else "private"
+            told = await asked.wait("reachability", within=FOUND_OUT, reachability=expected)
+            print(f"{kind}: {expected} after {told['at'] - asked.said('started')[0]['at']:.1f} s")
+            nat = await asked.ask("nat", "nat")
+            outside = [] if not reached else [router.address if router else host.address]
+            assert {address.split("/")[2] for address in nat["public_addresses"]} == set(outside)
+            assert (await counters(one))["reachability_served_total"] >= 1
+            assert (await counters(asked))["reachability_asked_total"] >= 1
+            # The try is no second connection, and nobody who was refused.
+            for other in one, asked:
+                assert (await counters(other))["second_connections_total"] == 0
+                assert len(await other.peers()) == 1
+            assert asked.said("refused") == asked.said("disconnected") == []
+
+
+@pytest.mark.timeout(180)
+async def test_another_address_of_the_router_is_noticed() -> None:
+    async with nat_lab() as net:
+        router = await net.router("open")
+        async with server(net) as (_, entry), node(await net.host(router), ASKED, entry) as asked:
+            await asked.wait("reachability", within=FOUND_OUT, reachability="public")
+            moved = "45.77.0.200"
+            await router.move(moved)
+            await router.forget()
+            began = time.monotonic()
+
+            async def at() -> set[str]:
+                nat = await asked.ask("nat", "nat")
+                return {address.split("/")[2] for address in nat["public_addresses"]}
+
+            while await at() != {moved}:
+                assert time.monotonic() - began < 120, asked.lines[-5:]
+                await asked.wait("reachability", n=len(asked.said("reachability")) + 1, within=120)
+            print(f"noticed after {time.monotonic() - began:.1f} s")
