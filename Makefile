@@ -95,6 +95,11 @@ go-peers: ## compile the Go node of the tests against both sets of versions in t
 	$(go) build -modfile=go-0.31.mod -o $(abspath $(target))/interop/go-0.31
 	$(go) build -o $(abspath $(target))/interop/go-0.41
 
+.PHONY: test-secrets
+test-secrets: build ## the tests at TRACE, with all that becomes visible searched for the keys in use
+	cargo build --locked -p depinmesh-attacker
+	$(bin)/pytest $(PYTEST_ARGS) -p tests.secrecy --timeout 120 -m 'not slow' tests/unit tests/integration tests/security
+
 .PHONY: test-faults
 test-faults: build ## broken networks, all of it: needs root, ip (iproute2), nft and conntrack, for network namespaces
 	$(bin)/pytest -s tests/faults

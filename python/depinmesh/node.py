@@ -51,10 +51,10 @@ class Node:
     """
 
     def __init__(self, config: Config | None = None, /, **fields: Unpack[ConfigFields]) -> None:
+        self._state = NodeState.NEW
         self._config = merged(config, fields)
         self._log = adapt(self._config.logger)
         self._context = contextvars.copy_context()
-        self._state = NodeState.NEW
         self._session: Session | None = None
         self._failure: MeshError | None = None
         self._databases: list[Database] = []
@@ -213,8 +213,8 @@ class Node:
         return _observing.metrics(self)
 
     def __repr__(self) -> str:
-        """Show identity and state."""
-        return f"<Node {self.peer_id} {self._state}>"
+        """Show identity and state; without an identity in the traceback of a wrong configuration."""
+        return f"<Node {self.peer_id if hasattr(self, '_config') else '-'} {self._state}>"
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
         """Warn when it was never closed, and stop it."""

@@ -159,6 +159,7 @@ def test_views_of_a_running_node(fleet: Fleet) -> None:
     shown = dict(line.split("\t") for line in run("status", "--ops", one.ops).stdout.splitlines())
     assert shown["wallet"] == one.key.wallet
     assert shown["check peers"] == "ok: 2 of 2 or more"
+    assert shown["registry"] == "5 wallets, our own is listed, a fixed list"
     assert status(one)["node"]["bootstrap_entries"] == [one.entry]
 
 

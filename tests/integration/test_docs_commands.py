@@ -9,16 +9,15 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import textwrap
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from depinmesh import Keypair
 from depinmesh.cli import COMMANDS
-from tests.integration.test_command_line import COMMAND, WAIT, environment, free_port, line_of, running
+from tests.integration.test_command_line import COMMAND, environment, free_port, line_of, running
 from tests.integration.test_docs import PAGES, ROOT
 
 if TYPE_CHECKING:
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 _BLOCK = re.compile(r"^( *)```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`depinmesh ([a-z]+)\b[^`]*`")
+_MAKE = re.compile(r"`make\s+([a-z-]+)")
+PATIENCE = 60.0
+"""Seconds that a command may take: a bench sends 10,000 events, on whatever machine this is."""
 _TOPICS = ("rooms", "depinmesh-bench")
 
 
@@ -40,15 +42,9 @@ def blocks() -> Iterator[Any]:
 
 
 def is_target(*words: str) -> None:
-    """Check that make has it, and the benches what it gives them."""
+    """Check that make has it."""
     targets = re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for word in words:
-        if word.startswith("BENCH_ARGS="):
-            command = [sys.executable, "-m", "benches.network", "--help"]
-            shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-            assert word.removeprefix("BENCH_ARGS=") in shown
-        else:
-            assert word in targets
+    assert set(words) <= set(targets)
 
 
 def are_extras(*words: str) -> None:
@@ -96,7 +92,7 @@ def _configure(file: Path, name: str, keys: dict[str, Keypair], entries: list[st
     )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("block", list(blocks()))
 def test_a_shell_block_runs(block: str, request: pytest.FixtureRequest) -> None:
     commands = [words for line in block.splitlines() if (words := shlex.split(line, comments=True))]
@@ -136,21 +132,21 @@ def _run(commands: list[list[str]], folder: Path) -> None:
                 line_of(process.stderr, "starting to listen" if words[0] == "node" else "for")
                 open_ones.append((key, process))
             else:
-                _, shown = process.communicate(timeout=WAIT)
+                _, shown = process.communicate(timeout=PATIENCE)
                 assert process.returncode == 0, f"{words}: {shown}"
         for _, process in open_ones:
             _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired):  # some end by themselves
-        process.wait(2)
-    if process.poll() is None:
+    if "bench" not in cast("list[str]", process.args):  # which ends by itself
         process.send_signal(signal.SIGINT)
-    _, shown = process.communicate(timeout=WAIT)
+    _, shown = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, f"{process.args!r}: {shown}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_command_that_the_text_names_is_there(page: Path) -> None:
-    assert set(_SPAN.findall(page.read_text(encoding="utf-8"))) <= set(COMMANDS)
+    text = page.read_text(encoding="utf-8")
+    assert set(_SPAN.findall(text)) <= set(COMMANDS)
+    is_target(*_MAKE.findall(text))

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depinmesh import Keypair, connect
-from depinmesh.logs import JsonFormatter, TextFormatter
+from depinmesh import connect
 from depinmesh.logs.standard import Text
-from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of
+from tests.support import WAIT, alone, eventually, heard, mesh_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,20 +134,6 @@ async def test_a_logger_that_raises_reaches_neither_the_network_nor_the_program(
         await one.publish("t", 1, min_peers=1, timeout=WAIT)
         assert (await sub.get(WAIT)).message == 1
         await eventually(lambda: any(m.name == "log_errors_total" and m.value > 0 for m in two.node.metrics()))
-
-
-async def test_no_record_of_a_whole_life_shows_the_secret() -> None:
-    seen = Collector()
-    logger = logging.Logger("depinmesh", 5)  # noqa: LOG001  # not among those of the process
-    logger.addHandler(seen)
-    key = Keypair.generate()
-    async with connect(**fields_of(key, [key.wallet], logger=logger)) as db, db.subscribe("t"):
-        await db.publish("t", "x")
-        await eventually(lambda: len(seen.records) > 20)
-    secret = key.to_base58()
-    for formatter in (JsonFormatter(), TextFormatter(), logging.Formatter("%(message)s")):
-        for record in list(seen.records):
-            assert secret not in formatter.format(record)
 
 
 async def test_what_operators_look_for_is_logged_with_its_keys() -> None:

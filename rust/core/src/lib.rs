@@ -4,7 +4,7 @@
 //! host --Node (node.rs)--> commands, outbox, topics --> swarm/task.rs, the one task that owns the swarm
 //! host <--mailbox, rings-- pubsub/receive.rs <-- gossip <-- swarm <-- gate/upgrade.rs <-- QUIC | TCP
 //! ```
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod bridge;
 pub mod config;

@@ -42,14 +42,17 @@ def _lines(report: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "peers", len(report["peers"])
     for database in report["databases"]:
         ready = "ready" if database["is_ready"] else "not ready"
-        about = f"{ready}, {len(database['peers'])} peers, {len(database['topics'])} topics"
+        about = f"{ready}, peers: {len(database['peers'])}, topics: {len(database['topics'])}"
         yield f"database {database['name']}", about
     listed = "our own is listed" if registry["listed"] else "our own is NOT listed"
-    yield "registry", f"{len(registry['wallets'])} wallets, {listed}, {_age(registry['age'])}"
+    wallets = len(registry["wallets"])
+    yield "registry", f"{wallets} wallets, {listed}, {_age(registry['age'], is_there=wallets > 0)}"
     for check in report["checks"]:
         yield f"check {check['name']}", f"{'ok' if check['ok'] else 'FAILED'}: {check['detail']}"
     yield "version", f"depinmesh {report['build']['depinmesh']}"
 
 
-def _age(seconds: float | None) -> str:
-    return "never read" if seconds is None else f"read {seconds:.0f} s ago"
+def _age(seconds: float | None, *, is_there: bool) -> str:
+    if seconds is None:
+        return "a fixed list" if is_there else "never read"
+    return f"read {seconds:.0f} s ago"
