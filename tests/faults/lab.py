@@ -180,6 +180,11 @@ class Node(Program):
         self.process.stdin.close()
         await self.process.wait()
 
+    async def transports(self) -> dict[str, str]:
+        """Return whom it calls connected, and how."""
+        transports: dict[str, str] = (await self.ask("transports", "transports"))["transports"]
+        return transports
+
     async def peers(self) -> list[str]:
         """Return whom it calls connected."""
         peers: list[str] = (await self.ask("peers", "peers"))["peers"]

@@ -62,6 +62,8 @@ async def obey(database: Database, command: dict[str, Any]) -> None:
         say("published", number=command["number"])
     elif command["cmd"] == "peers":
         say("peers", peers=[peer.peer_id for peer in database.peers()])
+    elif command["cmd"] == "transports":
+        say("transports", transports={peer.peer_id: peer.transport for peer in database.peers()})
     elif command["cmd"] == "nat":
         say("nat", **asdict(database.node.status().nat))
     elif command["cmd"] == "counters":
