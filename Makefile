@@ -168,14 +168,14 @@ fuzz: build ## every reader of foreign bytes, a minute each by libFuzzer and Ath
 	  $(fuzz_home)/$$name fuzz/corpus/$$name -artifact_prefix=$(fuzz_home)/ $(fuzz_options); done
 
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with
-# an extension that has BridgeBench.
+# an extension that has BridgeBench. Of .venv only the libraries are used, so an older build in it will do.
 bench_home = $(abspath $(target))/bench
 bench_peers = $(abspath $(target))/bench-peers
 bench_results = $(abspath $(target))/bench-results.jsonl
 bench = PYTHONPATH=$(bench_home) $(bin)/python -m benches --target $(target) --results $(bench_results)
 
 .PHONY: bench-build
-bench-build: .venv/installed ## compile what the benches need, in release profile (5 to 10 minutes the first time)
+bench-build: .venv/ready $(if $(wildcard .venv/installed),,.venv/installed) ## compile what the benches need, in release profile (5 to 10 minutes the first time)
 	PYO3_BUILD_EXTENSION_MODULE=1 PYO3_PYTHON=$(abspath $(bin))/python cargo build --locked --release \
 	  -p depinmesh-raw-peer -p depinmesh-attacker -p depinmesh-binding --features depinmesh-binding/bench
 	rm -rf $(bench_home) && mkdir -p $(bench_home)

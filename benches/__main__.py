@@ -102,13 +102,13 @@ def main() -> int:
         if "bridge" in given.only:
             steps += Bridge(results, 200_000 if given.quick else 1_000_000).steps(given.blocks)
         if "network" in given.only:
-            lengths = Lengths(1.0, 2.0, 3.0) if given.quick else Lengths()
+            lengths = Lengths(1.0, 1.5, 2.0) if given.quick else Lengths()
             network = Network(setup, results, there(setup, given.systems), lengths)
             steps += network.blocks(given.blocks, seed=given.seed, full=given.full)
         if "nodes" in given.only:
             steps += Nodes(setup, results, quick=given.quick, full=given.full).steps()
         if "flood" in given.only:
-            steps += Flood(setup, results, 10 if given.quick else 60, full=given.full).steps()
+            steps += Flood(setup, results, 5 if given.quick else 60, full=given.full).steps()
         failed = run_all(steps)
     show(results.lines)
     for name in failed:

@@ -149,6 +149,7 @@ class Network:
                 "waits": sent["waits_per_event"] + received["waits_per_event"],
                 "subscriber_peak_mib": received["max_rss_kib"] / 1024,
                 "seconds": received["seconds"],
+                "lost": sent.get("lost", 0),
             }
             said = f"{values['events_per_second']:,.0f} events/s, {values['cpu_us']:.1f} us each"
             return values, {"size": size, **about}, said

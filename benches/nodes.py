@@ -42,26 +42,22 @@ class Nodes:
 
     def steps(self) -> list[Step]:
         """Return all of them."""
-        rounds = range(2 if self._quick else 5)
-        once = range(1)
-        return [
+        rounds, once = range(2 if self._quick else 5), range(1)
+        meshes, fans = ((20,), (1, 4)) if self._quick else ((20, 50), (1, 2, 4, 8, 16))
+        steps = [
             *self._repeat(rounds, "import", 1, self._imports),
-            *self._repeat(once, "idle with 10 peers", 30, self._idle),
-            *self._repeat(rounds if self._full else once, "10,000 topics", 10, self._topics),
+            *self._repeat(once, "idle with 10 peers", 25, self._idle),
+            *self._repeat(rounds if self._full else once, "10,000 topics", 5, self._topics),
             *self._repeat(once, "memory", 15, self._memory),
-            *self._repeat(once, "refused dials", 40, self._refused),
-            *self._repeat(once, "starts and stops", 60, self._cycles),
-            *self._repeat(rounds[:3], "close", 15, self._close),
-            *self._repeat(once, "revocation", 60, self._revocation),
-            *self._repeat(once, "restarts", 60, self._restarts),
-            *self._repeat(once, "a network that heals", 70, self._heal),
-            *(step for count in (20, 50) for step in self._repeat(once, f"mesh of {count}", count, self._mesh(count))),
-            *(
-                step
-                for count in (1, 2, 4, 8, 16)
-                for step in self._repeat(once, f"1 to {count}", 8, self._fan_out(count))
-            ),
+            *self._repeat(once, "refused dials", 30, self._refused),
+            *self._repeat(once, "starts and stops", 30, self._cycles),
+            *self._repeat(rounds[:3], "close", 8, self._close),
+            *self._repeat(once, "revocation", 30, self._revocation),
+            *self._repeat(once, "restarts", 30, self._restarts),
+            *(step for count in meshes for step in self._repeat(once, f"mesh of {count}", count, self._mesh(count))),
+            *(step for count in fans for step in self._repeat(once, f"1 to {count}", 5, self._fan_out(count))),
         ]
+        return steps if self._quick else [*steps, *self._repeat(once, "a network that heals", 60, self._heal)]
 
     def _repeat(
         self, rounds: range, name: str, seconds: float, measure: Callable[[], Iterator[tuple[str, Values]]]
@@ -176,7 +172,7 @@ class Nodes:
             yield "restarts", only(fleet.line("restarts"))
 
     def _heal(self) -> Iterator[tuple[str, Values]]:
-        with self._fleet("heal", rounds=1 if self._quick else 3, seconds=15) as fleet:
+        with self._fleet("heal", rounds=3, seconds=15) as fleet:
             found = only(fleet.line("heal"))
         if "missing" in found:
             raise RuntimeError(f"it needs {found['missing']}")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 TOPIC = "bench_events"
+LOST_AFTER = 0.5
+"""Seconds. It loses one event of some hundreds, without any limit being reached."""
 
 
 class Peer:
@@ -81,7 +83,8 @@ async def send(peer: Peer, given: Namespace) -> None:
     say("connected", ms=(monotonic() - began) * 1e3)
     while not peer.gossip.peer_topics.get(TOPIC):  # noqa: ASYNC110  # nothing tells of it
         await trio.sleep(LOOK)
-    events, window = Events(str(peer.host.get_id()), given.size), Window(Credit(given.credit), given.window)
+    events = Events(str(peer.host.get_id()), given.size)
+    window = Window(Credit(given.credit), given.window, lost_after=LOST_AFTER)
 
     async def put(due: int) -> None:
         await peer.gossip.publish(TOPIC, events.event(window.sent, due))
@@ -104,7 +107,7 @@ async def send(peer: Peer, given: Namespace) -> None:
         await fast(window.sent)
     else:
         await fast(given.warmup + given.count)
-    say("sent", **usage.until_now(window.sent - given.warmup))
+    say("sent", **usage.until_now(window.sent - given.warmup), lost=window.lost)
     await trio.sleep(given.linger)
 
 

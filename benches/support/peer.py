@@ -98,13 +98,17 @@ class Usage:
 
 
 class Window:
-    """How many events may be sent now: never more than `size` beyond what the receiver has, `total` in all."""
+    """How many events may be sent now: never more than `size` beyond what the receiver has, `total` in all.
 
-    def __init__(self, credit: Credit, size: int) -> None:
-        self._credit, self._size = credit, size
+    With `lost_after`, what has not arrived after so many seconds without progress counts as lost, and other events are
+    sent in its place.
+    """
+
+    def __init__(self, credit: Credit, size: int, *, lost_after: float | None = None) -> None:
+        self._credit, self._size, self._lost_after = credit, size, lost_after
         self._before = credit.received()
         self._progress, self._since = -1, monotonic()
-        self.sent = 0
+        self.sent, self.lost = 0, 0
 
     def room(self, total: int) -> int | None:
         """Return how many, and None once all have arrived."""
@@ -115,6 +119,9 @@ class Window:
             self._progress, self._since = received, monotonic()
         elif monotonic() - self._since > STALLED:
             raise TimeoutError(f"{received} of {self.sent} events arrived")
+        elif self._lost_after and monotonic() - self._since > self._lost_after:
+            self.lost += self.sent - received
+            self.sent = received
         return max(0, min(self._size - (self.sent - received), total - self.sent))
 
 
@@ -152,8 +159,8 @@ class Received:
         credit.set(0)
 
     def add(self, due: int) -> bool:
-        """Count an event that was due at that instant; return whether it was the last."""
-        if self._latency and self._number >= self._warmup:
+        """Count an event that was due at that instant, if at any; return whether it was the last."""
+        if self._latency and due and self._number >= self._warmup:
             self._latencies.append(monotonic_ns() - due)
         self._number += 1
         self._credit.set(self._number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,12 +73,24 @@ def test_a_sender_stays_within_its_window(tmp_path: Path, capsys: pytest.Capture
     assert window.room(4) == 0
     assert [received.add(0) for _ in range(2)] == [False, False]
     assert window.room(4) == 2
-    assert [received.add(0) for _ in range(2)] == [False, True]
+    assert [received.add(1) for _ in range(2)] == [False, True]
     assert window.room(4) is None
     received.say()
     said = json.loads(capsys.readouterr().out)
     assert (said["event"], said["missing"]) == ("received", 0)
     assert said["p50_us"] > 0
+
+
+def test_what_was_lost_is_sent_again(tmp_path: Path) -> None:
+    credit = Credit(str(tmp_path / "credit"))
+    window = Window(credit, 2, lost_after=0.001)
+    assert window.room(2) == 2
+    window.sent = 2
+    credit.set(1)
+    assert window.room(2) == 0
+    time.sleep(0.01)
+    assert window.room(2) == 1
+    assert window.lost == 1
 
 
 def test_a_step_that_fails_does_not_end_the_run(capsys: pytest.CaptureFixture[str]) -> None:
