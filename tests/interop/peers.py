@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ COMMANDS: dict[str, tuple[Path, ...]] = {
     **{pins: (TARGET / "interop" / pins,) for pins in GO},
     "js": (Path("node"), TARGET / "interop" / "js" / "peer.js"),
     "py": (TARGET / "interop" / "py" / "bin" / "python", Path(__file__).with_name("py") / "peer.py"),
+    "ours": (Path(sys.executable), Path(__file__).with_name("ours") / "peer.py"),
 }
 """How each of them is started."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from depinmesh import Keypair
 from tests.interop.exchange import inbox, to_peer, to_us
 from tests.interop.peers import GO, TRANSPORTS, full, go_peer, join, met, now, ours, peer_of
 from tests.interop.table import Row, our_versions, spelled
@@ -25,21 +26,29 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 MANY = 1000
 HANDSHAKES = 5
 
-KINDS = [*((pins, transport) for pins in GO for transport in TRANSPORTS), ("js", "tcp-noise"), ("py", "tcp-noise")]
+KINDS = [
+    *((pins, transport) for pins in GO for transport in TRANSPORTS),
+    ("js", "tcp-noise"),
+    ("py", "tcp-noise"),
+    ("ours", "quic"),
+    ("ours", "tcp-noise"),
+]
 ROWS = [Row(peer, transport, who_dials) for peer, transport in KINDS for who_dials in ("we dial", "they dial")]
 
 
-def start(row: Row) -> AbstractAsyncContextManager[Peer]:
-    """Start the peer of a row."""
+def start(row: Row, us: Keypair) -> AbstractAsyncContextManager[Peer]:
+    """Start the peer of a row; one of ours lets nobody in without a list."""
     start = go_peer if row.peer in GO else peer_of
-    return start(row.peer, transport=row.transport)
+    gate = ("--gate", us.wallet) if row.peer == "ours" else ()
+    return start(row.peer, *gate, transport=row.transport)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.peer}, {row.transport}, {row.who_dials}")
 async def test_every_event_arrives_once_both_ways(row: Row, table: Table, request: pytest.FixtureRequest) -> None:
     times = [await handshake(row) for _ in range(HANDSHAKES)]
-    async with start(row) as peer, ours(peer.key.wallet, transport=row.transport) as db, inbox(db) as box:
-        versions = spelled(peer.versions)
+    us = Keypair.generate()
+    async with start(row, us) as peer, ours(peer.key.wallet, key=us, transport=row.transport) as db, inbox(db) as box:
+        versions = our_versions() if row.peer == "ours" else spelled(peer.versions)
         await peer.ask("subscribe", "subscribed", topic=full(db))
         await join(db, peer, row.who_dials)
         await met(db, peer)
@@ -55,7 +64,8 @@ async def test_every_event_arrives_once_both_ways(row: Row, table: Table, reques
 
 async def handshake(row: Row) -> float:
     """Return the seconds from a dial until both are identified, of a process that has just started."""
-    async with start(row) as peer, ours(peer.key.wallet, transport=row.transport) as db:
+    us = Keypair.generate()
+    async with start(row, us) as peer, ours(peer.key.wallet, key=us, transport=row.transport) as db:
         started = now()
         await join(db, peer, row.who_dials)
         return now() - started
