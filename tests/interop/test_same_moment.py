@@ -85,11 +85,19 @@ async def test_both_directions_live_after_both_have_dialled_in_the_same_millisec
             moment = time.time() + 0.3
             await asyncio.gather(*(one.dial_at(moment) for one in pairs))
             ends = await asyncio.gather(*(one.talk(seconds) for one in pairs), return_exceptions=True)
-            deaf += [end for end in ends if isinstance(end, BaseException)]
+            deaf += [story(one, end) for one, end in zip(pairs, ends, strict=True) if isinstance(end, BaseException)]
             doubled += sum(had_two(one) for one in pairs)
     print(f"{pins}, {transport}: {len(deaf)} of {tries} deaf, {doubled} had two connections")
     assert deaf == []
     assert doubled > 0  # else the test has tried nothing
+
+
+def story(pair: Pair, end: BaseException) -> str:
+    """Tell what became of the connections of a pair, by the words of its Go side."""
+    events = ("connected", "disconnected", "gossip-peer")
+    lines = [f"{line['event']} {line.get('direction', '')}" for line in pair.peer.lines if line["event"] in events]
+    counters = {name: value for name, value in pair.db.node.status().counters.items() if value}
+    return f"{end}; {', '.join(lines)}; {counters}"
 
 
 def had_two(pair: Pair) -> bool:

@@ -46,9 +46,13 @@ func (n *node) obey(line []byte) error {
 			connections = append(connections, n.describe(one))
 		}
 		n.out.say("connections", fields{"connections": connections})
+	case "protocols":
+		n.out.say("protocols", fields{"protocols": n.host.Mux().Protocols()})
 	case "gate":
 		n.gate.admit(c.Wallets)
 		n.out.say("gate", fields{"wallets": len(c.Wallets)})
+	case "reserve":
+		return n.reserve(c.Addresses)
 	case "rendezvous":
 		return n.rendezvous(c.Database)
 	case "tables":

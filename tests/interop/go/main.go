@@ -24,7 +24,7 @@ type options struct {
 	gate     string
 	gossip   gossipOptions
 	raw      bool
-	public   bool
+	nat      natOptions
 }
 
 func main() {
@@ -37,7 +37,9 @@ func main() {
 	flag.BoolVar(&o.gossip.leaf, "leaf", false, "stay out of every mesh: messages come and go by IHAVE and IWANT alone")
 	flag.BoolVar(&o.gossip.trace, "trace", false, "say what every RPC holds")
 	flag.BoolVar(&o.raw, "raw", false, "no GossipSub of its own: RPCs are sent as told, and said when they come")
-	flag.BoolVar(&o.public, "public", false, "know from the start that everybody can dial us, and so serve the WAN table")
+	flag.BoolVar(&o.nat.public, "public", false, "know from the start that everybody can dial us, and so serve the WAN table")
+	flag.BoolVar(&o.nat.relay, "relay", false, "be a relay without limits, when we are public")
+	flag.BoolVar(&o.nat.punch, "hole-punching", false, "know that nobody can dial us, and punch holes into the router")
 	flag.Parse()
 
 	out := &output{encoder: json.NewEncoder(os.Stdout)}

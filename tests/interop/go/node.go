@@ -10,7 +10,6 @@ import (
 	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
@@ -67,14 +66,11 @@ func (n *node) settings(o options) ([]libp2p.Option, error) {
 		libp2p.ListenAddrStrings(strings.Split(o.listen, ",")...),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.EnableRelay(),
 		libp2p.ConnectionManager(manager),
 		libp2p.ConnectionGater(n.gate),
 		libp2p.EnableNATService(),
 	}
-	if o.public {
-		settings = append(settings, libp2p.ForceReachabilityPublic())
-	}
+	settings = append(settings, o.nat.settings()...)
 	switch o.security {
 	case "":
 	case "noise":
@@ -128,14 +124,9 @@ func (n *node) dial(addresses []string, at int64) {
 }
 
 func (n *node) connect(addresses []string) error {
-	var to peer.AddrInfo
-	for _, address := range addresses {
-		one, err := peer.AddrInfoFromString(address)
-		if err != nil {
-			return err
-		}
-		to.ID = one.ID
-		to.Addrs = append(to.Addrs, one.Addrs...)
+	to, err := addrInfo(addresses)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
