@@ -12,7 +12,7 @@ use libp2p::{
 };
 
 use crate::{
-    discovery::addresses::{Scope, is_relayed},
+    discovery::addresses::{Scope, is_public_address, is_relayed},
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
@@ -149,7 +149,9 @@ impl Task {
         let identify::Event::Received { connection_id, peer_id, info } = event else { return };
         let now = Instant::now();
         let mut told = info.listen_addrs;
-        told.retain(|address| self.reach.admits(address));
+        // Who is met on the Internet has its private addresses in another network than ours, where somebody else may be.
+        let far = self.peers.remote(&peer_id, connection_id).is_some_and(is_far);
+        told.retain(|address| self.reach.admits(address) && (!far || is_public_address(address)));
         told.truncate(MAX_TOLD);
         self.meet(&peer_id, connection_id, &info.protocols, &told);
         self.meet_autonat(peer_id, connection_id, &info.protocols);
@@ -282,6 +284,13 @@ impl Task {
             }
         }
     }
+}
+
+/// By a direct connection; what a name leads to is not known.
+fn is_far(remote: &Multiaddr) -> bool {
+    matches!(remote.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
+        && is_public_address(remote)
+        && !is_relayed(remote)
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {
