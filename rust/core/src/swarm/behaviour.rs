@@ -6,7 +6,8 @@ use libp2p::{
     PeerId,
     gossipsub::{
         AllowAllSubscriptionFilter, Behaviour as Gossipsub, ConfigBuilder, IdentityTransform,
-        MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, ValidationMode,
+        MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
+        ValidationMode,
     },
     identify,
     identity::Keypair,
@@ -125,7 +126,7 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'s
         .message_id_fn(message_id)
         .build()
         .map_err(|_| "the GossipSub settings contradict each other")?;
-    Gossip::new_with_subscription_filter(
+    let mut gossip = Gossip::new_with_subscription_filter(
         MessageAuthenticity::Signed(key.clone()),
         config,
         MaxCountSubscriptionFilter {
@@ -133,7 +134,27 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'s
             max_subscribed_topics: wire::MAX_TOPICS_OF_PEER,
             max_subscriptions_per_request: wire::MAX_TOPICS_OF_PEER,
         },
-    )
+    )?;
+    let (params, thresholds) = no_judgement();
+    gossip.with_peer_score(params, thresholds).map_err(|_| "the weights of the scores contradict each other")?;
+    Ok(gossip)
+}
+
+/// Scores that are zero whatever a peer does: nobody is judged by them.
+///
+/// They are on because the library forgets only then, after three seconds, which message a peer has announced and not sent.
+/// Otherwise announcements of messages that there are not fill the memory, and keep true ones from being asked for.
+fn no_judgement() -> (PeerScoreParams, PeerScoreThresholds) {
+    let params = PeerScoreParams {
+        app_specific_weight: 0.0,
+        ip_colocation_factor_weight: 0.0,
+        behaviour_penalty_weight: 0.0,
+        slow_peer_weight: 0.0,
+        retain_score: Duration::ZERO,
+        ..PeerScoreParams::default()
+    };
+    let thresholds = PeerScoreThresholds { opportunistic_graft_threshold: 0.0, ..PeerScoreThresholds::default() };
+    (params, thresholds)
 }
 
 /// Author and sequence number, raw: the id that Go computes. Another one would end gossip repair without an error.

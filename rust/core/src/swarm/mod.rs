@@ -28,6 +28,7 @@ pub(crate) mod task;
 mod transport;
 mod trimming;
 mod twin;
+mod unread;
 mod upgrades;
 pub(crate) mod views;
 mod warmup;

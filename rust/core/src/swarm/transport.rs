@@ -1,7 +1,7 @@
 //! How bytes travel: through relays, by QUIC and by TCP, names resolved, time-limited, and the gate around all of it.
 //!
-//! The order is `door(gate(dns(timeout(relay | quic | tcp))))`: the handshake has its own limit inside, the gate its own
-//! (`gate.timeout`) outside, and nothing is around both, or a slow registry would eat the time of a handshake.
+//! The order is `watched(door(gate(dns(timeout(relay | quic | tcp)))))`: the handshake has its own limit inside, the gate
+//! its own (`gate.timeout`) outside, and no limit is around both, or a slow registry would eat the time of a handshake.
 
 use std::{io, time::Duration};
 
@@ -20,7 +20,7 @@ use libp2p::{
 use crate::{
     config::{ConnectionConfig, ListenConfig, NatConfig},
     gate::{Gate, gated},
-    swarm::{door::Door, security::Security},
+    swarm::{door::Door, security::Security, unread::watched},
 };
 
 /// A stranger has this long to prove an identity (docs/wire.md section 6).
@@ -57,7 +57,7 @@ pub(crate) fn build(
     // Outgoing connections may cross a slow network; incoming ones may come from anybody.
     let base = TransportTimeout::with_ingoing_timeout(base, inbound);
     let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
-    Ok((door.behind(gated(resolving(base)?, gate)), client))
+    Ok((watched(door.behind(gated(resolving(base)?, gate))), client))
 }
 
 /// QUIC and TCP, each if it is on, without names, limits of time for TCP, and the gate.

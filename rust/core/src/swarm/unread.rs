@@ -1,0 +1,135 @@
+//! Ends a connection on which the other side has stopped to read gossip.
+//!
+//! Gossip bounds what waits for a peer by number alone, and drops what has waited too long only when it can send something
+//! again. A peer that answers pings and reads nothing would so hold thousands of messages, of any size, for as long as it
+//! likes. Only streams of gossip are watched: one that carries a circuit stands still when its other end does.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::{
+    PeerId, Transport as _,
+    core::{
+        muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent, SubstreamBox},
+        transport::Boxed,
+    },
+};
+
+/// As long as gossip lets a message wait. Pings wake the connection, and with it its streams, more often than that.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What the names of gossip's protocols begin with, but for floodsub, which no peer of ours needs.
+const GOSSIP: &[u8] = b"/meshsub/";
+/// The name stands within so many bytes from the beginning of a stream.
+const OPENING: usize = 64;
+
+pub(crate) fn watched(transport: Boxed<(PeerId, StreamMuxerBox)>) -> Boxed<(PeerId, StreamMuxerBox)> {
+    transport
+        .map(|(peer, inner), _| (peer, StreamMuxerBox::new(Muxer { inner, unread: Arc::new(AtomicBool::new(false)) })))
+        .boxed()
+}
+
+struct Muxer {
+    inner: StreamMuxerBox,
+    unread: Arc<AtomicBool>,
+}
+
+impl Muxer {
+    fn stream(&self, inner: SubstreamBox) -> Stream {
+        Stream { inner, unread: self.unread.clone(), opening: Some(Vec::new()), gossip: false, blocked_since: None }
+    }
+}
+
+impl StreamMuxer for Muxer {
+    type Substream = Stream;
+    type Error = io::Error;
+
+    fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let inner = ready!(Pin::new(&mut self.inner).poll_inbound(cx))?;
+        Poll::Ready(Ok(self.stream(inner)))
+    }
+
+    fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let inner = ready!(Pin::new(&mut self.inner).poll_outbound(cx))?;
+        Poll::Ready(Ok(self.stream(inner)))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_close(cx)
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+        if self.unread.load(Relaxed) {
+            let text = "the other side has stopped to read what gossip sends it";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
+        }
+        Pin::new(&mut self.inner).poll(cx)
+    }
+}
+
+struct Stream {
+    inner: SubstreamBox,
+    unread: Arc<AtomicBool>,
+    /// What was written first, until that shows what the stream is for.
+    opening: Option<Vec<u8>>,
+    gossip: bool,
+    blocked_since: Option<Instant>,
+}
+
+impl Stream {
+    fn opened(&mut self, bytes: &[u8]) {
+        if let Some(opening) = &mut self.opening {
+            let room = OPENING - opening.len();
+            opening.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            self.gossip = opening.windows(GOSSIP.len()).any(|part| part == GOSSIP);
+            if self.gossip || opening.len() == OPENING {
+                self.opening = None;
+            }
+        }
+    }
+
+    /// Takes the time for which nothing can be written; the connection ends when that is too long.
+    fn judge<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() || !self.gossip {
+            self.blocked_since = None;
+        } else if self.blocked_since.get_or_insert_with(Instant::now).elapsed() >= LIMIT {
+            self.unread.store(true, Relaxed);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        polled
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = &polled {
+            self.opened(&bytes[..*written]);
+        }
+        self.judge(polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.judge(polled)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_close(cx)
+    }
+}
