@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 Line: TypeAlias = dict[str, Any]
 
@@ -57,15 +57,19 @@ class Program:
 
     async def wait(self, event: str, *, n: int = 1, within: float = PATIENCE, **fields: Any) -> Line:
         """Wait until it has said this n times; return the last of them."""
+        await self.wait_for(lambda: len(self.said(event, **fields)) >= n, within, f"{event!r} {fields}")
+        return self.said(event, **fields)[n - 1]
+
+    async def wait_for(self, condition: Callable[[], bool], within: float = PATIENCE, what: str = "such line") -> None:
+        """Wait until what it has said so far meets the condition."""
         try:
             async with asyncio.timeout(within):
-                while len(found := self.said(event, **fields)) < n:
-                    assert not self._ended, f"the program ended without {event!r}: {self.lines[-3:]}"
+                while not condition():
+                    assert not self._ended, f"the program ended without {what}: {self.lines[-3:]}"
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"no {event!r} {fields} within {within:g} s: {self.lines[-5:]}") from None
-        return found[n - 1]
+            raise AssertionError(f"no {what} within {within:g} s: {self.lines[-5:]}") from None
 
     def tell(self, command: str, **fields: Any) -> None:
         """Give it a command."""

@@ -61,12 +61,17 @@ class Attacker(Program):
         return line
 
 
+def binary() -> Path:
+    """Return where the attacker was built to."""
+    if not BINARY.exists():
+        pytest.skip(f"{BINARY} is missing: cargo build -p depinmesh-attacker")
+    return BINARY
+
+
 @asynccontextmanager
 async def attacker(*arguments: object) -> AsyncIterator[Attacker]:
     """Start an attacker; it ends with the block, whatever happens in it."""
-    if not BINARY.exists():
-        pytest.skip(f"{BINARY} is missing: cargo build -p depinmesh-attacker")
-    async with Attacker.run(BINARY, *arguments) as program:
+    async with Attacker.run(binary(), *arguments) as program:
         yield program
 
 

@@ -3,11 +3,11 @@
 //! ```text
 //! {"cmd":"connect","address":"/ip4/127.0.0.1/tcp/4002/p2p/12D3..","identify":"HEX","mute":false,"deaf":false}
 //! {"cmd":"open","link":1,"protocol":"/meshsub/1.1.0","times":1}
-//! {"cmd":"write","stream":1,"hex":"..","file":"path","times":1}
+//! {"cmd":"write","stream":1,"hex":"..","times":1}
 //! {"cmd":"end","stream":1}   {"cmd":"drop","stream":1}   {"cmd":"hang-up","link":1}
 //! ```
 //!
-//! The bytes of a `write` stand in it, or in a file. `identify` is the message that this peer says of itself, in the
+//! `identify` is the message that this peer says of itself, in the
 //! place of a true one; a `mute` peer says nothing of itself, a `deaf` one never reads what it is sent on gossip streams.
 
 mod answers;
@@ -59,10 +59,7 @@ impl Session<'_> {
             "connect" => self.connect(&command).await?,
             "open" => self.open(&command).await?,
             "write" => {
-                let bytes = match text(&command, "file") {
-                    Ok(path) => std::fs::read(path)?,
-                    Err(_) => hex::decode(text(&command, "hex")?)?,
-                };
+                let bytes = hex::decode(text(&command, "hex")?)?;
                 self.stream(&command)?.write(bytes, command["times"].as_u64().unwrap_or(1)).await;
             }
             "end" => self.stream(&command)?.end().await,

@@ -1,0 +1,242 @@
+"""What a listed peer can make a node hold: measured in a process of its own, while it comes and after it has gone."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+
+from depinmesh import Keypair
+from tests.security.attack import envelope, intruder
+from tests.security.raw import Raw, Target, gossiping, raw, target
+from tests.security.rpc import (
+    GOSSIP,
+    NEWER_GOSSIP,
+    Message,
+    graft,
+    idontwant,
+    ihave,
+    iwant,
+    parts,
+    prune,
+    published,
+    rpc,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.program import Line
+
+MIB = 1 << 20
+GROWTH = 16 * MIB
+"""Bytes that a flood may cost while its sender is connected."""
+LEFT = 6 * MIB
+"""Bytes that may remain of it when the sender has gone: the allocator's own."""
+MANY = 100_000
+RETRANSMISSIONS = 3
+FEW_SECONDS = 10
+TOPIC = "rooms"
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass
+class Flood:
+    """A listed raw peer on a node in a process of its own, and what that node held before."""
+
+    peer: Raw
+    node: Target
+    link: int
+    stream: int
+    before: Line
+
+    @property
+    def topic(self) -> str:
+        return f"{self.node.database}_{TOPIC}"
+
+    async def is_heard(self, word: str = "good") -> None:
+        """Check that what was written before has been read: a good event arrives after it."""
+        data = envelope(self.peer.key.peer_id, word)
+        assert await self.peer.write(self.stream, rpc(publish=[Message(self.peer.key, self.topic, data)]), within=60)
+        await self.node.wait("got", author=self.peer.key.peer_id, message=word, within=60)
+
+    async def growth(self) -> int:
+        """Return how many bytes more the node holds now."""
+        return int((await self.node.report())["rss"] - self.before["rss"])
+
+    async def costs_little(self) -> None:
+        """Check what the node holds, a few seconds later at most: what is on its way is not held."""
+        await self._shrinks_to(GROWTH, "held")
+
+    async def leaves_nothing(self) -> None:
+        """Hang up, and check that what the flood cost is given back."""
+        self.peer.tell("hang-up", link=self.link)
+        await self.peer.wait("ended", link=self.link)
+        await self._shrinks_to(LEFT, "left")
+
+    async def _shrinks_to(self, limit: int, what: str) -> None:
+        grown, until = await self.growth(), monotonic() + FEW_SECONDS
+        while grown > limit:
+            assert monotonic() < until, f"{grown:,} bytes are {what}"
+            grown = await self.growth()
+        print(f"{what}: {grown:,} bytes")
+
+
+@asynccontextmanager
+async def flood(protocol: str = GOSSIP) -> AsyncIterator[Flood]:
+    bystander = Keypair.generate()
+    async with (
+        raw() as peer,
+        target(peer.key.wallet, bystander.wallet) as node,
+        intruder("--transport", "tcp", key=bystander) as (guest, _),
+    ):
+        await guest.dial(node.at("tcp"), hold_ms=0)
+        await guest.wait("identified")
+        link, stream = await gossiping(peer, node.at("tcp"), f"{node.database}_{TOPIC}")
+        if protocol != GOSSIP:
+            stream = await peer.open(link, protocol)
+        flood = Flood(peer, node, link, stream, await node.report())
+        # What a first event costs is there before the measure is taken.
+        await flood.is_heard("before")
+        flood.before = await node.report()
+        yield flood
+        assert guest.said("closed") == []
+        assert (await node.report())["state"] == "running"
+
+
+def batches(count: int, size: int = 20_000) -> Iterator[range]:
+    return (range(at, min(at + size, count)) for at in range(0, count, size))
+
+
+numbers = pytest.mark.parametrize("count", [MANY, pytest.param(1_000_000, marks=pytest.mark.slow)])
+
+
+@numbers
+async def test_r5_w7_grafts_of_topics_never_heard_of_cost_nothing(count: int) -> None:
+    async with flood() as f:
+        for numbers in batches(count):
+            control = b"".join(graft(f"novel topic {number}") for number in numbers)
+            assert await f.peer.write(f.stream, rpc(control=control), within=60)
+        await f.is_heard()
+        await f.costs_little()
+        await f.leaves_nothing()
+
+
+@numbers
+async def test_r5_prunes_of_topics_never_heard_of_cost_nothing(count: int) -> None:
+    async with flood() as f:
+        for numbers in batches(count):
+            control = b"".join(prune(f"novel topic {number}", 2**40) for number in numbers)
+            assert await f.peer.write(f.stream, rpc(control=control), within=60)
+        await f.is_heard()
+        await f.costs_little()
+        await f.leaves_nothing()
+
+
+async def test_r5_w7_subscriptions_beyond_measure_are_not_taken() -> None:
+    """One frame of 4 MB with 349,525 topics took 89 MB of another library, and did not give them back."""
+    async with flood() as f:
+        f.peer.write_only(f.stream, rpc(subscribe=map(str, range(349_525))))
+        await f.peer.wait("read-end", stream=f.stream)
+        f.stream = await f.peer.open(f.link)
+        for numbers in batches(120_000, 60_000):
+            assert await f.peer.write(f.stream, rpc(subscribe=map(str, numbers)), within=60)
+        await f.is_heard()
+        await f.costs_little()
+        await f.leaves_nothing()
+
+
+async def test_r5_as_many_subscriptions_as_a_peer_may_have_are_given_back() -> None:
+    async with flood() as f:
+        for numbers in batches(20_000, 5_000):
+            assert await f.peer.write(f.stream, rpc(subscribe=(f"topic {number}" for number in numbers)))
+        await f.is_heard()
+        await f.costs_little()
+        await f.leaves_nothing()
+
+
+CONTROLS = {"ihave": (ihave, GOSSIP), "iwant": (iwant, GOSSIP), "idontwant": (idontwant, NEWER_GOSSIP)}
+
+
+@numbers
+@pytest.mark.parametrize("control", CONTROLS)
+async def test_r5_ids_of_messages_that_there_are_not_cost_nothing(control: str, count: int) -> None:
+    async with flood(CONTROLS[control][1]) as f:
+        for numbers in batches(count):
+            ids = (number.to_bytes(46, "big") for number in numbers)
+            part = ihave(f.topic, ids) if control == "ihave" else iwant(ids) if control == "iwant" else idontwant(ids)
+            assert await f.peer.write(f.stream, rpc(control=part), within=60)
+        await f.is_heard()
+        await f.costs_little()
+        await f.leaves_nothing()
+
+
+async def test_r5_a_message_that_is_asked_for_again_and_again_is_sent_a_few_times() -> None:
+    """So that a short question is not answered at length for ever."""
+    async with flood() as f:
+        assert await f.peer.write(f.stream, rpc(control=graft(f.topic)))
+        f.node.tell("publish", times=1, size=2_000)
+        frame = await large(f.peer, 1)
+        (message,) = published(bytes.fromhex(frame["hex"]))
+        fields = dict(parts(message))
+        author, number = fields[1], fields[3]
+        assert isinstance(author, bytes)
+        assert isinstance(number, bytes)
+        for _ in range(100):
+            assert await f.peer.write(f.stream, rpc(control=iwant([author + number])))
+        await f.is_heard()
+        await large(f.peer, 2)
+        await f.is_heard("later")
+        assert 2 <= len([line for line in f.peer.said("frame") if line["bytes"] > 2_000]) <= 1 + RETRANSMISSIONS
+
+
+async def large(peer: Raw, n: int) -> Line:
+    """Wait for the n-th frame that carries the long message."""
+
+    def frames() -> list[Line]:
+        return [line for line in peer.said("frame") if line["bytes"] > 2_000]
+
+    await peer.wait_for(lambda: len(frames()) >= n)
+    return frames()[n - 1]
+
+
+@pytest.mark.parametrize("transport", ["tcp-noise", "quic"])
+async def test_r10_a_peer_that_never_reads_is_put_out_and_what_waited_for_it_with_it(transport: str) -> None:
+    bystander = Keypair.generate()
+    async with (
+        raw(transport) as peer,
+        target(peer.key.wallet, bystander.wallet) as node,
+        intruder("--transport", "tcp", key=bystander) as (guest, _),
+    ):
+        topic = f"{node.database}_{TOPIC}"
+        await guest.ask("subscribe", "subscribed", topic=topic)
+        await guest.dial(node.at("tcp"), hold_ms=0)
+        await guest.wait("identified")
+        link = await peer.connect(node.at(transport.partition("-")[0]), deaf=True)
+        assert await peer.write(await peer.open(link), rpc(subscribe=[topic], control=graft(topic)))
+        before = await node.report()
+        while len(before["heard"]) < 2:
+            before = await node.report()
+        node.tell("publish", times=2_000, size=65_000)
+        await node.wait("published", within=90)
+        full = await node.report()
+        # It answers pings all the while; that it does not read is enough.
+        ended = await peer.wait("ended", link=link, within=60)
+        after = await node.report()
+        while after["rss"] - before["rss"] > LEFT * 2:  # gossip itself keeps five seconds of history
+            after = await node.report()
+        print({name: seen["rss"] - before["rss"] for name, seen in (("full", full), ("after", after))}, ended)
+        # The control: who reads stays, and has had what there was room for.
+        assert guest.said("closed") == []
+        assert after["wallets"] == [bystander.wallet]
+        # Nor is one put out that is merely sent nothing.
+        again = await peer.connect(node.at(transport.partition("-")[0]), deaf=True)
+        assert await peer.write(await peer.open(again), rpc(subscribe=[topic]))
+        began = after["metrics"]["uptime_seconds"]
+        while (await node.report())["metrics"]["uptime_seconds"] < began + 8:
+            pass
+        assert peer.said("ended", link=again) == []
