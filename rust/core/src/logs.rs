@@ -120,13 +120,8 @@ impl<S: Subscriber> Layer<S> for Ring {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        // The report of invalid messages is a warning: it must come through whatever the host wants to see.
-        Some(match LEVEL.load(Ordering::Relaxed) {
-            0..=5 => LevelFilter::TRACE,
-            6..=10 => LevelFilter::DEBUG,
-            11..=20 => LevelFilter::INFO,
-            _ => LevelFilter::WARN,
-        })
+        // The report of invalid messages is for debugging: it must come through whatever the host wants to see.
+        Some(if LEVEL.load(Ordering::Relaxed) <= 5 { LevelFilter::TRACE } else { LevelFilter::DEBUG })
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -188,14 +183,14 @@ thread_local! {
     static INVALID: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The only warning of gossip's behaviour that comes once for each message with a wrong signature or a missing field.
+/// What the scores of gossip say once for each message with a wrong signature or a missing field, and in one place only.
 ///
-/// GossipSub tells nobody else of them while peer scoring is off. The warning is made inside the poll of the swarm, so a
-/// count by thread, read around the poll, belongs to the node that polls. `tests/` prove it on the pinned version.
+/// GossipSub tells nobody else of them. It is said inside the poll of the swarm, so a count by thread, read around the
+/// poll, belongs to the node that polls. `tests/` prove it on the pinned version.
 fn is_invalid_message_report(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == "libp2p_gossipsub::behaviour"
-        && *metadata.level() == Level::WARN
-        && metadata.fields().field("source").is_some()
+    metadata.target() == "libp2p_gossipsub::peer_score"
+        && *metadata.level() == Level::DEBUG
+        && metadata.fields().len() == 2
         && metadata.fields().field("peer").is_some()
 }
 
