@@ -23,6 +23,11 @@ FOUND_OUT = 45.0
 ASKED, SERVER = Keypair.generate(), Keypair.generate()
 
 
+def slow(kind: Kind | None) -> Any:
+    """Leave a case out of the default tests."""
+    return pytest.param(kind, marks=pytest.mark.slow)
+
+
 def node(host: Host, key: Keypair, *nodes: str, **config: Any) -> Any:
     """Run a node that lets in these two."""
     own = {"key": key.to_base58(), "wallets": [ASKED.wallet, SERVER.wallet], "nodes": nodes}
@@ -43,7 +48,7 @@ async def counters(node: Node) -> dict[str, float]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kind", [None, "open", "port-restricted", "symmetric"])
+@pytest.mark.parametrize("kind", [slow(None), "open", "port-restricted", slow("symmetric")])
 async def test_a_node_finds_out_whether_others_can_connect_to_it(kind: Kind | None) -> None:
     async with nat_lab() as net:
         router = await net.router(kind) if kind else None
@@ -65,6 +70,7 @@ async def test_a_node_finds_out_whether_others_can_connect_to_it(kind: Kind | No
             assert asked.said("refused") == asked.said("disconnected") == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_another_address_of_the_router_is_noticed() -> None:
     async with nat_lab() as net:

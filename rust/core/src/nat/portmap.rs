@@ -68,7 +68,7 @@ impl Port {
     }
 }
 
-/// The task that keeps the mappings. Dropped without `close` it leaves them to their end.
+/// The task that keeps the mappings. When this is dropped it takes them back, if the runtime gives it the time.
 pub(crate) struct PortMap {
     addresses: watch::Receiver<HashSet<Multiaddr>>,
     stop: oneshot::Sender<()>,
@@ -103,7 +103,7 @@ impl PortMap {
         self.addresses.borrow_and_update().clone()
     }
 
-    /// Takes the mappings back.
+    /// Takes the mappings back, and waits for it.
     pub(crate) async fn close(self, until: Instant) {
         _ = self.stop.send(());
         let abort = self.task.abort_handle();
