@@ -82,7 +82,10 @@ ASKED = (
     _alone("memory left by each", "bytes", "cycles", "bytes_each", 2048, 1024),
     _alone("`close()` with 50 peers and 10,000 queued events", "ms", "close", "ms", 2000, 500),
     _alone("flood: events of which nothing is known", "", "flood", "unaccounted", 0, 0, batching=False),
-    _alone("flood: p99 of another topic, to that before it", "times", "flood", "p99_ratio", 2, batching=False),
+    _alone(
+        "flood: p99 of another topic, to that without a flood", "times", "flood", "p99_to_before", 2, batching=False
+    ),
+    _alone("the same, to that with a quick subscriber", "times", "flood", "p99_to_quick", 2, batching=False),
 )
 
 FLEET = (
@@ -124,8 +127,9 @@ FLOOD = (
     ("its growth in the second half, MiB", "subscriber_growth_mib"),
     ("memory of the publisher, peak MiB", "publisher_peak_mib"),
     ("its growth in the second half, MiB", "publisher_growth_mib"),
-    ("p99 of the other topic before, us", "p99_before_us"),
-    ("p99 of the other topic meanwhile, us", "p99_us"),
+    ("p99 of the other topic without a flood, us", "p99_before_us"),
+    ("with the flood and a quick subscriber, us", "p99_quick_us"),
+    ("with the flood and a slow one, us", "p99_us"),
 )
 
 PLOTS = {

@@ -26,31 +26,36 @@ async def told() -> None:
 
 
 async def subscriber(spec: Spec) -> None:
-    """Be slow on one topic and quick on another one; tell of them whenever a line comes."""
+    """Be quick on both topics, and then slow on one of them; a line ends each part."""
     latencies: list[int] = []
 
     def quick(event: Event) -> None:
         latencies.append(monotonic_ns() - event.message["t"])
 
     async with connect(**fields_of(spec)) as database:
-        flooded = await database.subscribe(FLOODED)
+        flooded, slow = await database.subscribe(FLOODED), asyncio.Event()
         await database.subscribe(CALM, quick)
         say("listening", address=database.node.bootstrap_entries()[0])
-        taking = asyncio.create_task(slowly(flooded))
+        taking = asyncio.create_task(take(flooded, slow))
         await told()
-        say("before", events=len(latencies), **quantiles_of(latencies))
+        say("before", **quantiles_of(latencies))
         latencies.clear()
         await told()
-        say("meanwhile", events=len(latencies), **quantiles_of(latencies))
+        say("quick", **quantiles_of(latencies))
+        latencies.clear()
+        slow.set()
+        await told()
+        say("slow", **quantiles_of(latencies))
         await told()
         say("after", **counted(database, flooded))
         taking.cancel()
 
 
-async def slowly(events: Subscription) -> None:
-    """Take events, with a pause after each."""
+async def take(events: Subscription, slow: asyncio.Event) -> None:
+    """Take events; once it is slow, with a pause after each."""
     async for _ in events:
-        await asyncio.sleep(SLOW)
+        if slow.is_set():
+            await asyncio.sleep(SLOW)
 
 
 def counted(database: Database, flooded: Subscription) -> dict[str, int]:
@@ -73,6 +78,7 @@ async def flooder(spec: Spec) -> None:
         await database.wait_for_peers(FLOODED, 1, PATIENCE)
         stopping = asyncio.create_task(told())
         stopping.add_done_callback(lambda _: stop.set())
+        say("flooding")
         events, number = Events(database.node.peer_id, 200), 0
         while not stop.is_set():
             await database.publish(FLOODED, events.message(number, 0))
