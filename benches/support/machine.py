@@ -43,7 +43,7 @@ class Load:
         """Return the share of the machine that others used since the start."""
         at, busy, own = self._begun
         whole = (monotonic() - at) * (os.cpu_count() or 1)
-        return max(0.0, (_busy() - busy - (_own() - own)) / whole)
+        return min(1.0, max(0.0, (_busy() - busy - (_own() - own)) / whole))
 
 
 def _busy() -> float:
