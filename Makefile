@@ -202,16 +202,18 @@ bench-zenoh-nats: ## zenoh-python, nats-py and nats-server (by Go) for the bench
 # Those of `make bench` that can be had here; the run names what is missing.
 .PHONY: bench-peers
 bench-peers:
-	@$(if $(shell command -v go),$(MAKE) --no-print-directory bench-go || true,:)
-	@test -x $(py_peer)/bin/python || $(MAKE) --no-print-directory bench-py || true
+	-@$(MAKE) --no-print-directory bench-go
+	-@test -x $(py_peer)/bin/python || $(MAKE) --no-print-directory bench-py
 
 .PHONY: bench
-bench: bench-build bench-peers ## depinmesh beside raw rust-libp2p, go-libp2p and py-libp2p: 15 minutes; BENCH_ARGS=--quick for 2
+bench: bench-build bench-peers ## depinmesh beside raw rust-libp2p, go-libp2p and py-libp2p: 15 minutes; BENCH_ARGS=--quick for 3
 	rm -f $(bench_results)
 	$(bench) $(BENCH_ARGS)
 
 .PHONY: bench-full
-bench-full: bench-build bench-peers bench-js bench-zenoh-nats ## all systems, sizes and rates, and cargo's benches: two hours
+bench-full: bench-build bench-peers ## all systems, sizes and rates, and cargo's benches: two hours
+	-@test -e $(js_peer)/bench.js || $(MAKE) --no-print-directory bench-js
+	-@test -x $(bench_peers)/nats-server || $(MAKE) --no-print-directory bench-zenoh-nats
 	rm -f $(bench_results)
 	cargo bench --locked --workspace --exclude depinmesh-binding --bench '*'
 	$(bench) --full $(BENCH_ARGS)
