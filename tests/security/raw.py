@@ -96,6 +96,7 @@ class Target(Program):
 
     addresses: list[str]
     database: str
+    wallet: Wallet
 
     def at(self, transport: str) -> str:
         """Return where it listens for one of `TRANSPORTS`."""
@@ -132,4 +133,5 @@ async def target(
         async with Target.run(*before, sys.executable, script, path, env=env) as process:
             started = await process.wait("started")
             process.addresses, process.database = started["addresses"], started["database"]
+            process.wallet = key.wallet
             yield process

@@ -1,0 +1,141 @@
+"""More of everything than anybody needs, by a listed peer: streams, connections, pings, identities, protocols."""
+
+from __future__ import annotations
+
+import pytest
+
+from depinmesh import Keypair, NodeState
+from tests.security.attack import address_of, counted, envelope, full, victim
+from tests.security.raw import gossiping, raw
+from tests.security.rpc import Message, framed, part, rpc
+from tests.support import eventually, state_of
+
+TOPIC = "rooms"
+MOST_STREAMS = 1_024
+
+
+@pytest.mark.timeout(120)
+async def test_r4_a_listed_peer_holds_a_few_connections_however_many_it_dials() -> None:
+    async with raw() as many, raw() as other, victim(many.key.wallet, other.key.wallet) as db:
+        address = address_of(db.node, "tcp")
+        await other.connect(address)
+        for _ in range(100):
+            many.tell("connect", address=address)
+        await many.wait_for(lambda: len(many.said("connected")) + len(many.said("connect-failed")) == 100, within=90)
+        await many.wait_for(lambda: len(many.said("ended")) >= len(many.said("connected")) - 4, within=30)
+        await eventually(lambda: {peer.wallet for peer in db.peers()} == {many.key.wallet, other.key.wallet})
+        assert other.said("ended") == []
+
+
+@pytest.mark.timeout(120)
+async def test_r4_a_listed_peer_has_so_many_streams_and_no_more() -> None:
+    async with raw() as many, raw() as other, victim(many.key.wallet, other.key.wallet) as db:
+        await other.connect(address_of(db.node, "tcp"))
+        link = await many.connect(address_of(db.node, "tcp"))
+        many.tell("open", link=link, protocol="/ipfs/ping/1.0.0", times=2_000)
+        await many.wait_for(lambda: bool(many.said("opened") or many.said("ended")), within=90)
+        assert not many.said("opened") or many.said("opened")[0]["agreed"] <= MOST_STREAMS
+        await eventually(lambda: other.key.wallet in [peer.wallet for peer in db.peers()])
+        assert other.said("ended") == []
+        # The control: with a new connection it is as welcome as before.
+        _, stream = await gossiping(many, address_of(db.node, "tcp"), full(db, TOPIC))
+        async with db.subscribe(TOPIC) as events:
+            message = Message(many.key, full(db, TOPIC), envelope(many.key.peer_id, "again"))
+            assert await many.write(stream, rpc(publish=[message]))
+            assert (await events.get(15)).message == "again"
+
+
+FOREIGN = ["/rendezvous/1.0.0", "/mplex/6.7.0", "/plaintext/2.0.0", "/ipfs/bitswap/1.2.0", "/http/1.1", "/x/nothing/1"]
+
+
+async def test_r6_protocols_that_are_not_offered_are_refused_and_the_connection_stays() -> None:
+    async with raw() as peer, victim(peer.key.wallet) as db:
+        link = await peer.connect(address_of(db.node, "tcp"))
+        for protocol in FOREIGN:
+            opened = await peer.ask("open", "opened", link=link, protocol=protocol)
+            assert (opened["agreed"], opened["error"]) == (0, "refused"), protocol
+        assert await peer.open(link, "/ipfs/ping/1.0.0")  # the control
+        assert peer.said("ended") == []
+
+
+async def test_r6_pings_are_answered_and_a_flood_of_them_harms_nobody() -> None:
+    async with raw() as peer, raw() as other, victim(peer.key.wallet, other.key.wallet) as db:
+        await other.connect(address_of(db.node, "tcp"))
+        link = await peer.connect(address_of(db.node, "tcp"))
+        stream = await peer.open(link, "/ipfs/ping/1.0.0")
+        assert await peer.write(stream, bytes(32), times=10_000)
+        await peer.wait("read", stream=stream)
+        assert {peer.wallet for peer in db.peers()} == {peer.key.wallet, other.key.wallet}
+        assert other.said("ended") == []
+
+
+def identity(key: Keypair, **other: bytes) -> bytes:
+    """Return what identify says of a peer, with `more` behind it."""
+    public = bytes.fromhex("08011220") + bytes(key.wallet)
+    protocols = b"".join(part(3, name.encode()) for name in ("/ipfs/id/1.0.0", "/meshsub/1.1.0", "/ipfs/ping/1.0.0"))
+    return part(1, other.get("public", public)) + protocols + part(6, b"raw/1.0") + other.get("more", b"")
+
+
+LIES = {
+    "another's key": {"public": bytes.fromhex("08011220") + bytes(Keypair.generate().wallet)},
+    "an rsa key": {"public": bytes.fromhex("0800120430818902")},
+    "no key": {"public": b""},
+    "no address": {"more": part(2, b"\xff" * 100)},
+    "a record that is none": {"more": part(8, b"\xff" * 3_000)},
+    "an endless field": {"more": b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_w6_who_says_of_itself(lie: str) -> None:
+    """Whatever it says, it is at most no peer: it is known by its handshake, and by nothing that it says later."""
+    async with raw() as peer, raw() as other, victim(peer.key.wallet, other.key.wallet) as db:
+        await other.connect(address_of(db.node, "tcp"))
+        link = await peer.connect(address_of(db.node, "tcp"), identify=identity(peer.key, **LIES[lie]).hex())
+        await eventually(lambda: other.key.wallet in [one.wallet for one in db.peers()])
+        assert {one.wallet for one in db.peers()} <= {peer.key.wallet, other.key.wallet}
+        push = await peer.ask("open", "opened", link=link, protocol="/ipfs/id/push/1.0.0")
+        if push["agreed"]:
+            await peer.write(push["stream"], framed(identity(peer.key, **LIES[lie])))
+        assert state_of(db.node) is NodeState.RUNNING
+        assert other.said("ended") == []
+
+
+async def test_r7_addresses_beyond_measure_are_not_kept() -> None:
+    """Hundreds of addresses in identify, and a hundred pushes of them: the peer is connected, and that is all."""
+    more = b"".join(part(2, bytes([4, 10, number // 256, number % 256, 1, 6, 0x0F, 0xA1])) for number in range(300))
+    async with raw() as peer, victim(peer.key.wallet) as db:
+        link = await peer.connect(address_of(db.node, "tcp"), identify=identity(peer.key, more=more).hex())
+        await eventually(lambda: [one.wallet for one in db.peers()] == [peer.key.wallet])
+        for _ in range(100):
+            stream = await peer.open(link, "/ipfs/id/push/1.0.0")
+            await peer.write(stream, framed(identity(peer.key, more=more)))
+            peer.tell("end", stream=stream)
+        (known,) = db.peers()
+        assert len(known.addresses) == 1
+        assert counted(db.node, "pending_dials") <= 8
+        assert peer.said("ended") == []
+
+
+KADEMLIA = "/ipfs/lan/kad/1.0.0"
+
+
+async def test_w6_queries_of_a_table_that_are_none_end_their_stream_alone() -> None:
+    bad = [
+        b"\xff" * 50,
+        part(1, 99),
+        part(2, bytes(5_000)),
+        part(1, 0) + part(3, bytes(100)),
+        b"",
+        part(8, b"\xff" * 64),
+    ]
+    async with raw() as peer, victim(peer.key.wallet) as db:
+        link = await peer.connect(address_of(db.node, "tcp"))
+        for message in bad:
+            stream = await peer.open(link, KADEMLIA)
+            await peer.write(stream, framed(message))
+        # The control: a query that is one is answered.
+        stream = await peer.open(link, KADEMLIA)
+        assert await peer.write(stream, framed(part(1, 4) + part(2, bytes(34))))
+        await peer.wait("read", stream=stream)
+        assert peer.said("ended") == []

@@ -1,0 +1,56 @@
+"""What a listed peer has heard, and sends again in the name of its author."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from depinmesh import Keypair
+from tests.security.attack import address_of, reasons, victim
+from tests.security.raw import gossiping, raw
+from tests.security.rpc import graft, published, rpc
+from tests.support import eventually, heard, received
+
+TOPIC = "rooms"
+
+# The network itself forgets a message after 120 s; from then on the numbers of its author are what tells.
+waits = pytest.mark.parametrize("seconds", [0, pytest.param(130, marks=pytest.mark.slow)])
+
+
+@waits
+@pytest.mark.timeout(240)
+async def test_c7_a_message_that_somebody_else_sends_again_is_delivered_once(seconds: int) -> None:
+    one, two = Keypair.generate(), Keypair.generate()
+    async with (
+        raw() as thief,
+        victim(two.wallet, thief.key.wallet, key=one) as author,
+        victim(one.wallet, thief.key.wallet, key=two, bootstrap_nodes=author.node.bootstrap_entries()) as reader,
+        reader.subscribe(TOPIC) as events,
+    ):
+        await heard(author, reader, TOPIC)
+        topic = f"{author.name}_{TOPIC}"
+        link, stream = await gossiping(thief, address_of(author.node, "tcp"), topic)
+        assert await thief.write(stream, rpc(control=graft(topic)))
+        await eventually(lambda: thief.key.peer_id in author.topic_peers(TOPIC))
+        stolen: list[bytes] = []
+        while not stolen:
+            await author.publish(TOPIC, "once")
+            await asyncio.sleep(0.05)
+            frames = [bytes.fromhex(line["hex"]) for line in thief.said("frame", link=link) if line["hex"]]
+            stolen = [message for frame in frames for message in published(frame)]
+        await eventually(lambda: events.stats.pending + events.stats.delivered > 0)
+        await asyncio.sleep(seconds)
+        before = received(events)
+        _, again = await gossiping(thief, address_of(reader.node, "tcp"), topic)
+        for message in stolen:
+            assert await thief.write(again, rpc(publish=[message]), times=100)
+        # The control: what comes after it, of the same author, is delivered.
+        await author.publish(TOPIC, "last")
+        await eventually(lambda: received(events) > before)
+        messages = [(await events.get(15)).message for _ in range(received(events))]
+        assert messages[-1] == "last"
+        assert len(messages) == before + 1
+        if seconds:
+            assert set(reasons(reader.node, "dropped_total")) <= {"replay", "duplicate"}
+            assert reasons(reader.node, "dropped_total")
