@@ -162,7 +162,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.sections.clear()
     elif report.failed:
         report.outcome = "skipped"
-        report.longrepr = (str(item.path), 0, f"failed at TRACE: {_cause(report.longreprtext)}")
+        report.longrepr = (str(item.path), 0, f"{item.name} fails at TRACE: {_cause(report.longreprtext)}")
     return report
 
 
@@ -171,10 +171,24 @@ def _cause(text: str) -> str:
     return next((line[1:].strip() for line in text.splitlines() if line.startswith("E ")), "for some reason")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures to the process that shows them, when this is one of several."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["secrecy"] = [searched, secrets.number]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add the figures of another process."""
+    global searched  # noqa: PLW0603  # as above
+    size, number = getattr(node, "workeroutput", {}).get("secrecy", (0, 0))
+    searched += size
+    secrets.number += number
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was searched; with xdist each worker has its own."""
-    if secrets.number:
-        terminalreporter.write_line(f"searched {searched / 1e6:.1f} MB for {secrets.number} keys")
+    """Say how much was searched."""
+    terminalreporter.write_line(f"searched {searched / 1e6:.1f} MB for {secrets.number} keys")
 
 
 def _record_keys() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import socket
 import time
@@ -134,6 +135,13 @@ def answers(*some: Any) -> Callable[[], Any]:
         return answer
 
     return function
+
+
+async def test_the_first_node_of_a_fleet_says_once_that_it_knows_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "depinmesh")
+    async with connect(**alone(bootstrap={"retry_interval": 0.1})) as db:
+        await eventually(lambda: db.node.status().bootstrap_attempts >= 5)
+    assert sum("no bootstrap nodes" in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.parametrize("first", [[], OSError("down"), None, ["nonsense"]], ids=["empty", "fails", "None", "nonsense"])

@@ -40,6 +40,7 @@ impl Task {
             tracing::warn!(peer_id = %peer, "a bootstrap node is not on the list of wallets: it will not be dialled until it is");
         }
         match nodes.len() {
+            0 if self.bootstrap.first_round_over() => tracing::debug!("there still are no bootstrap nodes"),
             0 => tracing::info!("there are no bootstrap nodes; asking for them again from time to time"),
             count => tracing::info!(count, "found bootstrap nodes"),
         }
