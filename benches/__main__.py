@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,7 @@ def head(given: argparse.Namespace) -> dict[str, object]:
 def main() -> int:
     """Run the parts, and print the tables."""
     given = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     results = Results(given.results)
     with tempfile.TemporaryDirectory() as folder:
         setup = Setup(given.target.absolute(), Path(folder), pinned=not given.unpinned, loop=given.loop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -31,12 +32,14 @@ class Child:
     ) -> None:
         pipe = subprocess.PIPE
         with _on(core):
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, text=True, env=environment, start_new_session=True
+            )
         self.pid = self._process.pid
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("both are pipes")
         self._out = self._process.stdout
-        self._timer = threading.Timer(longest, self._process.kill)
+        self._timer = threading.Timer(longest, self.end)
         self._timer.daemon = True
         self._timer.start()
         if spec is not None:
@@ -59,8 +62,9 @@ class Child:
         raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()} before it said {event!r}")
 
     def end(self) -> None:
-        """End it now."""
-        self._process.kill()
+        """End it now, and what it has started, such as a broker."""
+        with contextlib.suppress(ProcessLookupError):  # all have ended
+            os.killpg(self.pid, signal.SIGKILL)
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +75,7 @@ class Child:
         if kind is None and self._process.stdin is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(3)
-        self._process.kill()
+        self.end()
         self._process.communicate()
         self._timer.cancel()
 
