@@ -104,6 +104,11 @@ test-secrets: build ## the tests at TRACE, with all that becomes visible searche
 test-faults: build ## broken networks, all of it: needs root, ip (iproute2), nft and conntrack, for network namespaces
 	$(bin)/pytest -s tests/faults
 
+.PHONY: test-security
+test-security: build ## attackers of every kind, all of it: tests/security/scenarios.toml names what each test shows
+	cargo build --locked -p depinmesh-attacker
+	$(bin)/pytest -s tests/security tests/unit/test_scenarios.py
+
 .PHONY: test-soak
 test-soak: build ## endurance, one and a half hours: exits, forks, cycles, a million events
 	cargo build --locked -p depinmesh-attacker
