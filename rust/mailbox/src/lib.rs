@@ -36,6 +36,7 @@
 //!   a store on the other both can miss.
 //! * A producer does not skip the swap because the queue held something before. That shortcut is right only while "was it
 //!   empty" and the put are one step, and bridges that took it have lost wakes; the swap costs a few nanoseconds.
+//!   A flush that finds the queue empty, in one step with nothing else, may skip it: what was put before has been taken.
 //! * One arming gives one wake at most, whoever of many producers comes first, so a flood does not fill the descriptor.
 //! * Once woken, the consumer owns the progress: no wake comes until an answer was [`Drained::Parked`] or [`Taken::Parked`].
 //!   One that stops earlier has to come back by itself.

@@ -76,7 +76,7 @@ impl<C> Mailbox<C> {
     /// Ignored after [`close`](Self::close).
     pub fn post(&self, item: C) {
         self.put(Item::Control(item));
-        self.flush();
+        self.wake();
     }
 
     /// Puts an item that may be dropped: when as many as the limit wait, the oldest offered one goes, and is counted.
@@ -98,13 +98,20 @@ impl<C> Mailbox<C> {
             let place = lanes.take_place();
             lanes.offered.push_back((place, item));
         }
-        self.flush();
+        self.wake();
         drop(displaced);
     }
 
     /// Wakes the consumer when it is parked. Who pushes into rings calls this after the last push of a turn, so that
-    /// many events cost one wake: a wake is a system call here and a turn of the event loop there.
+    /// many events cost one wake: a wake is a system call here and a turn of the event loop there. Nothing to take, as
+    /// after most turns of a node that only sends or forwards: nobody is woken for it.
     pub fn flush(&self) {
+        if !lock(&self.lanes).is_empty() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
         if self.park.claim() {
             self.waker.wake();
         }
@@ -120,7 +127,7 @@ impl<C> Mailbox<C> {
     /// Lets nothing more in. What is in can still be drained, after that the answer is [`Drained::Closed`].
     pub fn close(&self) {
         lock(&self.lanes).closed = true;
-        self.flush();
+        self.wake();
     }
 
     /// Takes at most `limit` items, or parks when there are none. Only one thread may drain.
@@ -166,6 +173,10 @@ impl<C> Mailbox<C> {
 }
 
 impl<C> Lanes<C> {
+    fn is_empty(&self) -> bool {
+        self.posted.is_empty() && self.offered.is_empty()
+    }
+
     fn take_place(&mut self) -> u64 {
         let place = self.next_place;
         self.next_place += 1;

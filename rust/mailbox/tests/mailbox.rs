@@ -102,6 +102,20 @@ fn pushes_wake_once_at_their_flush() {
 }
 
 #[test]
+fn a_flush_of_nothing_wakes_nobody() {
+    let (wakes, mailbox) = mailbox(8);
+    assert_eq!(mailbox.drain(8), Drained::Parked);
+    mailbox.flush();
+    assert_eq!(wakes.count(), 0);
+    mailbox.post(1);
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(mailbox.drain(8), items(&[1]));
+    assert_eq!(mailbox.drain(8), Drained::Parked);
+    mailbox.flush();
+    assert_eq!(wakes.count(), 1);
+}
+
+#[test]
 fn what_wakes_at_once_takes_along_what_waits_for_a_flush() {
     let (wakes, mailbox) = mailbox(8);
     let ring: Arc<Ring<u32, u32>> = ring(&mailbox, 7, LIMITS);

@@ -16,6 +16,7 @@ pub(crate) mod jitter;
 pub(crate) mod library;
 mod listen;
 mod merge;
+mod nudge;
 mod ops;
 mod outer;
 mod peers;

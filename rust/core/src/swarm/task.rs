@@ -6,22 +6,18 @@ use std::{
     num::NonZeroU8,
     pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use futures::{
-    Stream, StreamExt,
-    future::{BoxFuture, FutureExt},
-    stream::FuturesUnordered,
-};
+use futures::{Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
     kad::QueryId,
     swarm::{self, SwarmEvent},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::coop};
 
 use crate::{
     bridge::requests::{Answer, HostRegistry},
@@ -53,6 +49,7 @@ use crate::{
         library::Library,
         listen,
         merge::Merger,
+        nudge::Nudge,
         ops::Ops,
         outer::{self, Outer},
         peers::Peers,
@@ -146,6 +143,9 @@ pub(crate) async fn run(
             return Ok(());
         }
     };
+    let nudge = Arc::new(Nudge::default());
+    let waker = Waker::from(Arc::clone(&nudge));
+    nudge.again();
     loop {
         tokio::select! {
             biased;
@@ -163,14 +163,12 @@ pub(crate) async fn run(
             mapped = outer::mapped(&mut task.outer.portmap) => task.on_mapped(mapped),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
             () = task.shared.outbox.filled(), if task.paused_until.is_none() => task.publish(),
-            event = next_event(&mut task.swarm, &task.shared) => task.on_swarm(event),
+            () = nudge.nudged() => {}
             () = tokio::time::sleep_until(task.tick_at.into()) => {}
         }
-        for _ in 0..EVENT_BUDGET {
-            match next_event(&mut task.swarm, &task.shared).now_or_never() {
-                Some(event) => task.on_swarm(event),
-                None => break,
-            }
+        // Whatever it was may have given the swarm something to do, of which it tells nobody.
+        if task.drain(&waker, EVENT_BUDGET) {
+            nudge.again();
         }
         task.shared.mailbox.flush();
         let now = Instant::now();
@@ -179,6 +177,7 @@ pub(crate) async fn run(
         }
         if now >= task.tick_at {
             task.tick(now);
+            nudge.again();
         }
         if let Some(error) = task.failure.take() {
             return match task.start.take() {
@@ -189,25 +188,29 @@ pub(crate) async fn run(
                 None => Err(error),
             };
         }
+        // Who always finds something to do must let the tasks of the connections have their turn.
+        coop::consume_budget().await;
     }
 }
 
-/// The swarm's next event. Messages with a wrong signature are reported by gossip only in its log, within this poll.
+/// The swarm's next event.
 pub(super) async fn next_event(swarm: &mut NodeSwarm, shared: &Shared) -> SwarmEvent<BehaviourEvent> {
-    poll_fn(|cx| {
-        logs::take_invalid_messages();
-        let event = Pin::new(&mut *swarm).poll_next(cx);
-        let invalid = logs::take_invalid_messages();
-        if invalid > 0 {
-            shared.counters.dropped.add("signature", invalid);
-        }
-        match event {
-            Poll::Ready(Some(event)) => Poll::Ready(event),
-            // A swarm never ends.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
+    poll_fn(|cx| poll_event(swarm, shared, cx)).await
+}
+
+/// Messages with a wrong signature are reported by gossip only in its log, within this poll.
+fn poll_event(swarm: &mut NodeSwarm, shared: &Shared, cx: &mut Context<'_>) -> Poll<SwarmEvent<BehaviourEvent>> {
+    logs::take_invalid_messages();
+    let event = Pin::new(swarm).poll_next(cx);
+    let invalid = logs::take_invalid_messages();
+    if invalid > 0 {
+        shared.counters.dropped.add("signature", invalid);
+    }
+    match event {
+        Poll::Ready(Some(event)) => Poll::Ready(event),
+        // A swarm never ends.
+        Poll::Ready(None) | Poll::Pending => Poll::Pending,
+    }
 }
 
 impl Task {
@@ -313,6 +316,18 @@ impl Task {
             probe_at: now,
             views_at: now,
         })
+    }
+
+    /// Handles what the swarm has to report; `true` when there may be more than the budget.
+    fn drain(&mut self, waker: &Waker, budget: usize) -> bool {
+        let mut cx = Context::from_waker(waker);
+        for _ in 0..budget {
+            match poll_event(&mut self.swarm, &self.shared, &mut cx) {
+                Poll::Ready(event) => self.on_swarm(event),
+                Poll::Pending => return false,
+            }
+        }
+        true
     }
 
     /// Timers are looked at in the next turn.
