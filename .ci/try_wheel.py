@@ -85,6 +85,8 @@ def _try(wheel: Path, home: Path) -> None:
     where = run(python, "-c", "import depinmesh; print(depinmesh.__file__)").strip()
     assert Path(where).is_relative_to(home), where
     print(run(command, "version"))
+    lacks = run(python, "-c", "from depinmesh import _core; print(_core.versions().get('without', ''))").strip()
+    assert not lacks, f"the wheel was built without a defence: {lacks}"
     bare = _median(lambda: run(python, "-c", "pass"))
     imported = _median(lambda: run(python, "-c", "import depinmesh")) - bare
     helped = _median(lambda: run(command, "--help"))

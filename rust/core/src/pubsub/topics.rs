@@ -302,3 +302,6 @@ impl Drop for Subscription {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;
