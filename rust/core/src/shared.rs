@@ -20,7 +20,7 @@ use crate::{
     events::{Control, Value},
     gate::{DatabaseId, Gate},
     metrics::Counters,
-    nat::autonat::Reachability,
+    nat::reachability::Reachability,
     node::PeerInfo,
     pubsub::{outbox::Outbox, topics::Topics},
 };

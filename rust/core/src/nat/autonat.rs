@@ -23,7 +23,7 @@ use libp2p::{
 
 use crate::{
     discovery::addresses::{is_public_address, is_relayed},
-    nat::{dialback::DialBack, quiet::Quiet},
+    nat::{dialback::DialBack, quiet::Quiet, reachability::Reachability},
 };
 
 /// The first question; those that follow until two answers agree, and afterwards.
@@ -40,27 +40,6 @@ const MAX_DIALS: usize = 60;
 const MAX_DIALS_OF_PEER: usize = 6;
 /// Addresses that are tried for one question.
 const MAX_ADDRESSES: usize = 8;
-
-/// Whether others can connect to us.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reachability {
-    /// Nobody has been able to say.
-    #[default]
-    Unknown,
-    Public,
-    Private,
-}
-
-impl Reachability {
-    /// As events and metrics name it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Public => "public",
-            Self::Private => "private",
-        }
-    }
-}
 
 /// The words of [`AutoNatEvent::Asked`] and [`AutoNatEvent::Served`].
 pub(crate) const ANSWERS_TO_US: [&str; 3] = ["reached", "not-reached", "failed"];
@@ -205,6 +184,10 @@ impl AutoNat {
             NatStatus::Private => Reachability::Private,
             NatStatus::Unknown => Reachability::Unknown,
         };
+        // The address comes first, so that whoever hears of it finds both.
+        if let NatStatus::Public(address) = status {
+            self.on_reached(address.clone());
+        }
         if reachability == Reachability::Private {
             self.pending.extend(self.confirmed.drain().map(ToSwarm::ExternalAddrExpired));
         }
@@ -346,3 +329,6 @@ impl NetworkBehaviour for AutoNat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,9 @@ use crate::{
     discovery::addresses::{is_public_address, is_relayed},
     events::NodeEvent,
     nat::{
-        autonat::{AutoNatEvent, Reachability},
+        autonat::AutoNatEvent,
         portmap::{Port, PortMap},
+        reachability::Reachability,
     },
     swarm::task::Task,
 };
@@ -29,8 +30,11 @@ pub(super) struct Outer {
     mapped: HashSet<Multiaddr>,
     /// Until when, and how often at most, somebody may knock who tries whether we can be reached.
     asked: Option<(Instant, usize)>,
-    /// What was told last.
+    /// Addresses beyond those of the listeners.
+    beyond: Vec<String>,
+    /// What was told last, and whether there may be something new.
     told: (Reachability, Vec<String>),
+    changed: bool,
 }
 
 impl Outer {
@@ -100,12 +104,11 @@ impl Task {
                     Reachability::Unknown => tracing::info!("whether others can connect to this node is not known"),
                 }
                 self.show_outer();
-                self.hurry(Instant::now());
             }
         }
     }
 
-    /// Publishes it, and tells the host when it has changed.
+    /// Publishes it. The host hears of it in the next turn, when all that belongs together has come.
     pub(super) fn show_outer(&mut self) {
         let own: HashSet<_> = self.swarm.listeners().collect();
         let outer = |address: &&Multiaddr| is_public_address(address) && !is_relayed(address);
@@ -121,7 +124,16 @@ impl Task {
         views.public_addresses = texts(&mut external.into_iter());
         views.mapped_addresses = texts(&mut self.outer.mapped.iter());
         drop(views);
-        let told = (self.outer.reachability, beyond);
+        self.outer.beyond = beyond;
+        self.outer.changed = true;
+        self.hurry(Instant::now());
+    }
+
+    pub(super) fn tell_outer(&mut self) {
+        if !std::mem::take(&mut self.outer.changed) {
+            return;
+        }
+        let told = (self.outer.reachability, self.outer.beyond.clone());
         if told != self.outer.told {
             self.outer.told = told.clone();
             self.emit(NodeEvent::ReachabilityChanged { reachability: told.0, addresses: told.1 });

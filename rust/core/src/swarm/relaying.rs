@@ -15,9 +15,10 @@ use crate::{
     discovery::addresses::{is_direct, is_relayed},
     events::NodeEvent,
     nat::{
-        autonat::{AutoNat, Reachability},
+        autonat::AutoNat,
         dialback::{self, DialBack},
         holepunch::HolePunch,
+        reachability::Reachability,
         relay::{self as relays, HOP},
     },
     swarm::{behaviour::Passages, task::Task, transport},

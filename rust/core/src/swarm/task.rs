@@ -344,6 +344,7 @@ impl Task {
         self.judge_refusals(now);
         self.reset_due(now);
         self.settle_upgrades(now);
+        self.tell_outer();
         self.reserve(now);
         if self.bootstrap.is_dialling() && self.dialer.round_ended() {
             tracing::warn!("no bootstrap node could be reached; trying again");
