@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from depinmesh import (
+    ListenAddress,
     MeshError,
     NotReady,
     PeerConnected,
@@ -37,7 +38,8 @@ def say(event: str, **fields: Any) -> None:
 
 def hear(event: Event) -> None:
     """Tell of an event of another node."""
-    say("heard", number=event.message, author=event.from_peer)
+    number = event.message[0] if isinstance(event.message, list) else event.message
+    say("heard", number=number, author=event.from_peer)
 
 
 async def watch(node: Node) -> None:
@@ -51,17 +53,32 @@ async def watch(node: Node) -> None:
             say("refused", peer=event.peer_id, reason=event.reason)
         elif isinstance(event, ReachabilityChanged):
             say("reachability", reachability=event.reachability, addresses=event.addresses)
+        elif isinstance(event, ListenAddress):
+            say("address", address=event.address)
         elif isinstance(event, Ready | NotReady) and event.database is None:
             say("ready" if isinstance(event, Ready) else "not-ready")
 
 
-async def obey(database: Database, command: dict[str, Any]) -> None:
+async def stream(database: Database, first: int, count: int, interval: float, size: int = 0) -> None:
+    """Publish numbers at a pace as soon as anybody listens, each with so many bytes, and tell when all are out."""
+    await database.wait_for_peers(TOPIC, 1, 30)
+    start = time.monotonic()
+    for i in range(count):
+        await asyncio.sleep(start + i * interval - time.monotonic())
+        await database.publish(TOPIC, [first + i, "x" * size] if size else first + i)
+    say("streamed", first=first, count=count)
+
+
+async def obey(database: Database, command: dict[str, Any], group: asyncio.TaskGroup) -> None:
     """Do one thing."""
     if command["cmd"] == "publish":
         await database.publish(TOPIC, command["number"])
         say("published", number=command["number"])
+    elif command["cmd"] == "stream":
+        group.create_task(stream(database, **command["stream"]))
     elif command["cmd"] == "peers":
-        say("peers", peers=[peer.peer_id for peer in database.peers()])
+        peers = database.peers()
+        say("peers", peers=[peer.peer_id for peer in peers], addresses={peer.peer_id: peer.addresses for peer in peers})
     elif command["cmd"] == "transports":
         say("transports", transports={peer.peer_id: peer.transport for peer in database.peers()})
     elif command["cmd"] == "nat":
@@ -96,10 +113,12 @@ async def main() -> None:
     try:
         async with connect(**fields) as database:
             watching = asyncio.create_task(watch(database.node))
-            await database.subscribe(TOPIC, hear)
+            if start.get("subscribes", True):
+                await database.subscribe(TOPIC, hear)
             say("started", peer_id=database.node.peer_id, entries=database.node.bootstrap_entries())
-            while (command := await queue.get()) is not None:
-                await obey(database, command)
+            async with asyncio.TaskGroup() as group:
+                while (command := await queue.get()) is not None:
+                    await obey(database, command, group)
             watching.cancel()
     except MeshError as error:
         say("failed", error=type(error).__name__, text=str(error))

@@ -30,7 +30,7 @@ impl Task {
             // Names the whole list when it is the first: who waits to be on it is looked for instead.
             GateEvent::Readmitted(_) => {
                 let listed = |peer: &PeerId| matches!(self.gate.check_now(peer), Verdict::Admit(_));
-                let gossip = &mut self.swarm.behaviour_mut().gossip.0;
+                let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
                 for peer in self.blacklisted.extract_if(|peer| listed(peer)) {
                     gossip.remove_blacklisted_peer(&peer);
                 }
@@ -88,7 +88,7 @@ impl Task {
             self.forget_in_tables(&peer);
             if close {
                 self.peers.closing(&peer, DisconnectReason::Revoked);
-                self.swarm.behaviour_mut().gossip.0.blacklist_peer(&peer);
+                self.swarm.behaviour_mut().gossip.inner.blacklist_peer(&peer);
                 self.blacklisted.insert(peer);
                 // `Err` says that it was not connected.
                 let _ = self.swarm.disconnect_peer_id(peer);

@@ -2,19 +2,71 @@
 //!
 //! Until then a connection may still be refused, or closed as the second one to its peer. Gossip tells its
 //! subscriptions once for each peer, so whatever it wrote to such a connection would be lost for good.
+//!
+//! When a peer has two connections of which one will be closed, its messages go over the other one before: see [`Pace`].
 
-use std::task::{Context, Poll};
+use std::{
+    collections::VecDeque,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
         ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
-        SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, handler::ConnectionEvent,
+        NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        handler::ConnectionEvent,
     },
 };
+use tokio::time::{Sleep, sleep};
 
-pub(crate) struct AfterIdentify<B>(pub B);
+/// A retiring connection looks for something to do so long after it was woken. Its handler takes messages from the same
+/// queue as those of the others, which were woken as well and have emptied it by then.
+const LAG: Duration = Duration::from_millis(15);
+/// It does so while the other side may still send over it, and then hardly ever: a look may take a message after all, and
+/// the connection may be closed at any moment with what it took. [`Pace::LastLook`] is for what came last.
+const AT_FIRST: Duration = Duration::from_millis(500);
+const SELDOM: Duration = Duration::from_secs(5);
+/// The handler of a new connection asks for a stream when it is polled while something waits, and nothing wakes it then.
+const NUDGE: Duration = Duration::from_millis(10);
+const NUDGED_FOR: Duration = Duration::from_secs(3);
+
+/// How a connection takes part in sending, when its peer has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It is the one that stays.
+    Prompt,
+    /// It will be closed: it receives, and sends only what nobody else has taken.
+    Retiring,
+    /// It receives once more, after this time. Nothing may wait to be sent then.
+    LastLook(Duration),
+}
+
+/// What a handler is told.
+#[derive(Debug)]
+pub(crate) enum Told<E> {
+    Inner(E),
+    Pace(Pace),
+}
+
+pub(crate) struct AfterIdentify<B: NetworkBehaviour> {
+    pub inner: B,
+    paces: VecDeque<(PeerId, ConnectionId, Pace)>,
+}
+
+impl<B: NetworkBehaviour> AfterIdentify<B> {
+    pub(crate) const fn new(inner: B) -> Self {
+        Self { inner, paces: VecDeque::new() }
+    }
+
+    pub(crate) fn pace(&mut self, peer: PeerId, connection: ConnectionId, pace: Pace) {
+        self.paces.push_back((peer, connection, pace));
+    }
+}
 
 impl<B: NetworkBehaviour> NetworkBehaviour for AfterIdentify<B> {
     type ConnectionHandler = Patient<THandler<B>>;
@@ -26,7 +78,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for AfterIdentify<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.0.handle_pending_inbound_connection(connection, local, remote)
+        self.inner.handle_pending_inbound_connection(connection, local, remote)
     }
 
     fn handle_established_inbound_connection(
@@ -36,7 +88,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for AfterIdentify<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.0.handle_established_inbound_connection(connection, peer, local, remote).map(Patient::new)
+        self.inner.handle_established_inbound_connection(connection, peer, local, remote).map(Patient::new)
     }
 
     fn handle_pending_outbound_connection(
@@ -46,7 +98,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for AfterIdentify<B> {
         addresses: &[Multiaddr],
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.0.handle_pending_outbound_connection(connection, peer, addresses, role)
+        self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)
     }
 
     fn handle_established_outbound_connection(
@@ -57,19 +109,24 @@ impl<B: NetworkBehaviour> NetworkBehaviour for AfterIdentify<B> {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.0.handle_established_outbound_connection(connection, peer, address, role, port).map(Patient::new)
+        self.inner.handle_established_outbound_connection(connection, peer, address, role, port).map(Patient::new)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.0.on_swarm_event(event);
+        self.inner.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.0.on_connection_handler_event(peer, connection, event);
+        self.inner.on_connection_handler_event(peer, connection, event);
     }
 
+    // The swarm polls its behaviours after the task has told them something.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.0.poll(cx)
+        if let Some((peer_id, connection, pace)) = self.paces.pop_front() {
+            let (handler, event) = (NotifyHandler::One(connection), Told::Pace(pace));
+            return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
+        }
+        self.inner.poll(cx).map(|action| action.map_in(Told::Inner))
     }
 }
 
@@ -78,11 +135,87 @@ pub(crate) struct Patient<H: ConnectionHandler> {
     inner: H,
     identified: bool,
     wish: Option<SubstreamProtocol<H::OutboundProtocol, H::OutboundOpenInfo>>,
+    pace: Pace,
+    /// Until it opens a stream, but no longer than this.
+    nudged_until: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Of a retiring connection.
+    retired: Retired,
+}
+
+struct Retired {
+    since: Instant,
+    /// Something has happened that will be looked at then.
+    look_at: Option<Instant>,
+    /// It is being looked at, until nothing is left.
+    looks: bool,
+}
+
+impl Retired {
+    fn now() -> Self {
+        Self { since: Instant::now(), look_at: None, looks: false }
+    }
+
+    /// Something has happened, or the time has come. `Some`: nothing is looked at before this time.
+    fn look_at(&mut self, now: Instant) -> Option<Instant> {
+        if self.looks || self.look_at.is_some_and(|at| at <= now) {
+            (self.look_at, self.looks) = (None, true);
+            return None;
+        }
+        let since = self.since;
+        Some(*self.look_at.get_or_insert_with(|| match now.duration_since(since) {
+            retired if retired < AT_FIRST => now + LAG,
+            _ => now + SELDOM,
+        }))
+    }
 }
 
 impl<H: ConnectionHandler> Patient<H> {
-    const fn new(inner: H) -> Self {
-        Self { inner, identified: false, wish: None }
+    fn new(inner: H) -> Self {
+        Self {
+            inner,
+            identified: false,
+            wish: None,
+            pace: Pace::Prompt,
+            nudged_until: None,
+            timer: None,
+            retired: Retired::now(),
+        }
+    }
+
+    /// Pending: the handler within is left alone for the moment.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pace == Pace::Retiring {
+            let Some(at) = self.retired.look_at(Instant::now()) else { return Poll::Ready(()) };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(LAG)));
+            timer.as_mut().reset(at.into());
+            if timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        if let Some(until) = self.nudged_until {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(NUDGE)));
+            if timer.as_mut().poll(cx).is_ready() {
+                self.timer = None;
+                if Instant::now() < until {
+                    cx.waker().wake_by_ref();
+                } else {
+                    self.nudged_until = None;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Event<H>> {
+        let polled = self.inner.poll(cx);
+        match &polled {
+            Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { .. }) => self.nudged_until = None,
+            Poll::Pending => self.retired.looks = false,
+            Poll::Ready(_) => {}
+        }
+        polled
     }
 }
 
@@ -93,7 +226,7 @@ type Event<H> = ConnectionHandlerEvent<
 >;
 
 impl<H: ConnectionHandler> ConnectionHandler for Patient<H> {
-    type FromBehaviour = H::FromBehaviour;
+    type FromBehaviour = Told<H::FromBehaviour>;
     type ToBehaviour = H::ToBehaviour;
     type InboundProtocol = H::InboundProtocol;
     type OutboundProtocol = H::OutboundProtocol;
@@ -114,12 +247,15 @@ impl<H: ConnectionHandler> ConnectionHandler for Patient<H> {
         {
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
-        match self.inner.poll(cx) {
+        if self.rest(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match self.poll_inner(cx) {
             Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
                 if !self.identified && self.wish.is_none() =>
             {
                 self.wish = Some(protocol);
-                self.inner.poll(cx)
+                self.poll_inner(cx)
             }
             polled => polled,
         }
@@ -130,7 +266,18 @@ impl<H: ConnectionHandler> ConnectionHandler for Patient<H> {
     }
 
     fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
-        self.inner.on_behaviour_event(event);
+        match event {
+            Told::Inner(event) => self.inner.on_behaviour_event(event),
+            Told::Pace(Pace::LastLook(after)) => {
+                if self.pace == Pace::Retiring {
+                    self.retired.look_at = Some(Instant::now() + after);
+                }
+            }
+            Told::Pace(pace) => {
+                (self.pace, self.timer, self.retired) = (pace, None, Retired::now());
+                self.nudged_until = (pace == Pace::Prompt).then(|| Instant::now() + NUDGED_FOR);
+            }
+        }
     }
 
     fn on_connection_event(

@@ -92,7 +92,7 @@ impl Behaviour {
             lan: finders.lan.into(),
             mdns: finders.mdns.into(),
             autonat: passages.autonat.into(),
-            gossip: AfterIdentify(gossip(key, pubsub)?),
+            gossip: AfterIdentify::new(gossip(key, pubsub)?),
         })
     }
 

@@ -157,7 +157,9 @@ impl Task {
         self.meet_autonat(peer_id, connection_id, &info.protocols);
         self.meet_relay(&peer_id, connection_id, &info.protocols, &told, now);
         self.dialer.identified(peer_id, told, now);
-        let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else { return };
+        let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else {
+            return self.pace_upgrade(peer_id, now);
+        };
         tracing::info!(
             %peer_id, wallet = %peer.wallet, transport = peer.transport, direction = peer.direction.as_str(),
             agent = peer.agent, addrs = peer.addresses.join(", "),
@@ -246,7 +248,7 @@ impl Task {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let outcome = self.receiver.receive(message, Instant::now());
-                self.swarm.behaviour_mut().gossip.0.report_message_validation_result(
+                self.swarm.behaviour_mut().gossip.inner.report_message_validation_result(
                     &message_id,
                     &propagation_source,
                     outcome.acceptance,

@@ -72,6 +72,14 @@ impl Connection {
     fn is_relayed(&self) -> bool {
         is_relayed(&self.address)
     }
+
+    /// The peer that it leads through.
+    fn relay(&self) -> Option<PeerId> {
+        self.address.iter().take_while(|part| *part != Protocol::P2pCircuit).find_map(|part| match part {
+            Protocol::P2p(relay) if self.is_relayed() => Some(relay),
+            _ => None,
+        })
+    }
 }
 
 struct Entry {
@@ -228,8 +236,14 @@ impl Peers {
     /// several are silent at once it is this node, or the network: a dial would only add to the load.
     pub(crate) fn silent(&self, now: Instant) -> Option<PeerId> {
         let is_silent = |entry: &Entry| entry.connections.iter().all(|connection| connection.is_silent(now));
-        let mut silent = self.0.iter().filter(|(_, entry)| is_silent(entry)).map(|(peer, _)| *peer);
-        silent.next().filter(|_| silent.next().is_none())
+        let silent: Vec<PeerId> = self.0.iter().filter(|(_, entry)| is_silent(entry)).map(|(peer, _)| *peer).collect();
+        // Whom a silent relay led to is silent because of it, and may be reached in another way.
+        let behind = |peer: &PeerId| {
+            let through = |connection: &Connection| connection.relay().is_some_and(|relay| silent.contains(&relay));
+            self.0.get(peer).is_some_and(|entry| entry.connections.iter().all(through))
+        };
+        let (behind, others): (Vec<PeerId>, Vec<PeerId>) = silent.iter().partition(|peer| behind(peer));
+        if others.len() > 1 { None } else { behind.first().or(others.first()).copied() }
     }
 
     /// `None`: it is not connected, or what it has is an upgrade (`upgrades.rs`).
@@ -247,22 +261,30 @@ impl Peers {
         self.0.get(peer).is_some_and(|entry| entry.connections.iter().any(Connection::is_relayed))
     }
 
+    /// All connections to the peer.
+    pub(crate) fn ids(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        self.0.get(peer).into_iter().flat_map(|entry| &entry.connections).map(|connection| connection.id).collect()
+    }
+
     /// It has a relayed connection and a direct one.
     pub(crate) fn is_upgraded(&self, peer: &PeerId) -> bool {
         self.0.get(peer).is_some_and(Entry::is_upgraded)
     }
 
-    /// The same, since that time, as `upgrades.rs` judges it.
-    pub(crate) fn upgrade(&self, peer: &PeerId, since: Instant) -> Option<upgrades::View> {
+    /// The same, since that time, as `upgrades.rs` judges it. Of two direct ones that stays which the side with the smaller
+    /// peer id has dialled: both sides know which that is.
+    pub(crate) fn upgrade(&self, peer: &PeerId, is_smaller: bool, since: Instant) -> Option<upgrades::View> {
         let entry = self.0.get(peer).filter(|entry| entry.is_upgraded())?;
         let answered = |connection: &Connection| connection.is_relayed() && connection.last_answer > since;
         let direct = entry.connections.iter().filter(|connection| !connection.is_relayed() && connection.identified);
-        let stays = direct.min_by_key(|connection| connection.rtt.is_none()).map(|connection| connection.id);
+        let wanted = if is_smaller { Direction::Outbound } else { Direction::Inbound };
+        let stays = direct.min_by_key(|connection| connection.direction != wanted).map(|connection| connection.id);
         let others = |stays| entry.connections.iter().map(|connection| connection.id).filter(move |id| *id != stays);
         Some(upgrades::View {
             ours: entry.ours(),
             answered: entry.connections.iter().any(answered),
-            surplus: stays.map(|stays| others(stays).collect()),
+            stays,
+            surplus: stays.map_or_else(Vec::new, |stays| others(stays).collect()),
         })
     }
 

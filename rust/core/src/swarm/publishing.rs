@@ -27,7 +27,7 @@ struct Parcel {
 impl Task {
     pub(super) fn sync_topics(&mut self) {
         let changes = self.shared.topics.take_changes();
-        let gossip = &mut self.swarm.behaviour_mut().gossip.0;
+        let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
         for full in changes.subscribe {
             if let Err(error) = gossip.subscribe(&IdentTopic::new(&full)) {
                 tracing::error!(topic = full, %error, "gossip refused a subscription");
@@ -56,7 +56,7 @@ impl Task {
         for _ in 0..PUBLISH_BUDGET {
             let Some(Parcel { events, data }) = self.parcel() else { break };
             let full_topic = events[0].full_topic.clone();
-            match self.swarm.behaviour_mut().gossip.0.publish(TopicHash::from_raw(full_topic.clone()), data) {
+            match self.swarm.behaviour_mut().gossip.inner.publish(TopicHash::from_raw(full_topic.clone()), data) {
                 Ok(_) => {
                     let counters = &self.shared.counters;
                     counters.published.add(events.len() as u64);

@@ -21,7 +21,7 @@ use crate::{
         reachability::Reachability,
         relay::{self as relays, HOP},
     },
-    swarm::{behaviour::Passages, task::Task, transport},
+    swarm::{after_identify::Pace, behaviour::Passages, task::Task, transport, upgrades::LOOKS_FOR},
 };
 
 /// Pings come every two seconds; a relayed connection that ends after so long a silence was dead when the direct one came.
@@ -171,10 +171,38 @@ impl Task {
 
     /// Direct connections are there, and have proved good: what they replace is closed.
     pub(super) fn settle_upgrades(&mut self, now: Instant) {
-        let peers = &self.peers;
-        for connection in self.upgrades.due(now, |peer, since| peers.upgrade(peer, since)) {
+        for peer in self.upgrades.last_looks(now) {
+            self.paused_until = self.paused_until.max(Some(now + LOOKS_FOR));
+            let view = self.peers.upgrade(&peer, self.upgrades.is_smaller(&peer), now);
+            for connection in view.into_iter().flat_map(|view| view.surplus) {
+                self.swarm.behaviour_mut().gossip.pace(peer, connection, Pace::LastLook(LOOKS_FOR * 2 / 3));
+            }
+        }
+        let (peers, own) = (&self.peers, self.swarm.local_peer_id().to_bytes());
+        let due = self.upgrades.due(now, |peer, since| peers.upgrade(peer, own < peer.to_bytes(), since));
+        for connection in due.close {
+            tracing::debug!(%connection, "closing what a direct connection has replaced");
             self.swarm.close_connection(connection);
         }
+        for peer in due.over {
+            for connection in self.peers.ids(&peer) {
+                self.swarm.behaviour_mut().gossip.pace(peer, connection, Pace::Prompt);
+            }
+        }
+    }
+
+    /// One more connection of a peer has been identified: from now on gossip goes over the one that will stay.
+    pub(super) fn pace_upgrade(&mut self, peer: PeerId, now: Instant) {
+        let view = self.peers.upgrade(&peer, self.upgrades.is_smaller(&peer), now);
+        let Some(view) = view.filter(|view| view.ours == Some(true)) else { return };
+        let Some(stays) = view.stays else { return };
+        tracing::debug!(peer_id = %peer, %stays, surplus = ?view.surplus, "a direct connection is to stay");
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        gossip.pace(peer, stays, Pace::Prompt);
+        for connection in view.surplus {
+            gossip.pace(peer, connection, Pace::Retiring);
+        }
+        self.show_peers();
     }
 
     /// A relayed connection ended that had not answered beside the direct one: the peer may have been started anew in

@@ -375,6 +375,7 @@ impl Task {
             self.merger.next(),
             self.duplicates.next(),
             self.upgrades.next(),
+            self.paused_until,
             self.relays.next(self.needs_relays()),
         ];
         let soonest = timers.into_iter().flatten().min();

@@ -50,7 +50,7 @@ impl Task {
         if !self.trimming.is_due(self.peers.len(), limits, now) {
             return;
         }
-        let gossip = &self.swarm.behaviour().gossip.0;
+        let gossip = &self.swarm.behaviour().gossip.inner;
         let mesh: HashSet<_> = gossip.all_mesh_peers().collect();
         let candidates = self.peers.since().map(|(peer, since)| Candidate {
             peer,

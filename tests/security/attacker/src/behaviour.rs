@@ -1,4 +1,4 @@
-//! What the attacker speaks once a connection stands: identify, ping and GossipSub, set so that a depinmesh or Go node would
+//! What the attacker speaks once a connection stands: identify, ping, GossipSub and the client of relays, set so that a depinmesh or Go node would
 //! understand it. An attack must not fail because of the attacker's own settings.
 
 use std::time::Duration;
@@ -8,8 +8,8 @@ use libp2p::{
     gossipsub::{self, AllowAllSubscriptionFilter, IdentityTransform, MaxCountSubscriptionFilter, MessageAuthenticity},
     identify,
     identity::PublicKey,
-    ping,
-    swarm::NetworkBehaviour,
+    ping, relay,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use crate::Result;
@@ -21,16 +21,23 @@ pub(crate) struct Behaviour {
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) gossipsub: gossipsub::Behaviour<IdentityTransform, Filter>,
+    pub(crate) relay: Toggle<relay::client::Behaviour>,
 }
 
 impl Behaviour {
     /// `author` signs the events, or is only named by them; it need not be whom the connection belongs to.
-    pub(crate) fn new(identity: PublicKey, author: MessageAuthenticity, agent: &str) -> Result<Self> {
+    pub(crate) fn new(
+        identity: PublicKey,
+        author: MessageAuthenticity,
+        agent: &str,
+        relay: Option<relay::client::Behaviour>,
+    ) -> Result<Self> {
         let identify = identify::Config::new("ipfs/0.1.0".to_owned(), identity).with_agent_version(agent.to_owned());
         Ok(Self {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(2))),
             gossipsub: gossipsub(author)?,
+            relay: relay.into(),
         })
     }
 }

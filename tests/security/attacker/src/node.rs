@@ -8,6 +8,7 @@ use libp2p::{
     gossipsub::{self, MessageAuthenticity},
     identify,
     identity::{Keypair, PublicKey},
+    relay,
     swarm::{self, SwarmEvent},
 };
 use serde_json::{Value, json};
@@ -44,15 +45,16 @@ pub(crate) type Event = SwarmEvent<BehaviourEvent>;
 impl Node {
     pub(crate) fn new(key: Keypair, options: &Options, talkative: bool) -> Result<Self> {
         let counters = Arc::<Counters>::default();
-        let transport = transport::build(&key, options, counters.clone())?;
+        let (transport, relay) = transport::build(&key, options, counters.clone())?;
         let identity = key.public();
         let author = options.unsigned_as.map_or(MessageAuthenticity::Signed(key), MessageAuthenticity::Author);
-        Self::over(transport, counters, identity, author, &options.agent, talkative)
+        Self::over(transport, Some(relay), counters, identity, author, &options.agent, talkative)
     }
 
     /// A node over a ready transport that proves `identity`, while `author` stands behind what it publishes.
     pub(crate) fn over(
         transport: Connections,
+        relay: Option<relay::client::Behaviour>,
         counters: Arc<Counters>,
         identity: PublicKey,
         author: MessageAuthenticity,
@@ -60,7 +62,7 @@ impl Node {
         talkative: bool,
     ) -> Result<Self> {
         let peer = identity.to_peer_id();
-        let behaviour = Behaviour::new(identity, author, agent)?;
+        let behaviour = Behaviour::new(identity, author, agent, relay)?;
         // A connection that ends was ended by the remote, never by our own impatience.
         let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(3600));
         let swarm = Swarm::new(transport, behaviour, peer, config);
@@ -80,8 +82,8 @@ impl Node {
                 SwarmEvent::NewListenAddr { listener_id, address } if listener_id == wanted => {
                     return Ok(format!("{address}/p2p/{}", self.peer_id()));
                 }
-                SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } if listener_id == wanted => {
-                    return Err(error.into());
+                SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == wanted => {
+                    return Err(reason.map_or_else(Into::into, |()| "the listener has closed".into()));
                 }
                 _ => {}
             }

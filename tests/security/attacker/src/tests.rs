@@ -21,14 +21,21 @@ async fn dial(address: &str, refuse: bool) -> Attempt {
     let options = Options::parse(lexopt::Parser::from_args(["node"])).expect("options");
     let key = Keypair::generate_ed25519();
     let counters = Arc::<Counters>::default();
-    let transport = transport::build(&key, &options, counters.clone()).expect("a transport");
+    let (transport, relay) = transport::build(&key, &options, counters.clone()).expect("a transport");
     let gated = transport.and_then(move |admitted: (PeerId, StreamMuxerBox), _| async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
         if refuse { Err(io::Error::other("refused")) } else { Ok(admitted) }
     });
-    let mut victim =
-        Node::over(gated.boxed(), counters, key.public(), MessageAuthenticity::Signed(key), "victim", false)
-            .expect("a victim");
+    let mut victim = Node::over(
+        gated.boxed(),
+        Some(relay),
+        counters,
+        key.public(),
+        MessageAuthenticity::Signed(key),
+        "victim",
+        false,
+    )
+    .expect("a victim");
     victim.swarm.behaviour_mut().gossipsub.subscribe(&libp2p::gossipsub::IdentTopic::new(TOPIC)).expect("a topic");
     let address: Multiaddr =
         victim.listen(address.parse().expect("an address")).await.expect("listening").parse().expect("an address");

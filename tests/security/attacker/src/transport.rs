@@ -11,7 +11,7 @@ use libp2p::{
         upgrade::{InboundConnectionUpgrade, Negotiated, OutboundConnectionUpgrade, Version},
     },
     identity::Keypair,
-    quic, tcp, yamux,
+    quic, relay, tcp, yamux,
 };
 
 use crate::{
@@ -25,7 +25,18 @@ pub(crate) type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
 type Socket = Negotiated<tcp::tokio::TcpStream>;
 
-pub(crate) fn build(key: &Keypair, options: &Options, counters: Arc<Counters>) -> Result<Connections> {
+/// With the client of relays, which has to be in the behaviour.
+pub(crate) fn build(
+    key: &Keypair,
+    options: &Options,
+    counters: Arc<Counters>,
+) -> Result<(Connections, relay::client::Behaviour)> {
+    let (relayed, client) = relay::client::new(key.public().to_peer_id());
+    let relayed = relayed
+        .upgrade(Version::V1Lazy)
+        .authenticate(NoiseOrTls::new(key, options.security)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let tcp = || Ok::<_, crate::BoxedError>(over_tcp(NoiseOrTls::new(key, options.security)?));
     let quic = || {
         quic::tokio::Transport::new(quic::Config::new(key)).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
@@ -35,7 +46,8 @@ pub(crate) fn build(key: &Keypair, options: &Options, counters: Arc<Counters>) -
         (false, true) => tcp()?,
         _ => quic().or_transport(tcp()?).map(|either, _| either.into_inner()).boxed(),
     };
-    Ok(observed(all, counters))
+    let all = relayed.or_transport(all).map(|either, _| either.into_inner()).boxed();
+    Ok((observed(all, counters), client))
 }
 
 /// TCP with the given security protocol and Yamux. The forger brings a protocol of its own.

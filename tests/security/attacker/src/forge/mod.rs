@@ -72,8 +72,8 @@ async fn present(point: &signature::Key, target: &Multiaddr, options: &Options) 
     let noise = ForgedNoise { key: *point, progress: progress.clone() };
     let transport = observed(transport::over_tcp(noise), counters.clone());
     let signer = Keypair::generate_ed25519();
-    let mut node =
-        Node::over(transport, counters, identity, MessageAuthenticity::Signed(signer), &options.agent, false)?;
+    let author = MessageAuthenticity::Signed(signer);
+    let mut node = Node::over(transport, None, counters, identity, author, &options.agent, false)?;
     let plan =
         Plan { address: target.clone(), hold: options.hold.unwrap_or(HOLD), until_identified: false, publish: None };
     let attempt = attempt(&mut node, &plan).await?;

@@ -84,7 +84,7 @@ impl Session<'_> {
         };
         let flag = |name: &str| command[name].as_bool().unwrap_or(false);
         let answers = Answers::new(self.last, identify, flag("mute"), flag("deaf"));
-        let transport = transport::build(&self.key, self.options, std::sync::Arc::<Counters>::default())?;
+        let (transport, _) = transport::build(&self.key, self.options, std::sync::Arc::<Counters>::default())?;
         match Link::dial(self.last, transport, text(command, "address")?.parse()?, answers).await {
             Ok((peer, link)) => {
                 report::line(&json!({"event": "connected", "link": self.last, "peer_id": peer.to_string()}));
