@@ -134,7 +134,7 @@ interop: build go-peers js-peer py-peer ## one network with nodes of other langu
 	$(bin)/pytest tests/interop
 
 .PHONY: interop-long
-interop-long: build go-peers ## longer tries of what is a matter of luck, with Go nodes: two hours
+interop-long: build go-peers ## longer tries of what is a matter of luck, with Go nodes: half an hour
 	$(bin)/pytest tests/interop/test_same_moment.py tests/interop/test_mixed_network.py --long
 
 .PHONY: interop-table
