@@ -56,6 +56,8 @@ pub(crate) struct Table {
     members: HashSet<PeerId>,
     /// Our own addresses that belong here.
     own: HashSet<Multiaddr>,
+    /// They have changed since somebody asked.
+    moved: bool,
 }
 
 impl Table {
@@ -75,7 +77,7 @@ impl Table {
             Scope::Lan => Mode::Server,
             Scope::Wan => Mode::Client,
         }));
-        Self { id, scope, reach, listed, kad, members: HashSet::new(), own: HashSet::new() }
+        Self { id, scope, reach, listed, kad, members: HashSet::new(), own: HashSet::new(), moved: false }
     }
 
     /// A peer has said who it is: it enters, is brought up to date, or leaves.
@@ -145,6 +147,11 @@ impl Table {
     /// Asks the nodes closest to the key who is there. `None`: there is nobody to ask.
     pub(crate) fn find(&mut self, key: &RecordKey) -> Option<QueryId> {
         if self.is_empty() { None } else { Some(self.kad.get_providers(key.clone())) }
+    }
+
+    /// Whether our own addresses have changed since the last time.
+    pub(crate) fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -285,11 +292,11 @@ impl NetworkBehaviour for Table {
                 if !self.admits(confirmed.addr) {
                     return;
                 }
-                self.own.insert(confirmed.addr.clone());
+                self.moved |= self.own.insert(confirmed.addr.clone());
                 self.choose_mode();
             }
             FromSwarm::ExternalAddrExpired(expired) => {
-                self.own.remove(expired.addr);
+                self.moved |= self.own.remove(expired.addr);
                 self.choose_mode();
             }
             // Records carry confirmed addresses alone.

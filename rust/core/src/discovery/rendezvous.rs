@@ -2,7 +2,8 @@
 //!
 //! Each database has two loops. One advertises this node under the database's key, quickly until that has succeeded
 //! twice, then as often as records need to be renewed. The other looks for those who advertise, quickly until two rounds
-//! have brought nobody new, then now and then. A lost peer, or a database without one, brings both back to the quick pace.
+//! have brought nobody new, then now and then. A lost peer, or a database without one, brings both back to the quick pace;
+//! an address gained or lost is told at once.
 
 use std::{
     collections::BTreeMap,
@@ -40,6 +41,8 @@ struct Place {
     find: Loop,
     /// Brought by the round that is under way.
     new: usize,
+    /// What the advertisement that is under way says is out of date.
+    stale: bool,
 }
 
 pub(crate) struct Rendezvous {
@@ -70,6 +73,7 @@ impl Rendezvous {
                 advertise: Loop { due: Some(now), calm: 0 },
                 find: Loop { due: Some(now), calm: 0 },
                 new: 0,
+                stale: false,
             });
         }
         let mut gone = Vec::new();
@@ -115,8 +119,12 @@ impl Rendezvous {
     pub(crate) fn ended(&mut self, work: &Work, well: bool, now: Instant) {
         let (Work::Advertise(name) | Work::Find(name)) = work;
         let Some(place) = self.places.get_mut(name) else { return };
-        let quick = self.jitter.around(self.interval);
+        let mut quick = self.jitter.around(self.interval);
         let (pace, slow) = match work {
+            Work::Advertise(_) if std::mem::take(&mut place.stale) => {
+                quick = Duration::ZERO;
+                (&mut place.advertise, RENEW)
+            }
             Work::Advertise(_) => {
                 place.advertise.calm += u32::from(well);
                 (&mut place.advertise, RENEW)
@@ -127,6 +135,15 @@ impl Rendezvous {
             }
         };
         pace.due = Some(now + if pace.calm < ENOUGH { quick } else { slow });
+    }
+
+    /// This node has other addresses now: whoever finds the record of before would dial in vain.
+    pub(crate) fn moved(&mut self, now: Instant) {
+        for place in self.places.values_mut() {
+            place.stale = place.advertise.due.is_none();
+            place.advertise.calm = 0;
+            place.advertise.due = place.advertise.due.map(|at| at.min(now));
+        }
     }
 
     /// A peer is lost: look for others.

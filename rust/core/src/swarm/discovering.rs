@@ -37,6 +37,9 @@ impl Task {
         if self.swarm.behaviour_mut().tables().all(|(_, table)| table.is_empty()) {
             return;
         }
+        if self.swarm.behaviour_mut().tables().fold(false, |moved, (_, table)| table.has_moved() || moved) {
+            self.rendezvous.moved(now);
+        }
         for (work, key) in self.rendezvous.due(now) {
             let mut begun = false;
             for (scope, table) in self.swarm.behaviour_mut().tables() {

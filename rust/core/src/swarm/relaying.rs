@@ -79,6 +79,7 @@ impl Task {
         self.swarm.add_external_address(address);
         self.shared.views().addresses.push(text.clone());
         self.emit(NodeEvent::ListenAddress { address: text });
+        self.hurry(Instant::now());
     }
 
     /// A listener has closed. `false`: it was none of a relay.

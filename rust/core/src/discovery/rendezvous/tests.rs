@@ -118,6 +118,26 @@ fn a_lost_peer_brings_the_quick_pace_back() {
 }
 
 #[test]
+fn a_new_address_is_told_at_once() {
+    let (mut machine, mut now) = machine(&["a"]);
+    works(&mut machine, now);
+    machine.moved(now);
+    assert_eq!(machine.next(), None, "what is under way goes on");
+    machine.ended(&advertise(), true, now);
+    machine.ended(&find(), true, now);
+    for _ in 0..2 {
+        assert_eq!(works(&mut machine, now), [advertise()], "and is followed by another one");
+        machine.ended(&advertise(), true, now);
+        now += LONGEST;
+        works(&mut machine, now);
+        machine.ended(&advertise(), true, now);
+        machine.ended(&find(), true, now);
+        assert_eq!(works(&mut machine, now), [], "this is known by now");
+        machine.moved(now);
+    }
+}
+
+#[test]
 fn a_round_takes_so_many_new_ones_and_no_more() {
     let (mut machine, now) = machine(&["a"]);
     assert!(!machine.takes(&find()), "no round is under way");
