@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import permutations
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -165,7 +166,7 @@ async def test_symmetric_routers_leave_a_relayed_connection_that_lasts(seconds: 
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("end", "only"), [("killed", "quic"), ("killed", "tcp"), ("cut", "quic")])
+@pytest.mark.parametrize(("end", "only"), [(end, only) for end in ("killed", "cut") for only in ONLY])
 async def test_a_relay_dies_and_another_one_takes_its_place(end: str, only: str) -> None:
     async with two_behind("symmetric", "symmetric", relays=2) as place:
         relays = [await place.fleet.relay(host) for host in place.public]
@@ -173,7 +174,7 @@ async def test_a_relay_dies_and_another_one_takes_its_place(end: str, only: str)
         await connected(one, two, "relay", within=FIRST_EVENT)
         for node in (one, two):
             await reserved(node, 2)
-        through = (await one.ask("peers", "peers"))["addresses"][two.peer_id][0]
+        through = await way(one, two)
         used = next(i for i, relay in enumerate(relays) if relay.peer_id in through)
         if end == "killed":
             relays[used].kill()
@@ -182,6 +183,35 @@ async def test_a_relay_dies_and_another_one_takes_its_place(end: str, only: str)
         start = time.monotonic()
         await heard_anew(one, two, within=ANOTHER)
         print(f"a relay was {end} ({only}): both hear each other again after {time.monotonic() - start:.2f} s")
+
+
+@pytest.mark.timeout(120)
+async def test_all_whom_a_lost_relay_led_to_are_reached_through_another_one() -> None:
+    async with nat_lab() as lab, AsyncExitStack() as stack:
+        public = [await lab.host() for _ in range(2)]
+        fleet = NatFleet(stack)
+        relays = [await fleet.relay(host) for host in public]
+        nodes = [await fleet.join(await lab.host(await lab.router("symmetric")), **ONLY["tcp"]) for _ in range(4)]
+        pairs = list(permutations(nodes, 2))
+        for one, two in pairs:
+            await connected(one, two, "relay", within=FIRST_EVENT)
+        for node in nodes:
+            await reserved(node, 2)
+        led = [sum([relay.peer_id in await way(one, two) for one, two in pairs]) for relay in relays]
+        lost = led.index(max(led))
+        await public[lost].unplug()
+        start = time.monotonic()
+        async with asyncio.timeout(ANOTHER):
+            for one, two in pairs:
+                while relays[1 - lost].peer_id not in await way(one, two):  # noqa: ASYNC110  # nodes do not tell
+                    await asyncio.sleep(0.1)
+        print(f"a relay of {max(led) // 2} pairs was cut: all have another after {time.monotonic() - start:.2f} s")
+
+
+async def way(one: Node, two: Node) -> str:
+    """Return by which address a node is connected to another, if it is."""
+    addresses: dict[str, list[str]] = (await one.ask("peers", "peers"))["addresses"]
+    return next(iter(addresses.get(two.peer_id, [])), "")
 
 
 async def connections(node: Node) -> set[int]:

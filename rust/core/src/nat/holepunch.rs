@@ -4,7 +4,10 @@
 //! (announced, mapped, or of this machine) is told as well, which the library forgets: without it nobody could dial a
 //! node whose address nobody has to guess, and two nodes behind one NAT would never find their way to each other.
 
-use std::task::{Context, Poll};
+use std::{
+    collections::HashMap,
+    task::{Context, Poll},
+};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -21,11 +24,27 @@ use crate::discovery::addresses::is_relayed;
 
 type Inner = dcutr::Behaviour;
 
-pub(crate) struct HolePunch(Inner);
+pub(crate) struct HolePunch {
+    inner: Inner,
+    /// Its dials under way: three in a row, of ten seconds each where a router drops what comes.
+    dials: HashMap<ConnectionId, PeerId>,
+    /// The last one that came to nothing.
+    failed: Option<ConnectionId>,
+}
 
 impl HolePunch {
     pub(crate) fn new(own: PeerId) -> Self {
-        Self(Inner::new(own))
+        Self { inner: Inner::new(own), dials: HashMap::new(), failed: None }
+    }
+
+    /// A direct connection to the peer is being tried.
+    pub(crate) fn is_dialling(&self, peer: &PeerId) -> bool {
+        self.dials.values().any(|dialled| dialled == peer)
+    }
+
+    /// The dial that has just failed was such a try, which says nothing of other ways to the peer.
+    pub(crate) fn has_failed(&self, connection: ConnectionId) -> bool {
+        self.failed == Some(connection)
     }
 }
 
@@ -45,7 +64,7 @@ impl NetworkBehaviour for HolePunch {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.0.handle_established_inbound_connection(connection, peer, local, remote)
+        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
     }
 
     fn handle_established_outbound_connection(
@@ -56,7 +75,7 @@ impl NetworkBehaviour for HolePunch {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.0.handle_established_outbound_connection(connection, peer, address, role, port)
+        self.inner.handle_established_outbound_connection(connection, peer, address, role, port)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -64,18 +83,30 @@ impl NetworkBehaviour for HolePunch {
             FromSwarm::NewExternalAddrCandidate(candidate) if !is_place(candidate.addr) => return,
             FromSwarm::ExternalAddrConfirmed(confirmed) if is_place(confirmed.addr) => {
                 let candidate = NewExternalAddrCandidate { addr: confirmed.addr };
-                self.0.on_swarm_event(FromSwarm::NewExternalAddrCandidate(candidate));
+                self.inner.on_swarm_event(FromSwarm::NewExternalAddrCandidate(candidate));
+            }
+            FromSwarm::ConnectionEstablished(established) => {
+                self.dials.remove(&established.connection_id);
+            }
+            FromSwarm::DialFailure(failure) => {
+                self.failed = self.dials.remove(&failure.connection_id).map(|_| failure.connection_id);
             }
             _ => {}
         }
-        self.0.on_swarm_event(event);
+        self.inner.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.0.on_connection_handler_event(peer, connection, event);
+        self.inner.on_connection_handler_event(peer, connection, event);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<dcutr::Event, THandlerInEvent<Self>>> {
-        self.0.poll(cx)
+        let action = self.inner.poll(cx);
+        if let Poll::Ready(ToSwarm::Dial { opts }) = &action
+            && let Some(peer) = opts.get_peer_id()
+        {
+            self.dials.insert(opts.connection_id(), peer);
+        }
+        action
     }
 }

@@ -151,8 +151,9 @@ impl Task {
 
     /// By peer id, and only when there is no connection and no dial (docs/wire.md section 6): else there would be two.
     fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let options =
-            DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing).build();
+        let condition =
+            if self.punches(&peer) { PeerCondition::Disconnected } else { PeerCondition::DisconnectedAndNotDialing };
+        let options = DialOpts::peer_id(peer).addresses(addresses).condition(condition).build();
         match self.swarm.dial(options) {
             Ok(()) => {}
             // The peer came to us meanwhile; or another dial is under way, whose outcome is this one's.
@@ -186,8 +187,9 @@ impl Task {
         if let DialError::LocalPeerId { address } = error {
             self.twin.dialled(address, now);
         }
-        // A try at a direct connection, beside the relayed one that there is.
-        if peer.is_some_and(|peer| self.peers.is_relayed(&peer)) {
+        // A try at a direct connection, beside the relayed one that there is, or has been.
+        let is_relayed = peer.is_some_and(|peer| self.peers.is_relayed(&peer));
+        if is_relayed || connection.is_some_and(|connection| self.has_punch_failed(connection)) {
             tracing::debug!(peer_id = peer.map(PeerId::to_base58), %error, "a direct connection did not come about");
             return;
         }

@@ -232,9 +232,10 @@ impl Peers {
         left
     }
 
-    /// A peer that has not answered the last ping, to be dialled anew: it may have been killed and started again. When
-    /// several are silent at once it is this node, or the network: a dial would only add to the load.
-    pub(crate) fn silent(&self, now: Instant) -> Option<PeerId> {
+    /// Who has not answered the last pings, and is to be dialled anew: a peer that may have been killed and started again,
+    /// or all whom a silent relay led to. When several others are silent at once it is this node, or the network: a dial
+    /// would only add to the load.
+    pub(crate) fn silent(&self, now: Instant) -> Vec<PeerId> {
         let is_silent = |entry: &Entry| entry.connections.iter().all(|connection| connection.is_silent(now));
         let silent: Vec<PeerId> = self.0.iter().filter(|(_, entry)| is_silent(entry)).map(|(peer, _)| *peer).collect();
         // Whom a silent relay led to is silent because of it, and may be reached in another way.
@@ -243,7 +244,11 @@ impl Peers {
             self.0.get(peer).is_some_and(|entry| entry.connections.iter().all(through))
         };
         let (behind, others): (Vec<PeerId>, Vec<PeerId>) = silent.iter().partition(|peer| behind(peer));
-        if others.len() > 1 { None } else { behind.first().or(others.first()).copied() }
+        match others.len() {
+            0 | 1 if behind.is_empty() => others,
+            0 | 1 => behind,
+            _ => Vec::new(),
+        }
     }
 
     /// `None`: it is not connected, or what it has is an upgrade (`upgrades.rs`).

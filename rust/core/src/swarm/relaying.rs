@@ -170,6 +170,16 @@ impl Task {
         }
     }
 
+    /// A direct connection to the peer is being tried beside a relayed one. That takes up to half a minute, in which the
+    /// relay may be lost: it keeps nobody from another relay.
+    pub(super) fn punches(&self, peer: &PeerId) -> bool {
+        self.swarm.behaviour().hole_punch.as_ref().is_some_and(|hole_punch| hole_punch.is_dialling(peer))
+    }
+
+    pub(super) fn has_punch_failed(&self, connection: ConnectionId) -> bool {
+        self.swarm.behaviour().hole_punch.as_ref().is_some_and(|hole_punch| hole_punch.has_failed(connection))
+    }
+
     /// Direct connections are there, and have proved good: what they replace is closed.
     pub(super) fn settle_upgrades(&mut self, now: Instant) {
         for peer in self.upgrades.last_looks(now) {

@@ -17,7 +17,7 @@ use crate::{
     swarm::{door::Arrival, task::Task},
 };
 
-/// At most one dial in this time beside a connection that does not answer; and none so long after this node was late.
+/// Silent peers are dialled at most once in this time; and not so long after this node was late.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_millis(250);
 
@@ -58,12 +58,12 @@ impl Task {
         if now.duration_since(self.tick_at) >= LATE {
             self.probe_at = now + PROBE_EVERY;
         }
-        if now >= self.probe_at
-            && let Some(peer) = self.peers.silent(now)
-            && let Some(addresses) = self.dialer.addresses(&peer)
-        {
+        let silent = if now >= self.probe_at { self.peers.silent(now) } else { Vec::new() };
+        for peer in silent {
+            let Some(addresses) = self.dialer.addresses(&peer) else { continue };
             self.probe_at = now + PROBE_EVERY;
-            let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::NotDialing).build();
+            let condition = if self.punches(&peer) { PeerCondition::Always } else { PeerCondition::NotDialing };
+            let options = DialOpts::peer_id(peer).addresses(addresses).condition(condition).build();
             // `Err`: it is being dialled, or it has left the list.
             let _ = self.swarm.dial(options);
         }
