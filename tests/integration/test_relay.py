@@ -117,7 +117,8 @@ async def test_a_revoked_wallet_loses_its_reservation_and_its_circuits() -> None
         gone = await soon(anext(revoked))
         assert isinstance(gone, WalletRevoked)
         assert gone.wallet == one.node.wallet
-        await eventually(lambda: not transport(one, two) and not transport(two, one), 3)
+        # On one network they may find each other without it.
+        await eventually(lambda: "relay" not in (transport(one, two), transport(two, one)), 3)
         await eventually(lambda: not circuits(one.node) and gauge(relay.node, "relay_circuits") == 0)
         await eventually(lambda: gauge(relay.node, "relay_reservations") == 1)
         await eventually(lambda: counted(one.node, "reservations_lost_total") >= 1)
