@@ -10,6 +10,10 @@ const TELLING: usize = 16;
 
 /// One key has one text, nobody can sign for it without its secret, and no refusal repeats what was given.
 pub fn key(data: &[u8]) {
+    match SecretKey::from_file_content(data.to_vec()) {
+        Ok(key) => sound(&key.wallet()),
+        Err(error) => silent(&error, &String::from_utf8_lossy(data)),
+    }
     if let Ok(wallet) = Wallet::from_bytes(data) {
         sound(&wallet);
     }

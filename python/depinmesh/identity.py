@@ -2,7 +2,7 @@
 
 # the classes here make each other, of what the core has checked
 
-import json
+import io
 import os
 import shlex
 import stat
@@ -15,7 +15,6 @@ from depinmesh.errors import IdentityError, without_secrets
 WalletLike: TypeAlias = str | SupportsBytes
 """A wallet as Base58 text, 32 bytes, or an object with 32 `bytes()`, such as a solders `Pubkey`."""
 
-_SECRET_LENGTH = 64
 _LARGEST_FILE = 4096  # bytes; a key file in either form has fewer than 400
 
 
@@ -168,14 +167,12 @@ class Keypair:
         """
         file = Path(path).expanduser()
         content = _read_private(file)
-        secret = _parse(content)
-        if secret is not None:
-            try:
-                return cls(secret)
-            except IdentityError as error:
-                reason = str(error)
-        else:
-            reason = "neither a JSON array of 64 numbers nor Base58 text"
+        try:
+            return cls._of(_core.SecretKey.from_file_content(content))
+        except IdentityError as error:
+            reason = str(error)
+        finally:
+            content[:] = bytes(len(content))
         raise _file_error(file, f"is damaged: {reason}")
 
     @property
@@ -218,47 +215,35 @@ def _file_error(file: Path, what: str) -> IdentityError:
     return IdentityError(f"the key file {name} {what}", file=name)
 
 
-def _read_private(file: Path) -> bytes:
-    """Read a key file after checking that only its owner, and perhaps its group, can read it."""
-    problem, content = None, b""
+def _read_private(file: Path) -> bytearray:
+    """Read a key file after checking that only its owner, and perhaps its group, can read it. The caller wipes it."""
+    problem, content = None, bytearray()
     try:
         # Not blocking: opening a named pipe would wait for its writer.
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
-            problem = _mode_problem(file, os.fstat(descriptor))  # of the open file: it cannot be swapped in between
+            status = os.fstat(descriptor)  # of the open file: it cannot be swapped in between
+            problem = _problem(file, status)
             if problem is None:
-                content = os.read(descriptor, _LARGEST_FILE + 1)
+                content = bytearray(status.st_size)
+                io.FileIO(descriptor, closefd=False).readinto(content)
         finally:
             os.close(descriptor)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     except ValueError:
         problem = "cannot be read: there is a zero character in its name"
-    if problem is None and len(content) > _LARGEST_FILE:
-        problem = "is too large to be a key file"
     if problem is not None:
         raise _file_error(file, problem)
     return content
 
 
-def _mode_problem(file: Path, status: os.stat_result) -> str | None:
+def _problem(file: Path, status: os.stat_result) -> str | None:
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if os.name != "nt" and status.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
         mode = stat.S_IMODE(status.st_mode)
         return f"is open to others (mode {mode:04o}); run: chmod 600 {shlex.quote(str(file))}"
-    return None
-
-
-def _parse(content: bytes) -> str | bytes | None:
-    """Return the secret in a key file, `None` when it has neither form. No error leaves: that of JSON has the text."""
-    try:
-        text = content.decode("ascii").strip()
-        if not text.startswith("["):
-            return text or None
-        numbers = json.loads(text)
-        if len(numbers) == _SECRET_LENGTH and all(type(number) is int for number in numbers):
-            return bytes(numbers)
-    except (ValueError, RecursionError):
-        pass
+    if status.st_size > _LARGEST_FILE:
+        return "is too large to be a key file"
     return None

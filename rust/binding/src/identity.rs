@@ -4,7 +4,11 @@ use depinmesh_core::{
     error::{Error, ErrorKind},
     identity::{self, Wallet},
 };
-use pyo3::{exceptions::PyTypeError, prelude::*, types::PyBytes};
+use pyo3::{
+    exceptions::PyTypeError,
+    prelude::*,
+    types::{PyByteArray, PyBytes},
+};
 
 use crate::errors::OrRaise as _;
 
@@ -43,6 +47,12 @@ impl SecretKey {
     #[staticmethod]
     fn from_base58(py: Python<'_>, text: &str) -> PyResult<Self> {
         identity::SecretKey::from_base58(text).or_raise(py).map(Self)
+    }
+
+    /// The caller has what it read in a buffer that it can wipe.
+    #[staticmethod]
+    fn from_file_content(py: Python<'_>, content: &Bound<'_, PyByteArray>) -> PyResult<Self> {
+        identity::SecretKey::from_file_content(content.to_vec()).or_raise(py).map(Self)
     }
 
     #[staticmethod]

@@ -88,6 +88,8 @@ pub enum IdentityError {
          the key is damaged: export it again, or make a new one"
     )]
     HalvesDiffer,
+    #[error("neither a JSON array of 64 numbers nor Base58 text")]
+    KeyFile,
     #[error(
         "the peer id does not hold an Ed25519 key; a wallet's peer id is 38 bytes and its text starts with 12D3KooW"
     )]
@@ -284,5 +286,6 @@ impl Decoded {
     }
 }
 
+mod key_file;
 #[cfg(test)]
 mod tests;

@@ -190,6 +190,29 @@ fn secrets_survive_the_round_trip() {
 }
 
 #[test]
+fn a_key_file_has_either_form_and_nothing_else() {
+    let key = SecretKey::from_seed(&[7; 32]);
+    let base58 = key.to_base58();
+    let pair = bs58::decode(&*base58).into_vec().unwrap();
+    let read = |text: &str| SecretKey::from_file_content(text.into());
+    for text in [format!("{pair:?}"), format!("\n {pair:?}\r\n").replace(' ', ""), format!("{}\n", *base58)] {
+        assert_eq!(read(&text).unwrap().wallet(), key.wallet(), "{text}");
+    }
+    let inner = format!("{pair:?}").trim_matches(['[', ']']).to_owned();
+    let (rest, last) = inner.rsplit_once(", ").unwrap();
+    for text in
+        ["", "[]", &format!("[{inner}"), &format!("[{inner},]"), &format!("[{inner}, {last}]"), &format!("[{rest}]")]
+    {
+        assert_eq!(read(text).unwrap_err(), IdentityError::KeyFile, "{text}");
+    }
+    for wrong in ["+1", "-1", "256", "1.0", "true", "", "1 2"] {
+        assert_eq!(read(&format!("[{rest}, {wrong}]")).unwrap_err(), IdentityError::KeyFile, "{wrong}");
+    }
+    assert_eq!(SecretKey::from_file_content(vec![0xff; 64]).unwrap_err(), IdentityError::KeyFile);
+    assert_eq!(read(&format!("[{rest}, {}]", pair[63] ^ 1)).unwrap_err(), IdentityError::HalvesDiffer);
+}
+
+#[test]
 fn peer_ids_of_other_keys_have_no_wallet() {
     let hashed = {
         let mut bytes = vec![0x12, 0x20];

@@ -54,13 +54,14 @@ pub(crate) enum Told<E> {
 }
 
 pub(crate) struct AfterIdentify<B: NetworkBehaviour> {
-    pub inner: B,
+    /// Gossip holds the key of the node, and a move would leave a copy of it behind that nobody wipes.
+    pub inner: Box<B>,
     paces: VecDeque<(PeerId, ConnectionId, Pace)>,
 }
 
 impl<B: NetworkBehaviour> AfterIdentify<B> {
-    pub(crate) const fn new(inner: B) -> Self {
-        Self { inner, paces: VecDeque::new() }
+    pub(crate) fn new(inner: B) -> Self {
+        Self { inner: Box::new(inner), paces: VecDeque::new() }
     }
 
     pub(crate) fn pace(&mut self, peer: PeerId, connection: ConnectionId, pace: Pace) {
