@@ -49,6 +49,11 @@ def resident() -> int:
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
+    return untrimmed()
+
+
+def untrimmed() -> int:
+    """Return the resident bytes of the process as they are."""
     return int(Path(f"/proc/{os.getpid()}/statm").read_text().split()[1]) * PAGE
 
 
