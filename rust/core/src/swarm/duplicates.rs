@@ -19,10 +19,15 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// the smaller peer id is first.
 const PATIENCE: Duration = Duration::from_millis(500);
 const PATIENCE_OF_GREATER: Duration = Duration::from_secs(1);
-/// At most one reset of a peer in this time.
-const RESET_EVERY: Duration = Duration::from_secs(10);
-/// From a reset to the dial that follows it.
-pub(crate) const REDIAL_AFTER: Duration = Duration::from_millis(100);
+/// From a reset of a peer to its next one, which is doubled by each that follows, up to the second of these.
+const RESET_AFTER: Duration = Duration::from_secs(1);
+const RESET_AFTER_AT_MOST: Duration = Duration::from_secs(10);
+/// A peer that was not reset for so long begins anew.
+const RESETS_IN_A_ROW: Duration = Duration::from_secs(30);
+/// From a reset to the dial that follows it, and what is added by each that follows. A Go node of which both connections
+/// are closed dials by itself, to open its gossip stream anew, and a busy one late: its dial and ours would be two again.
+const REDIAL_AFTER: Duration = Duration::from_millis(100);
+const REDIAL_AFTER_AT_MOST: Duration = Duration::from_secs(1);
 
 /// A second connection to a peer is denied by the side that both know to be the one: who dialled both, or else who has
 /// the smaller peer id. Two that came in were dialled by the other side, which is then the one.
@@ -57,10 +62,28 @@ struct Suspect {
     look_at: Instant,
 }
 
+/// The resets of a peer that followed each other.
+#[derive(Clone, Copy)]
+struct Resets {
+    last: Instant,
+    in_a_row: u32,
+}
+
+impl Resets {
+    /// The one before it, if there was any lately, and this one.
+    fn next(before: Option<Self>, now: Instant) -> Self {
+        Self { last: now, in_a_row: before.map_or(1, |resets| resets.in_a_row.saturating_add(1)) }
+    }
+
+    fn doubled(self, first: Duration, at_most: Duration) -> Duration {
+        first.saturating_mul(2_u32.saturating_pow(self.in_a_row.saturating_sub(1))).min(at_most)
+    }
+}
+
 pub(crate) struct Duplicates {
     own: PeerId,
     suspects: HashMap<PeerId, Suspect>,
-    resets: HashMap<PeerId, Instant>,
+    resets: HashMap<PeerId, Resets>,
     /// Peers that closed a dialled connection before they said who they are, and until when that may have been as a second.
     doubts: HashMap<PeerId, Instant>,
     jitter: Jitter,
@@ -90,7 +113,7 @@ impl Duplicates {
 
     /// The peers of which all connections are to be closed now.
     pub(crate) fn due(&mut self, now: Instant, view: impl Fn(&PeerId) -> Option<View>) -> Vec<PeerId> {
-        self.resets.retain(|_, at| now.duration_since(*at) < RESET_EVERY);
+        self.resets.retain(|_, resets| now.duration_since(resets.last) < RESETS_IN_A_ROW);
         let (own, resets, jitter) = (self.own, &mut self.resets, &mut self.jitter);
         let mut due = Vec::new();
         self.suspects.retain(|peer, suspect| {
@@ -107,18 +130,26 @@ impl Duplicates {
                         true if own.to_bytes() < peer.to_bytes() => PATIENCE,
                         true => PATIENCE_OF_GREATER,
                     };
-                    let next = resets.get(peer).map_or(now, |at| *at + RESET_EVERY + jitter.around(SETTLE));
+                    let next = resets.get(peer).map_or(now, |resets| {
+                        resets.last + resets.doubled(RESET_AFTER, RESET_AFTER_AT_MOST) + jitter.around(SETTLE)
+                    });
                     next.max(suspect.since + patience)
                 }
             };
             let reset = suspect.look_at <= now;
             if reset {
-                resets.insert(*peer, now);
+                resets.insert(*peer, Resets::next(resets.get(peer).copied(), now));
                 due.push(*peer);
             }
             !reset
         });
         due
+    }
+
+    /// How long a peer is left alone after its reset.
+    pub(crate) fn redial_after(&mut self, peer: &PeerId) -> Duration {
+        let doubled = |resets: &Resets| resets.doubled(REDIAL_AFTER, REDIAL_AFTER_AT_MOST);
+        self.jitter.around(self.resets.get(peer).map_or(REDIAL_AFTER, doubled))
     }
 
     /// A peer closed a connection that we dialled before it said who it is. That is how its gate refuses, and how it denies

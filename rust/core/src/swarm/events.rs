@@ -18,7 +18,6 @@ use crate::{
     identity::Wallet,
     swarm::{
         behaviour::BehaviourEvent,
-        duplicates::REDIAL_AFTER,
         guard::{Deaf, Denial},
         peers::{Connection, Gone},
         task::Task,
@@ -200,7 +199,7 @@ impl Task {
                 self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
                 let pause = match reason {
-                    DisconnectReason::Reset => REDIAL_AFTER,
+                    DisconnectReason::Reset => self.duplicates.redial_after(&peer),
                     _ if returns => RETURNS_WITHIN,
                     _ => Duration::ZERO,
                 };

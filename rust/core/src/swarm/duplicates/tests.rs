@@ -55,15 +55,38 @@ fn a_peer_of_another_make_is_reset_once_even_when_one_connection_has_ended_meanw
 }
 
 #[test]
-fn a_peer_is_reset_at_most_once_in_ten_seconds() {
+fn resets_in_a_row_come_at_longer_and_longer_pauses_and_after_a_quiet_time_at_once() {
     let (own, peer) = pair();
-    let (mut duplicates, now) = machine(own);
+    let (mut duplicates, mut now) = machine(own);
+    duplicates.second(peer, now);
+    now += MS * 400;
+    assert_eq!(duplicates.due(now, TWO), [peer]);
+    for pause in [1_000, 2_000, 4_000, 8_000, 10_000, 10_000] {
+        duplicates.second(peer, now + MS * 100);
+        assert!(duplicates.due(now + MS * 600, TWO).is_empty());
+        assert!(duplicates.due(now + MS * pause, TWO).is_empty());
+        now += MS * (pause + 600);
+        assert_eq!(duplicates.due(now, TWO), [peer]);
+    }
+    now += RESETS_IN_A_ROW;
     duplicates.second(peer, now);
     assert_eq!(duplicates.due(now + MS * 400, TWO), [peer]);
-    duplicates.second(peer, now + MS * 500);
-    assert!(duplicates.due(now + MS * 1_000, TWO).is_empty());
-    assert!(duplicates.due(now + MS * 10_000, TWO).is_empty());
-    assert_eq!(duplicates.due(now + MS * 11_000, TWO), [peer]);
+}
+
+#[test]
+fn a_peer_is_left_alone_for_longer_when_its_reset_had_to_be_repeated() {
+    let (own, peer) = pair();
+    let (mut duplicates, mut now) = machine(own);
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        duplicates.second(peer, now);
+        now += MS * 13_000;
+        assert_eq!(duplicates.due(now, TWO), [peer]);
+        pauses.push(duplicates.redial_after(&peer));
+    }
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert!(pauses[0] <= 2 * REDIAL_AFTER, "{pauses:?}");
+    assert!(pauses[4] >= REDIAL_AFTER_AT_MOST / 2, "{pauses:?}");
 }
 
 #[test]
