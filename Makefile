@@ -229,6 +229,10 @@ instructions: .venv/ready ## the gate on instructions: more than 5 % above bench
 	cargo build --locked --release -p depinmesh-instructions
 	$(bin)/python -m benches.instructions $(target)/release/depinmesh-instructions $(INSTRUCTIONS_ARGS)
 
+.PHONY: bench-profile
+bench-profile: ## where the time of an event goes, by samples of both sides (perf, after bench-build): BENCH_ARGS="--system raw"
+	PYTHONPATH=$(bench_home) $(bin)/python -m benches.profile --target $(target) $(BENCH_ARGS)
+
 .PHONY: bench-report
 bench-report: ## write the results of the last run into docs/performance.md, with plots
 	$(bin)/python -m pip install --quiet --group bench

@@ -122,35 +122,9 @@ class Network:
         verdict = "it counts" if moved <= MOVED else "it does not count"
         return f"a signature is checked in {median(times):.1f} us, which moved by {moved:.0%}: {verdict}"
 
-    def _pair(self, system: System, plan: Plan) -> tuple[Values, Values, dict[str, Any]]:
-        with system.receiver(self._setup, plan) as receiver:
-            listening = receiver.line("listening")
-            with system.sender(self._setup, plan, listening["address"]) as sender:
-                received, sent = receiver.line("received"), sender.line("sent")
-        for lost in ("dropped", "missing"):
-            if received.get(lost):
-                raise RuntimeError(f"{received[lost]} events were {lost}, inside the window")
-        return sent, received, {"versions": listening.get("versions", {})}
-
     def _throughput(self, size: int = SIZE) -> Callable[[System, str], tuple[Values, dict[str, Any], str]]:
         def measure(system: System, transport: str) -> tuple[Values, dict[str, Any], str]:
-            # Larger events are fewer: as many bytes as 20 kB events would be at the rate of small ones.
-            count = max(200, int(system.rate * self._lengths.seconds / max(1, size / 4096)))
-            plan = Plan(transport, count, warmup=max(50, count // 20), size=size)
-            sent, received, about = self._pair(system, plan)
-            broker = received.get("broker_us_per_event", 0.0)
-            values = {
-                "events_per_second": received["events_per_second"],
-                "megabytes_per_second": received["events_per_second"] * size / 1e6,
-                "cpu_us": sent["cpu_us_per_event"] + received["cpu_us_per_event"] + broker,
-                "publisher_cpu_us": sent["cpu_us_per_event"],
-                "subscriber_cpu_us": received["cpu_us_per_event"],
-                "broker_cpu_us": broker,
-                "waits": sent["waits_per_event"] + received["waits_per_event"],
-                "subscriber_peak_mib": received["max_rss_kib"] / 1024,
-                "seconds": received["seconds"],
-                "lost": sent.get("lost", 0),
-            }
+            values, about = throughput(self._setup, system, transport, self._lengths.seconds, size)
             said = f"{values['events_per_second']:,.0f} events/s, {values['cpu_us']:.1f} us each"
             return values, {"size": size, **about}, said
 
@@ -160,7 +134,7 @@ class Network:
         def measure(system: System, transport: str) -> tuple[Values, dict[str, Any], str]:
             rate = self._highest(system, transport) * share // 100 if share else system.latency_rate
             plan = Plan(transport, int(rate * self._lengths.latency_seconds), warmup=rate, rate=rate)
-            _, received, about = self._pair(system, plan)
+            _, received, about = pair(self._setup, system, plan)
             values = {name: received[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")}
             said = f"median {values['p50_us']:,.0f} us, p99 {values['p99_us']:,.0f} us"
             # Where it is a share of the highest rate, it is none of the common figures.
@@ -218,3 +192,39 @@ class Network:
                 for child in (sender, receiver):
                     child.end()
         return values, {"seconds": seconds}, f"{values['cpu_per_cent']:.2f} % of a core, {values['rss_mib']:.1f} MiB"
+
+
+def pair(setup: Setup, system: System, plan: Plan) -> tuple[Values, Values, dict[str, Any]]:
+    """Run both sides; return what the publisher says, what the subscriber says, and the versions of the system."""
+    with system.receiver(setup, plan) as receiver:
+        listening = receiver.line("listening")
+        with system.sender(setup, plan, listening["address"]) as sender:
+            received, sent = receiver.line("received"), sender.line("sent")
+    for lost in ("dropped", "missing"):
+        if received.get(lost):
+            raise RuntimeError(f"{received[lost]} events were {lost}, inside the window")
+    return sent, received, {"versions": listening.get("versions", {})}
+
+
+def throughput(
+    setup: Setup, system: System, transport: str, seconds: float, size: int = SIZE
+) -> tuple[Values, dict[str, Any]]:
+    """Publish as fast as the window allows; return what it comes to, and the versions of the system."""
+    # Larger events are fewer: as many bytes as 20 kB events would be at the rate of small ones.
+    count = max(200, int(system.rate * seconds / max(1, size / 4096)))
+    plan = Plan(transport, count, warmup=max(50, count // 20), size=size)
+    sent, received, about = pair(setup, system, plan)
+    broker = received.get("broker_us_per_event", 0.0)
+    values = {
+        "events_per_second": received["events_per_second"],
+        "megabytes_per_second": received["events_per_second"] * size / 1e6,
+        "cpu_us": sent["cpu_us_per_event"] + received["cpu_us_per_event"] + broker,
+        "publisher_cpu_us": sent["cpu_us_per_event"],
+        "subscriber_cpu_us": received["cpu_us_per_event"],
+        "broker_cpu_us": broker,
+        "waits": sent["waits_per_event"] + received["waits_per_event"],
+        "subscriber_peak_mib": received["max_rss_kib"] / 1024,
+        "seconds": received["seconds"],
+        "lost": sent.get("lost", 0),
+    }
+    return values, about

@@ -18,7 +18,7 @@ from benches.support.figures import Blocks
 from benches.support.results import read
 from benches.support.statistics import spread
 from benches.support.systems import ROOT
-from benches.table import TABLES
+from benches.table import NOTES, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,10 @@ def part_of(name: str, lines: Sequence[Line]) -> str:
         links = [f"![{row.name}]({file})" for file, row in PLOTS.items() if row.bench in benches]
         return "\n\n".join(links) or NOTHING
     columns, rows = TABLES[name](lines)
-    return markdown(columns, rows) if rows else NOTHING
+    if not rows:
+        return NOTHING
+    note = NOTES[name](lines) if name in NOTES else ""
+    return "\n\n".join(filter(None, (markdown(columns, rows), note)))
 
 
 def measured(text: str, lines: Sequence[Line]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from benches.asked import ASKED, FLEET, FLOOD
+from benches.asked import ASKED, FLEET, FLOOD, RAW, RAW_BESIDE_PY
 from benches.network import SHARES, SIZES
 from benches.support.figures import COLUMNS, Blocks, Row, cells
 from benches.support.statistics import short, spread
@@ -44,6 +44,13 @@ def _asked(lines: Sequence[Line]) -> Table:
     return COLUMNS, cells(Blocks(lines), ASKED)
 
 
+def _reachable(lines: Sequence[Line]) -> str:
+    """Return what raw rust-libp2p reaches of py-libp2p's rate, which is what there is to reach."""
+    rows = cells(Blocks(lines), [RAW_BESIDE_PY])
+    reached = ", ".join(f"{compared} over {transport}" for _, transport, _, _, compared, *_ in rows)
+    return f"Of the rate of py-libp2p {RAW} itself, without any Python, reaches {reached}." if rows else ""
+
+
 def _beside(rows: Sequence[Row]) -> Callable[[Sequence[Line]], Table]:
     """Return what makes a table of all systems, with these columns."""
 
@@ -80,6 +87,9 @@ TABLES: Mapping[str, Callable[[Sequence[Line]], Table]] = {
 }
 """By the names of their parts of the document."""
 
+NOTES: Mapping[str, Callable[[Sequence[Line]], str]] = {"asked": _reachable}
+"""What stands beneath them, where anything does."""
+
 
 def show(lines: Sequence[Line]) -> None:
     """Print all tables that have a row."""
@@ -88,6 +98,8 @@ def show(lines: Sequence[Line]) -> None:
         if rows:
             print(f"\n{name}: median [95 % interval]\n")
             _print(columns, rows)
+            if name in NOTES and (note := NOTES[name](lines)):
+                print(f"\n{note}")
 
 
 def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -97,6 +97,8 @@ class Ours(System):
     rate: int = 20_000
     more: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the configuration beside the necessary ones."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its processes beside ours."""
     keys: tuple[Keypair, Keypair] = field(default_factory=lambda: (Keypair.generate(), Keypair.generate()))
 
     def missing(self, setup: Setup) -> str | None:
@@ -127,7 +129,7 @@ class Ours(System):
             "window": window_of(self, plan),
             **more,
         }
-        return Child(NODE, core=setup.core(core), spec=spec)
+        return Child(NODE, core=setup.core(core), spec=spec, environment={**os.environ, **self.environment})
 
 
 @dataclass(frozen=True, kw_only=True)

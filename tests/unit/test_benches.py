@@ -13,7 +13,9 @@ from benches.support.progress import Step, run_all
 from benches.support.statistics import interval
 
 pytest.importorskip("resource", reason="benches are for Linux")
+from benches.compare import Variant
 from benches.support.peer import Credit, Events, Received, Window
+from benches.table import NOTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +47,29 @@ def test_a_block_in_which_the_machine_changed_does_not_count() -> None:
     assert len(none_counts.values(RATE, "ours", "quic")) == 2
 
 
+def test_what_a_node_holds_at_rest_counts_in_every_block() -> None:
+    row = Row("memory", "MiB", "idle", "mib", transports=())
+    line = {"bench": "idle", "system": "ours", "block": 0, "values": {"mib": 50.0}}
+    lines = [line, ended(0, counts=False), ended(1, counts=True)]
+    assert Blocks(lines).values(row, "ours", None) == {0: 50.0}
+
+
 def test_a_comparison_without_the_other_is_no_row() -> None:
     assert cells(Blocks([measured("ours", 0, 95)]), [RATE]) == []
+
+
+def test_beneath_the_table_stands_what_the_raw_pair_reaches_of_python() -> None:
+    def line(system: str, rate: float) -> dict[str, Any]:
+        about = {"bench": "throughput", "transport": "quic", "size": 200, "block": 0}
+        return {**about, "system": system, "values": {"events_per_second": rate}}
+
+    assert "reaches 11.00x over QUIC." in NOTES["asked"]([line("raw", 22_000), line("py", 2_000)])
+    assert not NOTES["asked"]([line("raw", 22_000)])
+
+
+def test_a_variant_is_a_name_and_what_it_changes() -> None:
+    variant = Variant.parse("other loop=uvloop LD_PRELOAD=/lib/a.so=1")
+    assert (variant.name, variant.loop, variant.environment) == ("other", "uvloop", {"LD_PRELOAD": "/lib/a.so=1"})
 
 
 def test_the_interval_of_three_values_is_their_range() -> None:

@@ -1,0 +1,87 @@
+"""Variants of depinmesh beside each other: `python -m benches.compare VARIANT VARIANT ...`.
+
+A variant is a name, and what its processes find changed: variables of the environment, or the event loop. Another build
+is a folder with the package, as `make bench-build` leaves one in `bench` below Cargo's target folder:
+
+    PYTHONPATH=target/bench python -m benches.compare base "fat PYTHONPATH=/tmp/fat" "uvloop loop=uvloop"
+
+In each round every variant runs once, in shuffled order. What an event costs both sides in processor time holds on a
+busy machine too, where rates do not; ratios are taken inside a round, to the first variant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benches.network import throughput
+from benches.support.machine import Load
+from benches.support.statistics import spread
+from benches.support.systems import BATCHED, OURS, Ours, Setup
+
+FIGURES = (("cpu_us", "us/event"), ("events_per_second", "events/s"), ("subscriber_peak_mib", "peak MiB"))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run it."""
+
+    name: str
+    environment: dict[str, str]
+    loop: str
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """Read a name, and pairs of a variable and its value."""
+        name, *words = text.split()
+        pairs = dict(word.split("=", 1) for word in words)
+        return cls(name, loop=pairs.pop("loop", "asyncio"), environment=pairs)
+
+    def run(self, target: Path, folder: Path, system: Ours, transport: str, seconds: float) -> dict[str, float]:
+        """Measure it once."""
+        setup = Setup(target, folder, loop=self.loop)
+        return throughput(setup, replace(system, environment=self.environment), transport, seconds)[0]
+
+
+def main() -> int:
+    """Run all of them, and print how each compares with the first."""
+    parser = argparse.ArgumentParser(description="Variants of depinmesh beside each other.")
+    parser.add_argument("variants", nargs="+", type=Variant.parse)
+    parser.add_argument("--target", type=Path, default=Path("target"), help="Cargo's folder")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a run, on a quiet machine")
+    parser.add_argument("--transports", nargs="+", choices=("quic", "tcp"), default=("quic", "tcp"))
+    parser.add_argument("--batching", action="store_true")
+    given = parser.parse_args()
+    rng, load = random.Random(0), Load()
+    found: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for round_ in range(given.rounds):
+            runs = [(transport, variant) for transport in given.transports for variant in given.variants]
+            rng.shuffle(runs)
+            for transport, variant in runs:
+                system = BATCHED if given.batching else OURS
+                try:
+                    values = variant.run(given.target, Path(folder), system, transport, given.seconds)
+                except RuntimeError as error:  # such as two that lost each other, where others leave no time to answer
+                    print(f"round {round_}, {transport}, {variant.name}: FAILED: {error}", file=sys.stderr)
+                    continue
+                found.setdefault((transport, variant.name), {})[round_] = values
+                print(f"round {round_}, {transport}, {variant.name}: {values['cpu_us']:.1f} us", file=sys.stderr)
+    print(f"others used {load.others():.0%} of the machine")
+    for (transport, name), rounds in sorted(found.items()):
+        first = found.get((transport, given.variants[0].name), {})
+        both = sorted(rounds.keys() & first.keys())
+        for value, unit in FIGURES:
+            figure = spread([one[value] for one in rounds.values()])
+            ratio = spread([rounds[round_][value] / first[round_][value] for round_ in both], suffix="x")
+            print(f"{transport:4}  {name:16} {unit:9} {figure:32} {ratio}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
