@@ -147,3 +147,14 @@ def idontwant(ids: Iterable[bytes]) -> bytes:
 def published(frame: bytes) -> list[bytes]:
     """Return the messages in a frame, whole."""
     return [value for number, value in parts(frame) if number == 2 and isinstance(value, bytes)]
+
+
+def peer_record(signer: Keypair, of: Keypair, *addresses: bytes) -> bytes:
+    """Say where a peer is, in an envelope that somebody has signed."""
+    payload = (
+        part(1, ED25519_PEER + bytes(of.wallet)) + part(2, 1) + b"".join(part(3, part(1, one)) for one in addresses)
+    )
+    kind = b"/libp2p/routing-state-record"
+    signed = framed(b"libp2p-routing-state") + framed(kind) + framed(payload)
+    signature = bytes(SoldersKeypair.from_base58_string(signer.to_base58()).sign_message(signed))
+    return part(1, ED25519_PEER[2:] + bytes(signer.wallet)) + part(2, kind) + part(3, payload) + part(5, signature)

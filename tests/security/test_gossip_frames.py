@@ -16,6 +16,7 @@ from tests.security.rpc import Message, framed, graft, part, parts, prune, rpc, 
 from tests.support import eventually, state_of
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import AsyncIterator
 
     from depinmesh import Database, Subscription
@@ -33,6 +34,14 @@ class Attack:
     events: Subscription
     link: int
     stream: int
+
+    @property
+    def topic(self) -> str:
+        return full(self.db, TOPIC)
+
+    @property
+    def address(self) -> str:
+        return address_of(self.db.node, "tcp")
 
     def event(self, message: object = None, **envelope_fields: object) -> Message:
         """Make a good event of the peer's own."""
@@ -104,7 +113,7 @@ def reads(message: bytes) -> bool:
 
 @pytest.mark.parametrize("unreadable", [40, pytest.param(4_000, marks=pytest.mark.slow)])
 @pytest.mark.timeout(300)
-async def test_w9_no_byte_of_an_event_can_be_changed_on_the_way(unreadable: int) -> None:
+async def test_w9_no_byte_of_an_event_can_be_changed_on_the_way(unreadable: int, malformed: Counter[str]) -> None:
     async with attack() as a:
         good = a.event("whole", id="w9")
         whole = bytes(good)
@@ -114,10 +123,12 @@ async def test_w9_no_byte_of_an_event_can_be_changed_on_the_way(unreadable: int)
             torn += [one for one in changed if not reads(one)]
             assert await a.peer.write(a.stream, b"".join(rpc(publish=[one]) for one in changed if reads(one)))
             assert a.peer.said("read-end") == [], at
+            malformed["GossipSub"] += sum(map(reads, changed))
         assert len(torn) < 0.2 * 255 * len(whole)
         for one in random.sample(torn, min(unreadable, len(torn))):
             link, stream = await gossiping(a.peer, address_of(a.db.node, "tcp"), full(a.db, TOPIC))
             await a.peer.write(stream, rpc(publish=[one]))
+            malformed["GossipSub"] += 1
             a.peer.tell("hang-up", link=link)
             await a.peer.wait("ended", link=link)
         # And none of them makes the node take the true one for seen.
@@ -207,7 +218,7 @@ async def test_w5_a_frame_ends_at_most_its_stream_that_has(case: str) -> None:
 
 @pytest.mark.parametrize("times", [500, pytest.param(20_000, marks=pytest.mark.slow)])
 @pytest.mark.timeout(300)
-async def test_w5_frames_with_bytes_changed_at_random_do_not_end_the_node(times: int) -> None:
+async def test_w5_frames_with_bytes_changed_at_random_do_not_end_the_node(times: int, malformed: Counter[str]) -> None:
     start = random.randrange(2**32)
     print("random start value", start)
     chance = random.Random(start)
@@ -228,6 +239,7 @@ async def test_w5_frames_with_bytes_changed_at_random_do_not_end_the_node(times:
                 a.peer.tell("hang-up", link=link)
                 await a.peer.wait("ended", link=link)
                 link, stream = await gossiping(a.peer, address_of(a.db.node, "tcp"), topic)
+        malformed["GossipSub"] += times
         stream = await a.peer.open(link)
         assert await a.peer.write(stream, rpc(publish=[a.event("last")]))
         while (await a.events.get(15)).message != "last":

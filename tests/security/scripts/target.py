@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import resource
 import sys
 from pathlib import Path
 from typing import Any
 
 from depinmesh import Database, Keypair, connect
-from tests.leaks.meters import held, resident
+from tests.leaks.meters import allocated, held, resident
 
 
 def tell(event: str, **fields: Any) -> None:
     print(json.dumps({"event": event, **fields}), flush=True)
+
+
+class Told(logging.Handler):
+    """Every record of the log, as a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell("log", logger=record.name, level=record.levelname, text=record.getMessage())
 
 
 async def commands() -> asyncio.StreamReader:
@@ -33,6 +41,7 @@ def report(db: Database) -> None:
     tell(
         "report",
         rss=resident(),
+        allocated=allocated(),
         descriptors=held().descriptors,
         cpu=use.ru_utime + use.ru_stime,
         state=str(db.node.state.value),
@@ -68,5 +77,6 @@ async def main() -> None:
             hearing.cancel()
 
 
+logging.getLogger().addHandler(Told())
 given = json.loads(Path(sys.argv[1]).read_text())
 asyncio.run(main())

@@ -26,8 +26,9 @@ use crate::discovery::{
 };
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A Go node answers with all providers that it knows, and all their addresses.
-const MAX_PACKET: usize = 1 << 20;
+/// A Go node answers with all providers that it knows, and all their addresses: [`MAX_FOUND`] of them fit. A peer may leave
+/// 32 messages unfinished, each of which is held until its connection ends.
+const MAX_PACKET: usize = 448 << 10;
 /// One answer may name tens of thousands; more of them than this are not looked at.
 const MAX_FOUND: usize = 1_024;
 
