@@ -107,7 +107,13 @@ test-faults: build ## broken networks, all of it: needs root, ip (iproute2), nft
 .PHONY: test-security
 test-security: build ## attackers of every kind, all of it: tests/security/scenarios.toml names what each test shows
 	cargo build --locked -p depinmesh-attacker
-	$(bin)/pytest -s tests/security tests/unit/test_scenarios.py
+	$(bin)/pytest -s tests/security tests/unit/test_scenarios.py tests/unit/test_floors.py
+
+# For every change of Cargo.lock.
+.PHONY: test-advisories
+test-advisories: build ## the known advisories that apply, replayed as one pack, and the least versions that are allowed
+	cargo build --locked -p depinmesh-attacker
+	$(bin)/pytest -s -m 'not slow' tests/unit/test_floors.py $$($(bin)/python -m tests.security.advisories)
 
 .PHONY: test-soak
 test-soak: build ## endurance, one and a half hours: exits, forks, cycles, a million events

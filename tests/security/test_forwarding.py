@@ -11,6 +11,8 @@ import pytest
 
 from depinmesh import Keypair, MeshTimeoutError
 from tests.security.attack import Attacker, address_of, counted, envelope, full, intruder, reasons, victim
+from tests.security.raw import gossiping, raw
+from tests.security.rpc import Message, rpc
 from tests.support import eventually, heard
 
 if TYPE_CHECKING:
@@ -98,3 +100,41 @@ async def test_an_author_unknown_to_a_node_is_not_heard_there_and_who_passed_it_
         await c.first.publish(TOPIC, "from the first itself")
         assert (await c.at_second.get(15)).message == "from the first itself"
         assert c.links() == (2, 1)
+
+
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.timeout(300)
+async def test_g7_a_thousand_events_of_unlisted_authors_stop_at_the_first_node(count: int) -> None:
+    """The forwarder is listed, and the next node lists the author: whatever came so far would be heard there."""
+    one, two, author = Keypair.generate(), Keypair.generate(), Keypair.generate()
+    async with (
+        raw() as forwarder,
+        victim(two.wallet, forwarder.key.wallet, key=one) as first,
+        victim(
+            *(one.wallet, forwarder.key.wallet, author.wallet),
+            key=two,
+            bootstrap_nodes=first.node.bootstrap_entries(),
+        ) as second,
+        first.subscribe(TOPIC) as at_first,
+        second.subscribe(TOPIC) as at_second,
+    ):
+        await heard(first, second, TOPIC)
+        topic = full(first, TOPIC)
+        _, stream = await gossiping(forwarder, address_of(first.node, "tcp"), topic)
+        for at in range(0, count, 100):
+            unlisted = [Message(author, topic, envelope(author.peer_id, number)) for number in range(at, at + 100)]
+            assert await forwarder.write(stream, rpc(publish=unlisted))
+        # The control: what the forwarder itself says after them reaches both.
+        last = Message(forwarder.key, topic, envelope(forwarder.key.peer_id, "last"))
+        assert await forwarder.write(stream, rpc(publish=[last]))
+        for events in (at_first, at_second):
+            event = await events.get(60)
+            assert (event.message, event.from_peer) == ("last", forwarder.key.peer_id)
+        assert reasons(first.node, "dropped_total") == {"author-not-listed": count}
+        assert (at_first.stats.delivered, at_second.stats.delivered) == (1, 1)
+        assert reasons(second.node, "dropped_total") == {}
+        # And the author is one whom the second node would hear.
+        _, direct = await gossiping(forwarder, address_of(second.node, "tcp"), topic)
+        assert await forwarder.write(direct, rpc(publish=[Message(author, topic, envelope(author.peer_id, "heard"))]))
+        assert (await at_second.get(15)).from_peer == author.peer_id
+        print(f"unlisted authors: 0 of {count:,} delivered or passed on")

@@ -13,6 +13,7 @@ from tests.security.attack import TRANSPORTS, address_of, attacker, counted, int
 from tests.support import eventually, state_of
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import AsyncIterator
 
     from depinmesh import Database
@@ -58,13 +59,14 @@ def good(lines: list[Line]) -> set[str]:
 
 @often
 @pytest.mark.timeout(300)
-async def test_g13_w2_noise_with_one_thing_wrong_proves_nobody(times: int) -> None:
+async def test_g13_w2_noise_with_one_thing_wrong_proves_nobody(times: int, malformed: Counter[str]) -> None:
     ours, guest = Keypair.generate(), Keypair.generate()
     async with victim(ours.wallet, guest.wallet) as db, unharmed(db, address_of(db.node, "tcp"), guest):
         lines, done = await attack("noise", address_of(db.node, "tcp"), ours, times)
         # The control is the first case, and the last one is of a connection that was good until then.
         assert good(lines) == {"nothing"}
         assert (done["tries"], done["accepted"]) == (22 * times, times)
+        malformed["Noise"] += 21 * times
         assert {line["error"] for line in lines} & {"still open"} == set()
         waited = {line["case"] for line in lines if line["ms"] > LIMIT * 1000 * 0.9}
         assert waited <= {"proof missing"}
@@ -76,12 +78,15 @@ async def test_g13_w2_noise_with_one_thing_wrong_proves_nobody(times: int) -> No
 @pytest.mark.parametrize("transport", ["tcp", "quic"])
 @often
 @pytest.mark.timeout(300)
-async def test_g13_w3_a_certificate_with_one_thing_wrong_proves_nobody(transport: str, times: int) -> None:
+async def test_g13_w3_a_certificate_with_one_thing_wrong_proves_nobody(
+    transport: str, times: int, malformed: Counter[str]
+) -> None:
     ours, guest = Keypair.generate(), Keypair.generate()
     async with victim(ours.wallet, guest.wallet) as db, unharmed(db, address_of(db.node, transport), guest):
         lines, done = await attack("tls", address_of(db.node, transport), ours, times)
         assert good(lines) == {"nothing"}
         assert (done["tries"], done["accepted"]) == (19 * times, times)
+        malformed["TLS"] += 18 * times
         assert max(line["ms"] for line in lines) < LIMIT * SLACK * 1000
         assert reasons(db.node, "refused_total") == {}
         assert counted(db.node, "admitted_total") <= times + 2
@@ -91,12 +96,13 @@ async def test_g13_w3_a_certificate_with_one_thing_wrong_proves_nobody(transport
 @often
 @pytest.mark.timeout(300)
 async def test_w3_w7_first_packets_that_no_client_sends_get_a_short_answer_or_none(
-    times: int, caplog: pytest.LogCaptureFixture
+    times: int, caplog: pytest.LogCaptureFixture, malformed: Counter[str]
 ) -> None:
     guest = Keypair.generate()
     async with victim(guest.wallet) as db, unharmed(db, address_of(db.node, "quic"), guest):
         more = ("--hold-ms", 100 if times == 2 else 20)
-        lines, _ = await attack("initial", address_of(db.node, "quic"), guest, times, *more)
+        lines, done = await attack("initial", address_of(db.node, "quic"), guest, times, *more)
+        malformed["QUIC"] += done["tries"] - times
         # What begins the handshake of a good client, and three whose parameters are strange but allowed.
         answered = good(lines)
         assert "good" in answered
@@ -120,12 +126,13 @@ async def test_w3_w7_first_packets_that_no_client_sends_get_a_short_answer_or_no
 @often
 @pytest.mark.timeout(300)
 async def test_w4_w7_yamux_frames_that_no_stranger_should_send_are_at_their_end_with_the_answer_of_the_gate(
-    times: int,
+    times: int, malformed: Counter[str]
 ) -> None:
     stranger, guest = Keypair.generate(), Keypair.generate()
     async with victim(guest.wallet) as db, unharmed(db, address_of(db.node, "tcp"), guest):
         lines, done = await attack("yamux", address_of(db.node, "tcp"), stranger, times)
         assert done["tries"] == 21 * times
+        malformed["Yamux"] += done["tries"]
         assert good(lines) == set()
         assert {line["error"] for line in lines} & {"still open"} == set()
         await eventually(lambda: reasons(db.node, "refused_total") == {"not-listed": done["tries"]})

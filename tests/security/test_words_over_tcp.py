@@ -16,6 +16,8 @@ from tests.security.rpc import framed
 from tests.support import eventually, state_of
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from depinmesh import Node
 
 LIMIT = 3.0
@@ -84,7 +86,7 @@ async def say(node: Node, words: bytes, *, pace: float = 0, end: bool = False) -
 
 
 @pytest.mark.timeout(120)
-async def test_w1_words_that_are_no_multistream_end_their_connection_alone() -> None:
+async def test_w1_words_that_are_no_multistream_end_their_connection_alone(malformed: Counter[str]) -> None:
     async with intruder() as (guest, key), victim(key.wallet) as db:
         await guest.dial(address_of(db.node, "tcp"), hold_ms=0)
         await eventually(lambda: len(db.peers()) == 1)
@@ -95,6 +97,7 @@ async def test_w1_words_that_are_no_multistream_end_their_connection_alone() -> 
             *(say(db.node, words, end=True) for words in cut),
         )
         print(f"{len(ended)} connections, the last ended after {max(ended):.2f} s")
+        malformed["words"] += len(ended)
         assert max(ended) < LIMIT * SLACK
         assert guest.said("closed") == []
         assert (state_of(db.node), counted(db.node, "connections_total")) == (NodeState.RUNNING, 1)
@@ -105,7 +108,9 @@ async def test_w1_words_that_are_no_multistream_end_their_connection_alone() -> 
 
 @pytest.mark.parametrize("times", [500, pytest.param(20_000, marks=pytest.mark.slow)])
 @pytest.mark.timeout(900)
-async def test_w1_words_with_bytes_changed_at_random_end_their_connection_alone(times: int) -> None:
+async def test_w1_words_with_bytes_changed_at_random_end_their_connection_alone(
+    times: int, malformed: Counter[str]
+) -> None:
     start = random.randrange(2**32)
     print("random start value", start)
     chance = random.Random(start)
@@ -121,6 +126,7 @@ async def test_w1_words_with_bytes_changed_at_random_end_their_connection_alone(
                     words[chance.randrange(len(words))] = chance.randrange(256)
                 batch.append(say(db.node, bytes(words), end=True))
             assert max(await asyncio.gather(*batch)) < LIMIT * SLACK
+            malformed["words"] += len(batch)
         assert guest.said("closed") == []
         assert (state_of(db.node), counted(db.node, "connections_total")) == (NodeState.RUNNING, 1)
 

@@ -16,6 +16,7 @@
 //! depinmesh-attacker yamux  --address ADDRESS [--key BASE58] [--count N] [--seconds S]
 //! depinmesh-attacker tls    --address ADDRESS [--key BASE58] [--count N] [--seconds S]
 //! depinmesh-attacker initial --address ADDRESS [--count N] [--seconds S]
+//! depinmesh-attacker half-open --address ADDRESS [--count N] [--seconds S]
 //! ```
 //!
 //! `node` and `raw` are driven by JSON lines on standard input, see [`session`] and [`raw`].
@@ -77,6 +78,7 @@ fn start() -> Result<()> {
             Command::Yamux => wire::yamux::run(&options).await,
             Command::Tls => wire::tls::run(&options).await,
             Command::Initial => wire::initial::run(&options).await,
+            Command::HalfOpen => wire::initial::half_open(&options).await,
         }
     })
 }

@@ -18,6 +18,7 @@ pub(crate) enum Command {
     Yamux,
     Tls,
     Initial,
+    HalfOpen,
 }
 
 /// What TCP offers and asks for; QUIC always is TLS 1.3.
@@ -119,7 +120,10 @@ fn command(name: &OsString) -> Result<Command> {
         Some("yamux") => Ok(Command::Yamux),
         Some("tls") => Ok(Command::Tls),
         Some("initial") => Ok(Command::Initial),
-        _ => Err("the command is none of node, silent, flood, forge, raw, noise, yamux, tls, initial".into()),
+        Some("half-open") => Ok(Command::HalfOpen),
+        _ => {
+            Err("the command is none of node, silent, flood, forge, raw, noise, yamux, tls, initial, half-open".into())
+        }
     }
 }
 

@@ -60,6 +60,35 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Good first packets, each from a port of its own, and never a word after the answer.
+pub(crate) async fn half_open(options: &Options) -> Result<()> {
+    let target = socket_address(options.required_address()?)?;
+    let parameters = parameter(0x0f, &SOURCE);
+    let mut sockets = Vec::with_capacity(options.count);
+    for _ in 0..options.count {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        socket.connect(target).await?;
+        socket.send(&packet(&whole(&hello(&parameters)?))?).await?;
+        sockets.push(socket);
+    }
+    let (sent, mut last, mut chunk) = (Instant::now(), Duration::ZERO, [0; 2048]);
+    let mut bytes = vec![0; sockets.len()];
+    while sent.elapsed() < options.seconds {
+        for (socket, bytes) in sockets.iter().zip(&mut bytes) {
+            while let Ok(length) = socket.try_recv(&mut chunk) {
+                *bytes += length;
+                last = sent.elapsed();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let answered = bytes.iter().filter(|&&bytes| bytes >= ANSWER).count();
+    // Who has not given up says the same again and again.
+    let last = last.as_millis();
+    report::line(&json!({"event": "half-open-done", "tries": sockets.len(), "accepted": answered, "last_ms": last}));
+    Ok(())
+}
+
 fn hello(parameters: &[u8]) -> Result<Vec<u8>> {
     let mut provider = aws_lc_rs::default_provider();
     // One with a key that is small enough for one packet.
