@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LIMIT = 3.0
 """Seconds that a connection has to show an identity."""
 SLACK = 3
+AT_ONCE = 250
 HEADER = framed(b"/multistream/1.0.0\n")
 NOISE = framed(b"/noise\n")
 
@@ -118,9 +119,9 @@ async def test_w1_words_with_bytes_changed_at_random_end_their_connection_alone(
     async with intruder() as (guest, key), victim(key.wallet) as db:
         await guest.dial(address_of(db.node, "tcp"), hold_ms=0)
         await eventually(lambda: len(db.peers()) == 1)
-        for _ in range(0, times, 100):
+        for _ in range(0, times, AT_ONCE):
             batch = []
-            for _ in range(100):
+            for _ in range(AT_ONCE):
                 words = bytearray(whole)
                 for _ in range(chance.randint(1, 6)):
                     words[chance.randrange(len(words))] = chance.randrange(256)

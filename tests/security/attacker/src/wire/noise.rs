@@ -1,9 +1,9 @@
 //! Noise handshakes with one thing wrong with each; the first case has nothing wrong with it.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use curve25519_dalek::MontgomeryPoint;
-use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, stream};
 use libp2p::{Multiaddr, identity::Keypair};
 use snow::HandshakeState;
 
@@ -22,6 +22,8 @@ use crate::{
 
 const NAME: &str = "/noise";
 const MUXER: &str = "/yamux/1.0.0";
+/// Rounds at a time: in each a case waits for the time limit of the other side.
+const AT_ONCE: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Defect {
@@ -76,17 +78,22 @@ const CASES: [(&str, Defect); 22] = [
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let (key, address) = (identity::keypair(options.key.as_deref())?, options.required_address()?);
-    let mut accepted = 0;
-    for _ in 0..options.count {
-        // The last message of the honest try, for the replay.
-        let mut earlier = Vec::new();
-        for (name, defect) in CASES {
-            let attempt = attempt(&key, address, defect, &mut earlier);
-            accepted += usize::from(told("noise", name, options.seconds, attempt).await);
-        }
-    }
+    let rounds = stream::iter(0..options.count).map(|_| round(&key, address, options.seconds));
+    let accepted = rounds.buffer_unordered(AT_ONCE).fold(0, async |sum, accepted| sum + accepted).await;
     done("noise-done", options.count * CASES.len(), accepted);
     Ok(())
+}
+
+/// Every case once; returns how many were accepted.
+async fn round(key: &Keypair, address: &Multiaddr, patience: Duration) -> usize {
+    let mut accepted = 0;
+    // The last message of the honest try, for the replay.
+    let mut earlier = Vec::new();
+    for (name, defect) in CASES {
+        let attempt = attempt(key, address, defect, &mut earlier);
+        accepted += usize::from(told("noise", name, patience, attempt).await);
+    }
+    accepted
 }
 
 /// A session over a handshake with nothing wrong, on which the muxer is agreed.
