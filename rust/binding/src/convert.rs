@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use depinmesh_core::{error::Field, events::Direction, gate::Entry, node::PeerInfo};
+use depinmesh_core::{error::Field, events::Direction, gate::Entry, peer::PeerInfo};
 use pyo3::{
     IntoPyObjectExt as _,
     exceptions::PyTypeError,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 
-use crate::{error::Error, identity::Wallet, nat::reachability::Reachability, node::PeerInfo};
+use crate::{error::Error, identity::Wallet, nat::reachability::Reachability, peer::PeerInfo};
 
 /// Why a connection to a peer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod metrics;
 pub mod nat;
 pub mod node;
+pub mod peer;
 pub mod pubsub;
 mod runtime;
 mod samples;

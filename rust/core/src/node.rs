@@ -1,15 +1,14 @@
 //! The handle of a node: what the host language holds. Every call here is short and never waits for the network.
 
+mod databases;
+
 use std::{
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
+    time::{Duration, Instant},
 };
 
-use depinmesh_mailbox::{Limits, Mailbox, Wake};
+use depinmesh_mailbox::{Mailbox, Wake};
 use futures::FutureExt;
 use libp2p::PeerId;
 use tokio::sync::mpsc;
@@ -18,12 +17,13 @@ use crate::{
     bridge::requests::Answer,
     config::NodeConfig,
     error::{Error, ErrorKind, Field},
-    events::{Control, Direction, Value},
-    gate::{DatabaseId, Gate, Listed, WalletSource},
-    identity::{SecretKey, Wallet},
+    events::{Control, Value},
+    gate::{DatabaseId, Gate, Listed},
+    identity::SecretKey,
     logs,
     metrics::Metric,
-    pubsub::{Author, Delivered, envelope, outbox::Outgoing, topics::Subscription, wire},
+    peer::PeerInfo,
+    pubsub::Author,
     runtime, samples,
     shared::{BootstrapSource, Shared},
     swarm::{
@@ -36,19 +36,6 @@ use crate::{
 const EVENT_LIMIT: usize = 4_096;
 /// Operations under way; more is a fault of the caller's, and it is told.
 const COMMAND_LIMIT: usize = 16_384;
-
-/// A peer that is connected: it has passed the gate and said who it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PeerInfo {
-    pub peer: PeerId,
-    pub wallet: Wallet,
-    pub addresses: Vec<String>,
-    pub direction: Direction,
-    pub transport: &'static str,
-    pub connected_at: SystemTime,
-    pub agent: String,
-    pub rtt: Option<Duration>,
-}
 
 pub struct Node {
     key: SecretKey,
@@ -165,37 +152,6 @@ impl Node {
         self.shared.requests.answer(request, Answer::Failed(message))
     }
 
-    /// Opens a database: its wallets join the union that the gate admits.
-    pub fn attach(&self, name: &str, source: WalletSource) -> Result<DatabaseId, Error> {
-        let gate = self.running()?;
-        let database = self.next_database.fetch_add(1, Ordering::Relaxed);
-        self.shared.topics.attach(database, name)?;
-        if let Err(error) = gate.attach(database, name, source) {
-            self.shared.topics.detach(database);
-            return Err(error);
-        }
-        self.shared.topics.announce();
-        tracing::info!(database_name = name, peer_id = %self.author.peer, "opened a database");
-        Ok(database)
-    }
-
-    /// Replaces the list of a database; a registry is asked again when its time has come.
-    pub fn set_wallets(&self, database: DatabaseId, wallets: Listed) -> Result<(), Error> {
-        self.running()?.set_wallets(database, wallets);
-        Ok(())
-    }
-
-    pub fn detach(&self, database: DatabaseId) {
-        let name = self.shared.topics.name(database);
-        self.shared.topics.detach(database);
-        if let Ok(database) = name {
-            tracing::info!(database, "closed a database");
-        }
-        if let Some(gate) = self.shared.gate.get() {
-            gate.detach(database);
-        }
-    }
-
     /// `None`: ask for the list at every attempt.
     pub fn set_bootstrap(&self, nodes: Option<Vec<Vec<String>>>) -> Result<(), Error> {
         let source = match nodes {
@@ -215,75 +171,6 @@ impl Node {
 
     pub fn wait_ready(&self, op: u64, database: Option<DatabaseId>) {
         self.send(op, Command::WaitReady { op, database });
-    }
-
-    /// Puts one event into the queue to the network. `message_json` is valid JSON.
-    pub fn publish(&self, database: DatabaseId, topic: &str, message_json: &[u8]) -> Result<Arc<Delivered>, Error> {
-        if self.shared.is_closed() {
-            return Err(Error::closed());
-        }
-        let full_topic = self.shared.topics.full_name(database, topic)?;
-        let received_at = SystemTime::now();
-        let since = received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let timestamp = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-        let id = envelope::new_id();
-        let data = envelope::encode(&id, &self.author.peer_text, message_json, timestamp);
-        wire::check_size(data.len(), &full_topic, self.config.pubsub.max_message_size)?;
-        // The message stands before `,"timestamp":<digits>}`.
-        let end = data.len() - (",\"timestamp\":}".len() + decimal_digits(timestamp));
-        let event = Arc::new(Delivered {
-            id,
-            topic: Arc::from(topic),
-            author: Arc::clone(&self.author),
-            message: end - message_json.len()..end,
-            data,
-            timestamp,
-            received_at,
-        });
-        self.shared.outbox.push(Outgoing { full_topic, event: Arc::clone(&event) })?;
-        // Its fields are made only where somebody wants to see them.
-        tracing::debug!(
-            topic,
-            full_topic_name = self.shared.topics.full_name(database, topic).ok(),
-            event_id = &*event.id,
-            database = self.shared.topics.name(database).ok(),
-            "published an event"
-        );
-        Ok(event)
-    }
-
-    /// Ends when the queue to the network has room again.
-    pub fn wait_writable(&self, op: u64) {
-        if self.shared.outbox.wait(op) {
-            self.shared.done(op, Value::None);
-        }
-    }
-
-    pub fn subscribe(&self, database: DatabaseId, topic: &str, limits: Limits) -> Result<Arc<Subscription>, Error> {
-        if self.shared.is_closed() {
-            return Err(Error::closed());
-        }
-        let full = self.shared.topics.full_name(database, topic)?;
-        let (id, ring) = self.shared.topics.subscribe(database, topic, limits)?;
-        let name = self.shared.topics.name(database).unwrap_or_default();
-        tracing::info!(topic, full_topic_name = full, database = name, "subscribed to a topic");
-        let topics = Arc::clone(&self.shared.topics);
-        let on_close = move || topics.unsubscribe(&full, id);
-        let counters = Arc::clone(&self.shared.counters);
-        Ok(Arc::new(Subscription { id, ring, counters, on_close: Box::new(on_close) }))
-    }
-
-    /// The listed peers that are known to be subscribed to the topic.
-    pub fn topic_peers(&self, database: DatabaseId, topic: &str) -> Result<Vec<PeerId>, Error> {
-        let full = self.shared.topics.full_name(database, topic)?;
-        let subscribed = self.shared.topics.peers(&full);
-        Ok(self.peers(Some(database)).iter().map(|info| info.peer).filter(|peer| subscribed.contains(peer)).collect())
-    }
-
-    pub fn wait_for_peers(&self, op: u64, database: DatabaseId, topic: &str, n: usize) -> Result<(), Error> {
-        let full_topic = self.shared.topics.full_name(database, topic)?;
-        self.send(op, Command::WaitForPeers { op, database, full_topic, n });
-        Ok(())
     }
 
     /// `addresses`: one peer id, one multiaddr, or several multiaddrs of one peer, which are raced.
@@ -374,15 +261,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.abort();
     }
-}
-
-const fn decimal_digits(mut number: i64) -> usize {
-    let mut digits = 1;
-    while number >= 10 {
-        number /= 10;
-        digits += 1;
-    }
-    digits
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

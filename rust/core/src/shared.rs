@@ -21,7 +21,7 @@ use crate::{
     gate::{DatabaseId, Gate},
     metrics::Counters,
     nat::reachability::Reachability,
-    node::PeerInfo,
+    peer::PeerInfo,
     pubsub::{outbox::Outbox, topics::Topics},
 };
 

@@ -3,20 +3,15 @@
 //! A wrapper around the library's behaviour. What the table hears of our own addresses is filtered, and it dials nobody:
 //! it says whom a query wants, and the node's one dialler decides, with its limits, its back-off and the gate.
 
-use std::{
-    collections::HashSet,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+mod behaviour;
+
+use std::{collections::HashSet, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
-    core::{Endpoint, transport::PortUse},
-    kad::{self, ConnectionType, GetProvidersOk, KadPeer, Mode, QueryId, QueryResult, RecordKey, RoutingUpdate},
-    swarm::{
-        ConnectionDenied, ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm,
-    },
+    core::Endpoint,
+    kad::{self, Mode, QueryId, RecordKey, RoutingUpdate},
+    swarm::{ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour},
 };
 
 use crate::discovery::{
@@ -26,14 +21,11 @@ use crate::discovery::{
 };
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A Go node answers with all providers that it knows, and all their addresses: [`MAX_FOUND`] of them fit. A peer may leave
-/// 32 messages unfinished, each of which is held until its connection ends.
+/// A Go node answers with all providers that it knows, and all their addresses: [`behaviour::MAX_FOUND`] of them fit. A
+/// peer may leave 32 messages unfinished, each of which is held until its connection ends.
 const MAX_PACKET: usize = 448 << 10;
-/// One answer may name tens of thousands; more of them than this are not looked at.
-const MAX_FOUND: usize = 1_024;
 
 type Kad = kad::Behaviour<Records>;
-type ToHandler = THandlerInEvent<Kad>;
 
 #[derive(Debug)]
 pub(crate) enum TableEvent {
@@ -192,61 +184,6 @@ impl Table {
         addresses.truncate(MAX_ADDRESSES);
         addresses
     }
-
-    fn translate(&mut self, event: kad::Event) -> Option<TableEvent> {
-        match event {
-            kad::Event::OutboundQueryProgressed { id: query, result, stats, .. } => match result {
-                QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })) => {
-                    let providers =
-                        providers.into_iter().take(MAX_FOUND).map(|peer| (peer, self.addresses(peer))).collect();
-                    Some(TableEvent::Found { query, providers })
-                }
-                QueryResult::GetProviders(_) | QueryResult::StartProviding(_) => {
-                    Some(TableEvent::Ended { query, reached: stats.num_successes() > 0 })
-                }
-                _ => None,
-            },
-            kad::Event::RoutingUpdated { peer, addresses, is_new_peer, old_peer, .. } => {
-                if let Some(evicted) = old_peer {
-                    self.members.remove(&evicted);
-                }
-                if is_new_peer && !self.known(&peer).is_empty() {
-                    self.members.insert(peer);
-                }
-                // The library adds the address at which a peer was dialled, whatever kind it is of.
-                for address in addresses.iter() {
-                    if !self.admits(address) {
-                        self.drop_address(&peer, address);
-                    }
-                }
-                is_new_peer.then_some(TableEvent::Entered)
-            }
-            _ => None,
-        }
-    }
-
-    /// An answer that would name nobody names us. The library leaves us out even where we are looked for, and a Go node
-    /// with the older table takes nobody into it whose answer to that is empty.
-    fn complete(&self, answer: &mut ToHandler) {
-        if let ToHandler::FindNodeRes { closer_peers, .. } = answer
-            && closer_peers.is_empty()
-        {
-            let multiaddrs = self.own.iter().cloned().collect();
-            closer_peers.push(KadPeer { node_id: self.id, multiaddrs, connection_ty: ConnectionType::Connected });
-        }
-    }
-
-    /// Only who can be reached by everybody serves everybody.
-    fn choose_mode(&mut self) {
-        if self.scope == Scope::Wan {
-            let public = self.own.iter().any(|address| !is_relayed(address));
-            let mode = if public { Mode::Server } else { Mode::Client };
-            if self.kad.mode() != mode {
-                tracing::debug!(?mode, "the public table has changed its mode");
-                self.kad.set_mode(Some(mode));
-            }
-        }
-    }
 }
 
 /// docs/wire.md section 8.
@@ -260,80 +197,6 @@ const fn protocol(scope: Scope) -> StreamProtocol {
 /// The table's form of an address ends in the peer.
 fn is_at(known: &Multiaddr, address: &Multiaddr, peer: PeerId) -> bool {
     address.clone().with_p2p(peer).is_ok_and(|address| address == *known)
-}
-
-impl NetworkBehaviour for Table {
-    type ConnectionHandler = <Kad as NetworkBehaviour>::ConnectionHandler;
-    type ToSwarm = TableEvent;
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        local: &Multiaddr,
-        remote: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.kad.handle_established_inbound_connection(connection, peer, local, remote)
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        address: &Multiaddr,
-        role: Endpoint,
-        port: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.kad.handle_established_outbound_connection(connection, peer, address, role, port)
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        match &event {
-            FromSwarm::ExternalAddrConfirmed(confirmed) => {
-                if !self.admits(confirmed.addr) {
-                    return;
-                }
-                self.moved |= self.own.insert(confirmed.addr.clone());
-                self.choose_mode();
-            }
-            FromSwarm::ExternalAddrExpired(expired) => {
-                self.moved |= self.own.remove(expired.addr);
-                self.choose_mode();
-            }
-            // Records carry confirmed addresses alone.
-            FromSwarm::NewListenAddr(_) | FromSwarm::ExpiredListenAddr(_) => return,
-            _ => {}
-        }
-        self.kad.on_swarm_event(event);
-    }
-
-    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.kad.on_connection_handler_event(peer, connection, event);
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<TableEvent, THandlerInEvent<Self>>> {
-        loop {
-            match ready!(self.kad.poll(cx)) {
-                ToSwarm::GenerateEvent(event) => {
-                    if let Some(event) = self.translate(event) {
-                        return Poll::Ready(ToSwarm::GenerateEvent(event));
-                    }
-                }
-                ToSwarm::Dial { opts } => {
-                    if let Some(peer) = opts.get_peer_id() {
-                        let addresses = self.addresses(peer);
-                        return Poll::Ready(ToSwarm::GenerateEvent(TableEvent::Wants { peer, addresses }));
-                    }
-                }
-                ToSwarm::NotifyHandler { peer_id, handler, mut event } => {
-                    self.complete(&mut event);
-                    return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
-                }
-                // Addresses of peers, for other behaviours: none of ours keeps any.
-                _ => {}
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the handle asks of the network task.
+//! What the handle asks of the network task, and what the task does about it.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,10 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use crate::{
     error::{Error, ErrorKind},
+    events::{DisconnectReason, Value},
     gate::DatabaseId,
     identity,
+    swarm::task::Task,
 };
 
 pub(crate) enum Command {
@@ -44,6 +46,59 @@ pub(crate) enum Command {
         op: u64,
         until: Instant,
     },
+}
+
+impl Task {
+    pub(super) fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Dial { op, target, timeout } => {
+                match target {
+                    DialTarget::Peer(peer, addresses) => {
+                        self.ops.dial(op, Some(peer), timeout, now);
+                        self.dial_for(op, peer, addresses);
+                    }
+                    DialTarget::Address(address) => {
+                        self.ops.dial(op, None, timeout, now);
+                        self.dial_address(op, address);
+                    }
+                }
+                self.hurry(now);
+            }
+            Command::HangUp { op, peer } => {
+                self.dialer.forget(&peer);
+                self.peers.closing(&peer, DisconnectReason::Closed);
+                match self.swarm.disconnect_peer_id(peer) {
+                    Ok(()) => self.ops.wait_gone(op, peer),
+                    // It was not connected.
+                    Err(()) => self.shared.done(op, Value::None),
+                }
+            }
+            Command::RetryBootstrap => {
+                if self.bootstrap.start() {
+                    self.ask_bootstrap();
+                }
+                self.dialer.hurry(now);
+                self.hurry(now);
+            }
+            Command::WaitReady { op, database } => {
+                self.ops.wait_ready(op, database);
+                self.update_views();
+            }
+            Command::WaitForPeers { op, database, full_topic, n } => {
+                self.ops.wait_for_peers(op, database, full_topic, n);
+                self.check_topic_waiters();
+            }
+            Command::WaitFirstRound { op, until } => {
+                self.ops.wait_first_round(op, until);
+                self.hurry(now);
+            }
+            Command::Cancel { op } => self.ops.cancel(op),
+            Command::Crash => panic!("crashed on request"),
+            // The loop takes it before it comes here.
+            Command::Close { op, .. } => self.shared.done(op, Value::None),
+        }
+    }
 }
 
 /// Whom to dial, as the caller named it.

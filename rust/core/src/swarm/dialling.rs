@@ -1,13 +1,10 @@
 //! Dials: the gate is asked before the first packet, and each outcome goes to whoever waits for it.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use libp2p::{
-    Multiaddr, PeerId, TransportError,
+    Multiaddr, PeerId,
     swarm::{
         ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -15,12 +12,12 @@ use libp2p::{
 };
 
 use crate::{
-    error::{Error, ErrorKind, Field},
-    events::{Direction, DisconnectReason, NodeEvent, Value},
-    gate::{Denied, Refusal, Verdict},
+    error::{Error, ErrorKind},
+    events::{Direction, NodeEvent},
+    gate::{Denied, Verdict},
     identity::Wallet,
     swarm::{
-        commands::{Command, DialTarget},
+        dial_errors::{describe, not_authorized, was_answered},
         guard::Denial,
         jitter::Jitter,
         task::Task,
@@ -40,57 +37,6 @@ pub(crate) struct Checked {
 }
 
 impl Task {
-    pub(super) fn command(&mut self, command: Command) {
-        let now = Instant::now();
-        match command {
-            Command::Dial { op, target, timeout } => {
-                match target {
-                    DialTarget::Peer(peer, addresses) => {
-                        self.ops.dial(op, Some(peer), timeout, now);
-                        self.dial_for(op, peer, addresses);
-                    }
-                    DialTarget::Address(address) => {
-                        self.ops.dial(op, None, timeout, now);
-                        self.dial_address(op, address);
-                    }
-                }
-                self.hurry(now);
-            }
-            Command::HangUp { op, peer } => {
-                self.dialer.forget(&peer);
-                self.peers.closing(&peer, DisconnectReason::Closed);
-                match self.swarm.disconnect_peer_id(peer) {
-                    Ok(()) => self.ops.wait_gone(op, peer),
-                    // It was not connected.
-                    Err(()) => self.shared.done(op, Value::None),
-                }
-            }
-            Command::RetryBootstrap => {
-                if self.bootstrap.start() {
-                    self.ask_bootstrap();
-                }
-                self.dialer.hurry(now);
-                self.hurry(now);
-            }
-            Command::WaitReady { op, database } => {
-                self.ops.wait_ready(op, database);
-                self.update_views();
-            }
-            Command::WaitForPeers { op, database, full_topic, n } => {
-                self.ops.wait_for_peers(op, database, full_topic, n);
-                self.check_topic_waiters();
-            }
-            Command::WaitFirstRound { op, until } => {
-                self.ops.wait_first_round(op, until);
-                self.hurry(now);
-            }
-            Command::Cancel { op } => self.ops.cancel(op),
-            Command::Crash => panic!("crashed on request"),
-            // The loop takes it before it comes here.
-            Command::Close { op, .. } => self.shared.done(op, Value::None),
-        }
-    }
-
     /// Bootstrap nodes and former peers whose time has come.
     pub(super) fn dial_due(&mut self, now: Instant) {
         for (peer, addresses) in self.dialer.due(now) {
@@ -105,7 +51,7 @@ impl Task {
         }
     }
 
-    fn dial_for(&mut self, op: u64, peer: PeerId, addresses: Vec<Multiaddr>) {
+    pub(super) fn dial_for(&mut self, op: u64, peer: PeerId, addresses: Vec<Multiaddr>) {
         if self.peers.is_identified(&peer) {
             return self.ops.identified(peer, &self.shared);
         }
@@ -166,7 +112,7 @@ impl Task {
         }
     }
 
-    fn dial_address(&mut self, op: u64, address: Multiaddr) {
+    pub(super) fn dial_address(&mut self, op: u64, address: Multiaddr) {
         let options = DialOpts::unknown_peer_id().address(address).build();
         let connection = options.connection_id();
         self.ops.dial_is(op, connection);
@@ -242,76 +188,4 @@ impl Task {
             count: 1,
         });
     }
-}
-
-fn not_authorized(peer: PeerId, reason: Refusal) -> Error {
-    let error = Error::new(ErrorKind::NotAuthorized, format!("no connection to {peer}: {}", sentence(reason)));
-    let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
-    error.with("peer_id", peer.to_base58()).with("wallet", wallet).with("reason", reason.as_str())
-}
-
-const fn sentence(reason: Refusal) -> &'static str {
-    match reason {
-        Refusal::NotListed => "its wallet is not on the list of any open database",
-        Refusal::NotEd25519 => "its identity is not an Ed25519 key, so it is nobody's wallet",
-        Refusal::WeakKey => "its key is weak: anybody could speak for it",
-        Refusal::NoList => "there is no list of wallets yet; open a database, or wait for the registry's first answer",
-        Refusal::Stale => "the list of wallets is too old; look at the registry",
-        Refusal::RegistryFailed => "its wallet is not on the last list, and the registry could not be read",
-        Refusal::TimedOut => "the registry did not answer in time",
-        Refusal::Closed => "the node is closing",
-    }
-}
-
-fn describe(error: &DialError) -> Error {
-    match error {
-        DialError::WrongPeerId { obtained, address } => {
-            let text = format!("another peer answered at {address}: {obtained}; check the wallet of this address");
-            Error::new(ErrorKind::Dial, text).with("causes", vec![error.to_string()])
-        }
-        DialError::LocalPeerId { address } => {
-            let text = format!("{address} is the node itself, or another one with its key");
-            Error::new(ErrorKind::Dial, text).with("causes", Vec::new())
-        }
-        DialError::Transport(causes) => {
-            if let Some(denied) = causes.iter().find_map(|(_, cause)| denied_in(cause)) {
-                return not_authorized(denied.peer, denied.reason);
-            }
-            let causes: Vec<String> =
-                causes.iter().map(|(address, cause)| format!("{address}: {}", innermost(cause))).collect();
-            let text = format!("the peer could not be reached: {}", causes.join("; "));
-            Error::new(ErrorKind::Dial, text).with("causes", causes)
-        }
-        other => {
-            Error::new(ErrorKind::Dial, format!("the dial failed: {other}")).with("causes", vec![other.to_string()])
-        }
-    }
-}
-
-/// Somebody is there, and yet the handshake came to nothing.
-fn was_answered(error: &TransportError<io::Error>) -> bool {
-    let TransportError::Other(error) = error else { return false };
-    let from_the_system = |error: &(dyn std::error::Error + 'static)| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() != io::ErrorKind::Other)
-    };
-    denied_in(error).is_none() && !chain(error).any(from_the_system)
-}
-
-/// The gate's refusal of whoever answered, below the wrappers of the transport.
-fn denied_in(error: &(dyn std::error::Error + 'static)) -> Option<Denied> {
-    chain(error).find_map(|error| error.downcast_ref::<Denied>().cloned())
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        // `io::Error::other` keeps what it wraps out of `source`.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
-    })
 }

@@ -18,8 +18,9 @@ use crate::{
     identity::Wallet,
     swarm::{
         behaviour::BehaviourEvent,
+        connection::Connection,
         guard::{Deaf, Denial},
-        peers::{Connection, Gone},
+        peers::Gone,
         task::Task,
     },
 };

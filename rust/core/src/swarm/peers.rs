@@ -2,85 +2,22 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
 use crate::{
-    discovery::addresses::is_relayed,
     events::{Direction, DisconnectReason},
     identity::Wallet,
-    node::PeerInfo,
-    swarm::{behaviour::PING_LIMIT, duplicates::View, upgrades},
+    peer::PeerInfo,
+    swarm::{behaviour::PING_LIMIT, connection::Connection, duplicates::View, upgrades},
 };
 
 /// Within this time a peer that dials us over two transports at once ends one of the connections itself.
 const SAME_DIAL: Duration = Duration::from_millis(100);
 /// A handshake takes no longer, so a connection that we dialled this long ago was known to a peer that dials now.
 const SAME_MOMENT: Duration = Duration::from_secs(1);
-/// Two pings that should have been answered.
-const SILENT: Duration = Duration::from_secs(4);
-
-pub(crate) struct Connection {
-    id: ConnectionId,
-    address: Multiaddr,
-    direction: Direction,
-    since: Instant,
-    opened_at: SystemTime,
-    identified: bool,
-    last_answer: Instant,
-    rtt: Option<Duration>,
-}
-
-impl Connection {
-    pub(crate) fn new(id: ConnectionId, endpoint: &ConnectedPoint, now: Instant) -> Self {
-        let (address, direction) = match endpoint {
-            ConnectedPoint::Dialer { address, .. } => (address.clone(), Direction::Outbound),
-            // Who comes through a relay has no address but the relay's.
-            ConnectedPoint::Listener { local_addr, send_back_addr } if endpoint.is_relayed() => {
-                (send_back_addr.iter().fold(local_addr.clone(), Multiaddr::with), Direction::Inbound)
-            }
-            ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), Direction::Inbound),
-        };
-        Self {
-            id,
-            address,
-            direction,
-            since: now,
-            opened_at: SystemTime::now(),
-            identified: false,
-            last_answer: now,
-            rtt: None,
-        }
-    }
-
-    fn is_silent(&self, now: Instant) -> bool {
-        now.duration_since(self.last_answer) >= SILENT + self.rtt.unwrap_or_default()
-    }
-
-    fn transport(&self) -> &'static str {
-        if self.is_relayed() {
-            "relay"
-        } else if self.address.iter().any(|part| part == Protocol::QuicV1) {
-            "quic"
-        } else {
-            "tcp"
-        }
-    }
-
-    fn is_relayed(&self) -> bool {
-        is_relayed(&self.address)
-    }
-
-    /// The peer that it leads through.
-    fn relay(&self) -> Option<PeerId> {
-        self.address.iter().take_while(|part| *part != Protocol::P2pCircuit).find_map(|part| match part {
-            Protocol::P2p(relay) if self.is_relayed() => Some(relay),
-            _ => None,
-        })
-    }
-}
 
 struct Entry {
     wallet: Wallet,

@@ -2,16 +2,71 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use libp2p::PeerId;
+
 use crate::{
     events::NodeEvent,
     gate::{DatabaseId, Gate},
+    identity::Wallet,
     metrics::Metric,
-    node::PeerInfo,
+    peer::PeerInfo,
     shared::{Shared, Views},
+    swarm::{peers::Peers, task::Task},
 };
 
+impl Task {
+    /// The host may ask for the peers as soon as it hears that they changed: this comes before the event.
+    pub(super) fn show_peers(&self) {
+        let peers = self.peers.infos();
+        let mut views = self.shared.views();
+        views.peers = peers;
+        views.bootstrap = self.bootstrap.tally();
+    }
+
+    /// Peers, lists or databases changed: who is ready, and who waited for it.
+    pub(super) fn update_views(&mut self) {
+        let now = Instant::now();
+        let (edges, ready) = refresh(&self.shared, &self.gate, self.peers.infos(), now);
+        if ready {
+            self.bootstrap.ready();
+        } else if edges.iter().any(|edge| matches!(edge, NodeEvent::NotReady { database: None })) {
+            self.bootstrap.not_ready(now);
+            self.dialer.hurry(now);
+            self.rendezvous.hurry(now);
+        }
+        self.hurry(now);
+        for edge in edges {
+            self.emit(edge);
+        }
+        let mut views = self.shared.views();
+        views.bootstrap = self.bootstrap.tally();
+        self.ops.check_ready(
+            |database| match database {
+                None => views.ready,
+                Some(database) => views.ready_databases.get(&database).copied().unwrap_or(false),
+            },
+            &self.shared,
+        );
+        drop(views);
+        self.check_topic_waiters();
+    }
+
+    pub(super) fn check_topic_waiters(&mut self) {
+        let (topics, gate, peers) = (&self.shared.topics, &self.gate, &self.peers);
+        self.ops.check_topics(
+            |database, full| topics.peers(full).iter().filter(|peer| counts(gate, peers, database, peer)).count(),
+            &self.shared,
+        );
+    }
+}
+
+/// A subscriber counts when it has said who it is and its wallet is on the database's own list.
+fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bool {
+    peers.is_identified(peer) && Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
+}
+
 /// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
-pub(crate) fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> (Vec<NodeEvent>, bool) {
+fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> (Vec<NodeEvent>, bool) {
     let databases = shared.topics.databases();
     let ready: BTreeMap<DatabaseId, bool> =
         databases.iter().map(|(id, _)| (*id, peers.iter().any(|info| gate.listed_in(*id, &info.wallet)))).collect();

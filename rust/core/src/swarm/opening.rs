@@ -1,0 +1,155 @@
+//! How the network of a node is set up.
+
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroU8,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::stream::FuturesUnordered;
+use libp2p::{Multiaddr, swarm};
+
+use crate::{
+    config::NodeConfig,
+    discovery::{addresses::Reach, bootstrap::Bootstrap, rendezvous::Rendezvous},
+    error::{Error, ErrorKind},
+    gate::Gate,
+    identity::SecretKey,
+    limited::Limited,
+    nat::relay::{Relayed, Relays},
+    pubsub::receive::Receiver,
+    shared::Shared,
+    swarm::{
+        behaviour::Behaviour,
+        commands::parse_node,
+        dial::{Dialer, MAX_DIALS},
+        discovering,
+        door::Door,
+        duplicates::Duplicates,
+        guard::{AddressLimits, Guard},
+        jitter::Jitter,
+        library::Library,
+        listen,
+        merge::Merger,
+        ops::Ops,
+        outer::Outer,
+        peers::Peers,
+        relaying,
+        task::{NodeSwarm, Task},
+        transport,
+        trimming::Trimming,
+        twin::Twin,
+        upgrades::Upgrades,
+        warmup,
+    },
+};
+
+/// Links stay up when they are quiet; `swarm/peers.rs` closes the dead ones.
+const IDLE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Task {
+    pub(super) async fn open(
+        key: &SecretKey,
+        config: NodeConfig,
+        shared: Arc<Shared>,
+        gate: Gate,
+        door: Door,
+        start: u64,
+    ) -> Result<Self, Error> {
+        let core =
+            |error: &dyn std::fmt::Display| Error::new(ErrorKind::Core, format!("the network cannot start: {error}"));
+        if config.listen.quic_port.is_some() {
+            warmup::begin();
+        }
+        let identity = key.libp2p();
+        let (transport, relay_client) =
+            transport::build(&identity, &config.listen, &config.connections, &config.nat, gate.clone(), door)
+                .map_err(|e| core(&e))?;
+        let limits = AddressLimits {
+            established: config.connections.max_per_ip,
+            pending: config.connections.max_pending_per_ip,
+        };
+        let announce: Vec<Multiaddr> =
+            config.listen.announce.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|error| {
+                Error::new(ErrorKind::Config, format!("listen.announce has an entry that is not a multiaddr: {error}"))
+            })?;
+        let guard = Guard::new(key.peer_id(), gate.clone(), limits);
+        let reach = Reach::of(&config.listen.hosts);
+        let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
+        let passages = relaying::passages(key.peer_id(), &config, relay_client).map_err(|e| core(&e))?;
+        let announces = !announce.is_empty();
+        let behaviour = Behaviour::new(guard, &identity, &config.agent, announces, passages, finders, &config.pubsub)
+            .map_err(|e| core(&e))?;
+        let settings = swarm::Config::with_tokio_executor()
+            .with_smart_dial()
+            .with_dial_concurrency_factor(NonZeroU8::new(config.connections.dial_concurrency).unwrap_or(NonZeroU8::MIN))
+            .with_idle_connection_timeout(IDLE);
+        let mut swarm = NodeSwarm::new(transport, behaviour, key.peer_id(), settings);
+        for address in announce {
+            swarm.add_external_address(address);
+        }
+        tracing::info!(
+            quic_port = config.listen.quic_port,
+            tcp_port = config.listen.tcp_port,
+            peer_id = %key.peer_id(),
+            wallet = %key.wallet(),
+            "starting to listen"
+        );
+        let opening = listen::open(&mut swarm, &config.listen).await?;
+        let now = Instant::now();
+        let relays: Vec<_> = config.nat.relays.iter().map(|relay| parse_node(relay)).collect::<Result<_, _>>()?;
+        let mut dialer = Dialer::new(key.peer_id(), MAX_DIALS, Jitter::random());
+        dialer.keep(&relays, now);
+        let listed: Vec<_> = relays.into_iter().map(|(peer, _)| peer).collect();
+        Ok(Self {
+            dialer,
+            upgrades: Upgrades::new(key.peer_id()),
+            relays: Relays::new(&listed, now),
+            relayed: Relayed::default(),
+            outer: Outer::default(),
+            bootstrap: Bootstrap::new(config.bootstrap.clone(), Jitter::random()),
+            reach,
+            rendezvous: Rendezvous::new(
+                config.discovery.rendezvous_interval,
+                config.discovery.max_new_per_round,
+                Jitter::random(),
+            ),
+            queries: HashMap::new(),
+            receiver: Receiver::new(
+                gate.clone(),
+                Arc::clone(&shared.topics),
+                Arc::clone(&shared.counters),
+                config.pubsub.max_message_size,
+            ),
+            library: Library::new(&shared),
+            swarm,
+            shared,
+            config,
+            gate,
+            peers: Peers::default(),
+            duplicates: Duplicates::new(key.peer_id(), Jitter::random()),
+            at_door: Vec::new(),
+            trimming: Trimming::default(),
+            twin: Twin::default(),
+            ops: Ops::default(),
+            merger: Merger::default(),
+            checks: FuturesUnordered::new(),
+            asked: FuturesUnordered::new(),
+            listeners: opening.iter().copied().collect(),
+            opening,
+            start: Some(start),
+            failure: None,
+            listener_errors: Limited::default(),
+            incoming_errors: Limited::default(),
+            unheard: HashMap::new(),
+            blacklisted: HashSet::new(),
+            published_at: None,
+            paused_until: None,
+            retried: 0,
+            tick_at: now,
+            probe_at: now,
+            views_at: now,
+        })
+    }
+}
