@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import socket
 import threading
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +29,8 @@ from depinmesh import (
 from tests.support import alone, eventually, fields_of, mesh_of, soon, state_of, threads_of_ours
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from depinmesh import Database, Wallet
 
 Pair = tuple["Database", "Database"]
@@ -168,6 +172,33 @@ async def test_dial_and_hang_up(form: str) -> None:
             assert connected.peer.peer_id == other.node.peer_id
             assert isinstance(disconnected, PeerDisconnected)
             assert disconnected.peer_id == other.node.peer_id
+
+
+async def test_a_dial_right_after_a_hang_up_ends_with_the_peer_that_comes_back_by_itself() -> None:
+    async with mesh_of(2) as (one, two), mute() as port:
+        # Nobody answers there: each dial ends because the other dials us, and is still under way at the next hang-up.
+        address = f"/ip4/127.0.0.1/tcp/{port}/p2p/{two.node.peer_id}"
+        for _ in range(20):
+            await one.node.hang_up(two.node.peer_id)
+            assert await one.node.dial(address) == two.node.peer_id
+
+
+async def test_a_hang_up_ends_the_dials_of_the_peer() -> None:
+    key = Keypair.generate()
+    wallets = [key.wallet, Keypair.generate().wallet]
+    async with connect(**fields_of(key, wallets)) as db, mute() as port:
+        dial = asyncio.create_task(db.node.dial(f"/ip4/127.0.0.1/tcp/{port}/p2p/{wallets[1].peer_id}"))
+        await eventually(lambda: [m.value for m in db.node.metrics() if m.name == "pending_dials"] == [1])
+        await db.node.hang_up(wallets[1])
+        with pytest.raises(DialError, match="hung up"):
+            await soon(dial)
+
+
+@asynccontextmanager
+async def mute() -> AsyncIterator[int]:
+    """Listen, and answer nobody; gives the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
 
 
 async def test_a_dial_that_fails_says_why() -> None:

@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from depinmesh import DialError, NotAuthorizedError, PeerDisconnected, connect
+from depinmesh import PeerDisconnected, connect
 from tests.leaks.meters import held, resident, slope
 from tests.support import alone, eventually, mesh_of
 
@@ -64,15 +64,12 @@ async def test_connections_that_come_and_go_leave_nothing(times: int) -> None:
     sizes = []
     async with mesh_of(2) as (one, other):
         (address, *_) = (entry for entry in other.node.addresses if "/quic-v1/" in entry)
-        lost, met = other.node.events(PeerDisconnected), 0
+        lost = other.node.events(PeerDisconnected)
         for number in range(times):
             await one.node.hang_up(other.node.peer_id)
             with contextlib.suppress(TimeoutError):  # a dial of the other that was under way may take its place at once
                 await asyncio.wait_for(anext(lost), 2)
-            try:
-                await one.node.dial(address)
-            except (DialError, NotAuthorizedError):  # they lack peers: the other may have dialled at the same moment
-                met += 1
+            await one.node.dial(address)  # they lack peers: the other may dial at the same moment
             await eventually(lambda: len(one.peers()) == len(other.peers()) == 1)
             if number == times // 4:
                 before = held()
@@ -82,9 +79,6 @@ async def test_connections_that_come_and_go_leave_nothing(times: int) -> None:
         async with one.subscribe("last"):
             await eventually(lambda: other.topic_peers("last") == [one.node.peer_id])
     grown = slope(sizes)
-    assert met <= times / 100
-    print(
-        f"{times} connections, {met} dials met others: {before} before, no more after, {grown:.0f} bytes more for each"
-    )
+    print(f"{times} connections: {before} before, no more after, {grown:.0f} bytes more for each")
     if times >= 10_000:
         assert grown * times * 0.75 <= A_RUN

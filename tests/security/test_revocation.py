@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depinmesh import PeerConnected, PeerDisconnected, WalletRevoked, WalletsChanged
+from depinmesh import Keypair, PeerConnected, PeerDisconnected, WalletRevoked, WalletsChanged, connect
+from depinmesh.testing import MockRegistry
 from tests.security.attack import TRANSPORTS, address_of, envelope, full, intruder, reasons, victim
-from tests.support import eventually, soon
+from tests.support import WAIT, eventually, fields_of, soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,6 +76,32 @@ async def test_a_wallet_that_is_removed_is_out_within_a_refresh_and_a_second(tra
             assert (again["identified"], again["open"], again["streams_served"], again["events_sent"]) == (0, 0, 0, 0)
             assert events.stats.pending == 0
             await eventually(lambda: reasons(db.node, "refused_total") == {"not-listed": 5})
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_nothing_published_after_a_removal_reaches_the_removed(ends: bool) -> None:
+    keys = [Keypair.generate() for _ in range(2)]
+    wallets = [key.wallet for key in keys]
+    registry = MockRegistry(wallets)
+    async with (
+        connect(**fields_of(keys[0], [], authorized_wallets=registry)) as one,
+        connect(**fields_of(keys[1], wallets, bootstrap_nodes=one.node.bootstrap_entries())) as other,
+        other.subscribe(TOPIC) as events,
+    ):
+        await one.publish(TOPIC, "before", min_peers=1, timeout=WAIT)
+        assert (await events.get(WAIT)).message == "before"
+        # Many wait to be sent when the list changes: none of those that come then may overtake it.
+        for number in range(500):
+            one.publish_nowait(TOPIC, number)
+        registry.remove(wallets[1])
+        await one.node.gate.refresh()
+        for _ in range(100):
+            one.publish_nowait(TOPIC, "after")
+        if ends:
+            await one.close()
+        await eventually(lambda: not other.peers())
+        messages = [(await events.get(1)).message for _ in range(events.stats.pending)]
+        assert "after" not in messages
 
 
 async def test_all_connections_of_a_removed_wallet_are_closed() -> None:

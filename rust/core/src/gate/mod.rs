@@ -22,7 +22,10 @@ mod upgrade;
 mod wallets;
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -194,6 +197,12 @@ impl Gate {
             self.command(|state| state.ask(Some(*wallet), now()));
         }
         listed
+    }
+
+    /// How many [`GateEvent::Revoked`] the lists in force have led to. Whoever has received fewer still takes somebody for
+    /// listed who is not.
+    pub fn revocations(&self) -> u64 {
+        self.shared.revocations.load(Acquire)
     }
 
     /// The union of the lists in force, sorted.

@@ -1,6 +1,9 @@
 //! What the handles and the task of one gate share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
@@ -19,6 +22,8 @@ pub(super) struct Shared {
     pub(super) own: Wallet,
     pub(super) registry: Arc<dyn Registry>,
     pub(super) snapshot: ArcSwap<Snapshot>,
+    /// Events of the snapshot and those before it that revoke somebody.
+    pub(super) revocations: AtomicU64,
     /// Ticks with each new snapshot.
     pub(super) changed: watch::Sender<()>,
     pub(super) state: Mutex<State>,
@@ -39,6 +44,7 @@ impl Shared {
             own,
             registry,
             snapshot: ArcSwap::default(),
+            revocations: AtomicU64::new(0),
             changed: watch::Sender::new(()),
             state: Mutex::new(State::new(Timing::from(&config), own)),
             wake: Notify::new(),
@@ -54,6 +60,8 @@ impl Shared {
         let mut state = self.state();
         let result = change(&mut state);
         if let Some(snapshot) = state.published() {
+            // First: who sees the list without a wallet sees as well that it is being revoked.
+            self.revocations.store(state.revocations(), Ordering::Release);
             self.snapshot.store(Arc::new(snapshot));
             self.changed.send_replace(());
         }

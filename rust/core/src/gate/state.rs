@@ -35,12 +35,14 @@ pub(super) struct State {
     snapshot: Snapshot,
     changed: bool,
     events: Vec<GateEvent>,
+    /// Events so far that revoke somebody.
+    revocations: u64,
 }
 
 impl State {
     pub(super) const fn new(timing: Timing, own: Wallet) -> Self {
         let snapshot = Snapshot { listings: BTreeMap::new(), closed: false };
-        Self { timing, own, databases: BTreeMap::new(), snapshot, changed: false, events: Vec::new() }
+        Self { timing, own, databases: BTreeMap::new(), snapshot, changed: false, events: Vec::new(), revocations: 0 }
     }
 
     pub(super) fn attach(
@@ -116,6 +118,10 @@ impl State {
             tickets.push(Ticket { database, read });
         }
         tickets
+    }
+
+    pub(super) const fn revocations(&self) -> u64 {
+        self.revocations
     }
 
     /// The snapshot, if it is another one since the last call.

@@ -26,7 +26,10 @@ impl Task {
                     count: 1,
                 });
             }
-            GateEvent::Revoked(wallets) => self.on_revoked(&wallets),
+            GateEvent::Revoked(wallets) => {
+                self.revocations += 1;
+                self.on_revoked(&wallets);
+            }
             // Names the whole list when it is the first: who waits to be on it is looked for instead.
             GateEvent::Readmitted(_) => {
                 let listed = |peer: &PeerId| matches!(self.gate.check_now(peer), Verdict::Admit(_));
@@ -74,6 +77,12 @@ impl Task {
         }
     }
 
+    /// A list is in force that lacks a wallet, and the event that tells of it has not come yet: nothing may leave before,
+    /// as who publishes may know the list.
+    pub(super) fn awaits_revocation(&self) -> bool {
+        self.gate.revocations() != self.revocations
+    }
+
     /// For people; empty when the database has just been closed.
     fn name(&self, database: DatabaseId) -> String {
         self.shared.topics.name(database).unwrap_or_default()
@@ -88,7 +97,10 @@ impl Task {
             self.forget_in_tables(&peer);
             if close {
                 self.peers.closing(&peer, DisconnectReason::Revoked);
-                self.swarm.behaviour_mut().gossip.inner.blacklist_peer(&peer);
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                gossip.inner.blacklist_peer(&peer);
+                // Its connections take a moment to close, and a queue towards it may be long.
+                gossip.leave(peer);
                 self.blacklisted.insert(peer);
                 // `Err` says that it was not connected.
                 let _ = self.swarm.disconnect_peer_id(peer);

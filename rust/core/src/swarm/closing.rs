@@ -6,10 +6,12 @@ use std::{
 };
 
 use futures::FutureExt;
+use tokio::sync::mpsc;
 
 use crate::{
     error::Error,
     events::{DisconnectReason, Value},
+    gate::GateEvent,
     swarm::task::{EVENT_BUDGET, Task, next_event},
 };
 
@@ -22,12 +24,20 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 impl Task {
     /// Sends what is queued, says goodbye, ends.
-    pub(super) async fn close(mut self, op: u64, until: Instant) -> Result<(), Error> {
+    pub(super) async fn close(
+        mut self,
+        op: u64,
+        until: Instant,
+        mut gate_events: mpsc::Receiver<GateEvent>,
+    ) -> Result<(), Error> {
         let start = Instant::now();
         let until = until.min(start + FLUSH + GOODBYE);
         let linger =
             self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
         while !self.shared.outbox.is_empty() && Instant::now() < until {
+            while let Ok(event) = gate_events.try_recv() {
+                self.on_gate(event);
+            }
             if self.paused_until.is_none_or(|until| until <= Instant::now()) {
                 self.paused_until = None;
                 self.publish();

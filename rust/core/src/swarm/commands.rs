@@ -54,19 +54,16 @@ impl Task {
         match command {
             Command::Dial { op, target, timeout } => {
                 match target {
-                    DialTarget::Peer(peer, addresses) => {
-                        self.ops.dial(op, Some(peer), timeout, now);
-                        self.dial_for(op, peer, addresses);
-                    }
-                    DialTarget::Address(address) => {
-                        self.ops.dial(op, None, timeout, now);
-                        self.dial_address(op, address);
-                    }
+                    DialTarget::Peer(peer, addresses) => self.dial_for(op, peer, addresses, timeout),
+                    DialTarget::Address(address) => self.dial_address(op, address, timeout),
                 }
                 self.hurry(now);
             }
             Command::HangUp { op, peer } => {
                 self.dialer.forget(&peer);
+                let text = format!("{peer} was hung up while it was being dialled");
+                let error = Error::new(ErrorKind::Dial, text).with("peer_id", peer.to_base58());
+                self.ops.dial_failed(Some(peer), None, &error, &self.shared);
                 self.peers.closing(&peer, DisconnectReason::Closed);
                 match self.swarm.disconnect_peer_id(peer) {
                     Ok(()) => self.ops.wait_gone(op, peer),

@@ -13,7 +13,7 @@ use libp2p::{
 
 use crate::{
     error::{Error, ErrorKind},
-    events::{Direction, NodeEvent},
+    events::{Direction, NodeEvent, Value},
     gate::{Denied, Verdict},
     identity::Wallet,
     swarm::{
@@ -51,16 +51,17 @@ impl Task {
         }
     }
 
-    pub(super) fn dial_for(&mut self, op: u64, peer: PeerId, addresses: Vec<Multiaddr>) {
+    pub(super) fn dial_for(&mut self, op: u64, peer: PeerId, addresses: Vec<Multiaddr>, timeout: Duration) {
         if self.peers.is_identified(&peer) {
-            return self.ops.identified(peer, &self.shared);
+            return self.shared.done(op, Value::Text(peer.to_base58()));
         }
         let addresses = if addresses.is_empty() { self.dialer.addresses(&peer).unwrap_or_default() } else { addresses };
         if addresses.is_empty() {
             let text = format!("no address of {peer} is known; dial a multiaddr that ends in /p2p/{peer}");
             let error = Error::new(ErrorKind::Dial, text).with("peer_id", peer.to_base58());
-            return self.ops.fail(op, error, &self.shared);
+            return self.shared.failed(op, error);
         }
+        self.ops.dial(op, peer, addresses.clone(), timeout, Instant::now());
         self.check(peer, addresses, Some(op));
     }
 
@@ -112,10 +113,10 @@ impl Task {
         }
     }
 
-    pub(super) fn dial_address(&mut self, op: u64, address: Multiaddr) {
+    pub(super) fn dial_address(&mut self, op: u64, address: Multiaddr, timeout: Duration) {
         let options = DialOpts::unknown_peer_id().address(address).build();
         let connection = options.connection_id();
-        self.ops.dial_is(op, connection);
+        self.ops.dial_stranger(op, connection, timeout, Instant::now());
         if let Err(error) = self.swarm.dial(options) {
             self.dial_failed(None, Some(connection), &error);
         }
@@ -148,13 +149,10 @@ impl Task {
                 self.dialer.failed(peer, now, self.peers.is_empty());
             }
         }
-        if let (None, Some(peer), DialError::Transport(causes)) = (denial, peer, error)
-            && causes.iter().any(|(_, cause)| was_answered(cause))
-            && let Some(op) = self.ops.try_again(&peer)
+        if let (None, Some(peer)) = (denial, peer)
+            && self.is_still_coming(peer, error)
         {
-            let addresses = causes.iter().map(|(address, _)| address.clone()).collect();
-            let pause = Jitter::random().around(AGAIN_AFTER);
-            return self.check_after(pause, peer, addresses, Some(op));
+            return;
         }
         let told = match (denial, peer) {
             (Some(Denial::Gate(reason)), Some(peer)) => not_authorized(peer, reason),
@@ -163,6 +161,31 @@ impl Task {
         tracing::debug!(peer_id = peer.map(PeerId::to_base58), error = %told, "a dial failed");
         self.ops.dial_failed(peer, connection, &told, &self.shared);
         self.hurry(now);
+    }
+
+    /// A dial has failed, and yet whoever asked for the peer may get it.
+    fn is_still_coming(&mut self, peer: PeerId, error: &DialError) -> bool {
+        // It came to us meanwhile, and is about to say who it is.
+        if self.peers.connections(&peer) > 0 {
+            return true;
+        }
+        match error {
+            // We ended all that there was with the peer; who waits for it has asked since.
+            DialError::Aborted => self.dial_again(peer),
+            DialError::Transport(causes) if causes.iter().any(|(_, cause)| was_answered(cause)) => {
+                let Some((op, addresses)) = self.ops.try_again(&peer) else { return false };
+                self.check_after(Jitter::random().around(AGAIN_AFTER), peer, addresses, Some(op));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Dials for those who still wait for the peer. `false`: nobody does.
+    pub(super) fn dial_again(&mut self, peer: PeerId) -> bool {
+        let Some((op, addresses)) = self.ops.wanted(&peer) else { return false };
+        self.check(peer, addresses, Some(op));
+        true
     }
 
     /// The peer is connected already: the dial has what it wanted.

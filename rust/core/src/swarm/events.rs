@@ -215,7 +215,10 @@ impl Task {
             Gone::BeforeIdentify { direction: Direction::Outbound, reason: None } => {
                 self.duplicates.closed_nameless(peer, now);
             }
-            Gone::BeforeIdentify { .. } => self.dialer.unmet(peer, now, self.peers.is_empty()),
+            Gone::BeforeIdentify { .. } => {
+                self.dialer.unmet(peer, now, self.peers.is_empty());
+                self.dial_again(peer);
+            }
         }
         self.ops.gone(&peer, &self.shared);
         self.hurry(now);

@@ -35,7 +35,7 @@ use crate::{
 /// Connections of one wallet at the same time; more than two are never of use.
 const MAX_PER_PEER: usize = 4;
 
-/// Why the guard denied a connection; `swarm/task.rs` reads it back from `ConnectionDenied`.
+/// Why the guard denied a connection; `swarm/dialling.rs` and `swarm/events.rs` read it back from `ConnectionDenied`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
     Gate(Refusal),

@@ -22,6 +22,7 @@ mod nudge;
 mod opening;
 mod ops;
 mod outer;
+mod patient;
 mod peers;
 mod publishing;
 mod relaying;

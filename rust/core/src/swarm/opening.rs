@@ -144,6 +144,7 @@ impl Task {
             incoming_errors: Limited::default(),
             unheard: HashMap::new(),
             blacklisted: HashSet::new(),
+            revocations: 0,
             published_at: None,
             paused_until: None,
             retried: 0,

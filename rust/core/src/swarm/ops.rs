@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use libp2p::{PeerId, swarm::ConnectionId};
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -15,6 +15,8 @@ struct Dial {
     op: u64,
     /// Unknown until the other side has shown its identity.
     peer: Option<PeerId>,
+    /// Where the peer is dialled.
+    addresses: Vec<Multiaddr>,
     connection: Option<ConnectionId>,
     timeout: Duration,
     until: Instant,
@@ -48,15 +50,15 @@ impl Ops {
         self.hang_ups.push((op, peer));
     }
 
-    pub(crate) fn dial(&mut self, op: u64, peer: Option<PeerId>, timeout: Duration, now: Instant) {
-        self.dials.push(Dial { op, peer, connection: None, timeout, until: now + timeout, again: false });
+    pub(crate) fn dial(&mut self, op: u64, peer: PeerId, addresses: Vec<Multiaddr>, timeout: Duration, now: Instant) {
+        let until = now + timeout;
+        self.dials.push(Dial { op, peer: Some(peer), addresses, connection: None, timeout, until, again: false });
     }
 
     /// The dial of an address without a peer id is known by its connection.
-    pub(crate) fn dial_is(&mut self, op: u64, connection: ConnectionId) {
-        for dial in self.dials.iter_mut().filter(|dial| dial.op == op) {
-            dial.connection = Some(connection);
-        }
+    pub(crate) fn dial_stranger(&mut self, op: u64, connection: ConnectionId, timeout: Duration, now: Instant) {
+        let (connection, until) = (Some(connection), now + timeout);
+        self.dials.push(Dial { op, peer: None, addresses: Vec::new(), connection, timeout, until, again: false });
     }
 
     pub(crate) fn is_dialling(&self, op: u64) -> bool {
@@ -67,12 +69,18 @@ impl Ops {
         self.dials.iter().any(|dial| dial.peer == Some(*peer))
     }
 
-    /// The dial of this peer that a second try is begun for, if none has had one.
-    pub(crate) fn try_again(&mut self, peer: &PeerId) -> Option<u64> {
-        let mut dials = self.dials.iter_mut().filter(|dial| dial.peer == Some(*peer));
-        let first = dials.next().filter(|dial| !dial.again)?;
+    /// The first dial of this peer that waits, and where it is dialled.
+    pub(crate) fn wanted(&self, peer: &PeerId) -> Option<(u64, Vec<Multiaddr>)> {
+        let dial = self.dials.iter().find(|dial| dial.peer == Some(*peer) && !dial.addresses.is_empty())?;
+        Some((dial.op, dial.addresses.clone()))
+    }
+
+    /// The same for a second try, which is made once.
+    pub(crate) fn try_again(&mut self, peer: &PeerId) -> Option<(u64, Vec<Multiaddr>)> {
+        let (op, addresses) = self.wanted(peer)?;
+        let first = self.dials.iter_mut().find(|dial| dial.op == op && !dial.again)?;
         first.again = true;
-        Some(first.op)
+        Some((op, addresses))
     }
 
     pub(crate) fn established(&mut self, peer: PeerId, connection: ConnectionId) {

@@ -50,11 +50,20 @@ impl Task {
         }
     }
 
+    pub(super) fn may_publish(&self) -> bool {
+        self.paused_until.is_none() && !self.awaits_revocation()
+    }
+
     pub(super) fn publish(&mut self) {
         let now = Instant::now();
         self.published_at = Some(now);
         for _ in 0..PUBLISH_BUDGET {
             let Some(Parcel { events, data }) = self.parcel() else { break };
+            // Asked of each event after it was taken: a list may have come into force before it was published.
+            if self.awaits_revocation() {
+                self.shared.outbox.put_back(events.into_iter());
+                break;
+            }
             let full_topic = events[0].full_topic.clone();
             match self.swarm.behaviour_mut().gossip.inner.publish(TopicHash::from_raw(full_topic.clone()), data) {
                 Ok(_) => {

@@ -21,7 +21,7 @@ use crate::{
         reachability::Reachability,
         relay::{self as relays, HOP},
     },
-    swarm::{after_identify::Pace, behaviour::Passages, task::Task, transport, upgrades::LOOKS_FOR},
+    swarm::{behaviour::Passages, patient::Pace, task::Task, transport, upgrades::LOOKS_FOR},
 };
 
 /// Pings come every two seconds; a relayed connection that ends after so long a silence was dead when the direct one came.

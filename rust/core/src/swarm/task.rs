@@ -92,6 +92,8 @@ pub(super) struct Task {
     pub(super) unheard: HashMap<String, Instant>,
     /// Peers whose wallet has left the lists: gossip takes nothing of theirs, whoever passes it on.
     pub(super) blacklisted: HashSet<PeerId>,
+    /// Revocations of the gate that have had their effect here.
+    pub(super) revocations: u64,
     pub(super) published_at: Option<Instant>,
     /// The queues to all peers of a topic are full: publishing goes on after a moment.
     pub(super) paused_until: Option<Instant>,
@@ -131,7 +133,7 @@ pub(crate) async fn run(
             biased;
             () = task.shared.abort.notified() => return Ok(()),
             command = commands.recv() => match command {
-                Some(Command::Close { op, until }) => return Box::pin(task.close(op, until)).await,
+                Some(Command::Close { op, until }) => return Box::pin(task.close(op, until, gate_events)).await,
                 Some(command) => task.command(command),
                 // The handle is gone without a close.
                 None => return Ok(()),
@@ -142,7 +144,7 @@ pub(crate) async fn run(
             Some(checked) = task.checks.next() => task.on_checked(checked),
             mapped = outer::mapped(&mut task.outer.portmap) => task.on_mapped(mapped),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
-            () = task.shared.outbox.filled(), if task.paused_until.is_none() => task.publish(),
+            () = task.shared.outbox.filled(), if task.may_publish() => task.publish(),
             () = nudge.nudged() => {}
             () = tokio::time::sleep_until(task.tick_at.into()) => {}
         }
@@ -198,6 +200,10 @@ impl Task {
     fn drain(&mut self, waker: &Waker, budget: usize) -> bool {
         let mut cx = Context::from_waker(waker);
         for _ in 0..budget {
+            // Gossip passes on what it receives. Whoever is being revoked must be out of it by then.
+            if self.awaits_revocation() {
+                return false;
+            }
             match poll_event(&mut self.swarm, &self.shared, &mut cx) {
                 Poll::Ready(event) => self.on_swarm(event),
                 Poll::Pending => return false,

@@ -117,6 +117,7 @@ impl State {
 
     pub(super) fn report_union(&mut self, joined: Vec<Wallet>, left: Vec<Wallet>) {
         if !left.is_empty() {
+            self.revocations += 1;
             self.events.push(GateEvent::Revoked(left));
         }
         if !joined.is_empty() {

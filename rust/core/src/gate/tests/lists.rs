@@ -48,6 +48,7 @@ async fn a_revocation_waits_for_room() {
     script.now(gives([OWN, 1]));
     sleep(Duration::from_secs(31)).await;
     assert!(!gate.listed_in(DB, &wallet(2)));
+    assert_eq!(gate.revocations(), 1, "it is known of before it is received");
     assert_eq!(seen(&mut events).len(), EVENTS);
     settled().await;
     assert_eq!(revoked(&mut events), [wallet(2)]);

@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    target::{FORGET_AFTER, GIVE_UP, LATELY, MAX_DELAY, MAX_DELAY_LOST, MAX_HEARSAY},
+    *,
+};
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -1,0 +1,205 @@
+//! One peer that is dialled, or would be: how the last dials went, and when the next one is due.
+
+use std::time::{Duration, Instant};
+
+use libp2p::Multiaddr;
+
+use crate::{discovery::addresses::is_relayed, swarm::jitter::Jitter};
+
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+/// While the node has no peer at all.
+const MAX_DELAY_ALONE: Duration = Duration::from_secs(2);
+/// For a peer that was lost less than ten minutes ago: the network between may be back at any moment.
+pub(super) const MAX_DELAY_LOST: Duration = Duration::from_secs(3);
+pub(super) const LATELY: Duration = Duration::from_secs(10 * 60);
+/// Otherwise, and after a refusal: a stranger knocks on our door no more often either.
+pub(super) const MAX_DELAY: Duration = Duration::from_secs(30);
+/// The other side's gate closed on us: its list will not change within a moment.
+const REFUSED_DELAY: Duration = Duration::from_secs(2);
+/// A dial of a peer that answered before is begun anew after this time: its packets come ever more rarely.
+pub(super) const GIVE_UP: Duration = Duration::from_secs(3);
+/// A former peer that did not come back for this long is left to discovery.
+pub(super) const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
+const MAX_ADDRESSES: usize = 16;
+/// What others say of a peer leaves room for what it says itself.
+pub(super) const MAX_HEARSAY: usize = 8;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// To be dialled at this time.
+    Due(Instant),
+    /// Since this time.
+    Dialling(Instant),
+    Connected,
+    /// Its wallet has left the list: not to be dialled until it is back.
+    Barred,
+}
+
+/// What became of the last connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    Never,
+    /// It has been connected and identified.
+    Yes,
+    /// The other side's gate, or ours, closed the door.
+    Refused,
+}
+
+pub(super) struct Target {
+    pub(super) addresses: Vec<Multiaddr>,
+    /// Of the list of bootstrap nodes.
+    pub(super) bootstrap: bool,
+    /// Named by the operator elsewhere.
+    pub(super) kept: bool,
+    pub(super) state: State,
+    delay: Duration,
+    /// When it was lost, or first heard of.
+    pub(super) since: Instant,
+    pub(super) met: Met,
+    /// Tried since the last list of bootstrap nodes came.
+    pub(super) tried: bool,
+}
+
+impl Target {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            addresses: Vec::new(),
+            bootstrap: false,
+            kept: false,
+            state: State::Due(now),
+            delay: FIRST_DELAY,
+            since: now,
+            met: Met::Never,
+            tried: false,
+        }
+    }
+
+    /// By the operator: never forgotten.
+    pub(super) const fn is_named(&self) -> bool {
+        self.bootstrap || self.kept
+    }
+
+    pub(super) const fn is_due(&self) -> bool {
+        matches!(self.state, State::Due(_))
+    }
+
+    pub(super) const fn is_barred(&self) -> bool {
+        matches!(self.state, State::Barred)
+    }
+
+    /// When it is to be dialled.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Due(at) if !self.addresses.is_empty() => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Since when it is being dialled.
+    pub(super) const fn dialled_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Dialling(since) => Some(since),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_useful(&self, now: Instant) -> bool {
+        !self.is_due() || (!self.addresses.is_empty() && now.duration_since(self.since) < FORGET_AFTER)
+    }
+
+    /// Its dial has lasted too long for a peer that answered before.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.met == Met::Yes && self.dialled_since().is_some_and(|since| now.duration_since(since) >= GIVE_UP)
+    }
+
+    /// It is on a new list of bootstrap nodes.
+    pub(super) fn list(&mut self, addresses: &[Multiaddr], now: Instant) {
+        self.bootstrap = true;
+        addresses.clone_into(&mut self.addresses);
+        if self.is_due() {
+            self.state = State::Due(now);
+            self.tried = false;
+        }
+    }
+
+    /// It said so itself, or the operator did.
+    pub(super) fn learn(&mut self, addresses: Vec<Multiaddr>) {
+        self.add(addresses, MAX_ADDRESSES);
+    }
+
+    /// Others say so.
+    pub(super) fn hear(&mut self, addresses: Vec<Multiaddr>) {
+        self.add(addresses, MAX_HEARSAY);
+    }
+
+    fn add(&mut self, addresses: Vec<Multiaddr>, limit: usize) {
+        for address in addresses {
+            if !self.addresses.contains(&address) && self.addresses.len() < limit {
+                self.addresses.push(address);
+            }
+        }
+    }
+
+    pub(super) const fn dial(&mut self, now: Instant) {
+        self.state = State::Dialling(now);
+        self.tried = true;
+    }
+
+    pub(super) const fn connect(&mut self) {
+        self.state = State::Connected;
+        self.tried = true;
+    }
+
+    pub(super) fn identify(&mut self, addresses: Vec<Multiaddr>) {
+        self.delay = FIRST_DELAY;
+        self.met = Met::Yes;
+        if !self.is_named() {
+            // A relay that it no longer names does not lead there any more.
+            self.addresses.retain(|known| !is_relayed(known) || addresses.contains(known));
+        }
+        self.learn(addresses);
+    }
+
+    pub(super) fn lose(&mut self, now: Instant, pause: Duration) {
+        self.since = now;
+        self.delay = FIRST_DELAY;
+        self.state = State::Due(now + pause);
+    }
+
+    /// The next dial comes after a pause, and the one after that later still.
+    pub(super) fn fail(&mut self, now: Instant, alone: bool, jitter: &mut Jitter) {
+        self.state = State::Due(now + jitter.around(self.delay));
+        let limit = match self.met {
+            Met::Refused => MAX_DELAY,
+            _ if alone => MAX_DELAY_ALONE,
+            Met::Yes if now.duration_since(self.since) < LATELY => MAX_DELAY_LOST,
+            _ => MAX_DELAY,
+        };
+        self.delay = (self.delay * 2).min(limit);
+    }
+
+    pub(super) fn refuse(&mut self) {
+        self.met = Met::Refused;
+        self.delay = self.delay.max(REFUSED_DELAY);
+    }
+
+    /// The node is alone: it waits no longer than a lone node does, unless it was refused.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if self.met == Met::Refused {
+            return;
+        }
+        self.delay = self.delay.min(MAX_DELAY_ALONE);
+        if let State::Due(at) = self.state {
+            self.state = State::Due(at.min(now + self.delay));
+        }
+    }
+
+    pub(super) fn waits_to_be_listed(&self) -> bool {
+        self.is_barred() || (self.is_due() && self.met == Met::Refused)
+    }
+
+    pub(super) const fn admit(&mut self, now: Instant) {
+        self.state = State::Due(now);
+        self.delay = FIRST_DELAY;
+    }
+}
