@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,10 @@ HEALED = 5.0
 SLACK = 3
 GONE = 10.0
 """Seconds after which a peer that says nothing counts as gone."""
+FLAP = 2.0
+"""Seconds for which a flapping link is down, and then up."""
+GROWTH = 5 * 1024 * 1024
+"""Bytes that a node may grow by while a link flaps."""
 QUIC, TCP = 4001, 4002
 
 slow = pytest.mark.slow
@@ -93,6 +98,12 @@ async def nothing_passes(senders: Sequence[Node], receivers: Sequence[Node], dur
     assert not [one for one in receivers for number in sent if one.said("heard", number=number)]
 
 
+def resident(node: Node) -> int:
+    """Return the bytes of memory that its process holds."""
+    pages = Path(f"/proc/{node.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 @pytest.mark.parametrize(
     ("rounds", "seconds"),
     [(1, 15), pytest.param(20, 15, marks=slow), pytest.param(1, 60, marks=slow)],
@@ -128,6 +139,30 @@ async def test_a_node_whose_cable_is_pulled_is_gone_and_comes_back(ports: tuple[
         await nothing_passes(nodes[:1], nodes[1:], 15 - (time.monotonic() - pulled))
         await place.hosts[0].plug()
         print(f"new events everywhere after {await everywhere(nodes, within=HEALED * SLACK):.2f} s")
+
+
+@slow
+@pytest.mark.parametrize(("hosts", "flaps"), [(3, 5), (10, 30)])
+@pytest.mark.timeout(600)
+async def test_p6_a_link_that_comes_and_goes_costs_nothing_once_it_stays(hosts: int, flaps: int) -> None:
+    async with lab(hosts) as place, fleet(place) as nodes:
+
+        async def flap(times: int) -> None:
+            for _ in range(times):
+                await place.hosts[0].unplug()
+                await nothing_passes(nodes[:1], nodes[1:], FLAP)
+                await place.hosts[0].plug()
+                await asyncio.sleep(FLAP)
+
+        await everywhere(nodes, within=15)
+        await flap(3)
+        await everywhere(nodes, within=HEALED * SLACK)
+        before = [resident(node) for node in nodes]
+        await flap(flaps)
+        took = await everywhere(nodes, within=HEALED * SLACK)
+        grown = [resident(node) - there for node, there in zip(nodes, before, strict=True)]
+        print(f"new events everywhere after {took:.2f} s, grown by {[round(one / 1024) for one in grown]} KiB")
+        assert max(grown) <= GROWTH
 
 
 @transports

@@ -61,17 +61,20 @@ async def test_threads_that_compute_all_the_time_cost_no_peer_and_no_event(secon
         for thread in threads:
             thread.start()
         try:
-            end, number = time.monotonic() + seconds, 0
-            while time.monotonic() < end:
+            end, number, took = time.monotonic() + seconds, 0, list[float]()
+            while (began := time.monotonic()) < end:
                 guest.tell("publish", topic=full(db, TOPIC), data=envelope("", number), times=1)
                 assert (await events.get(15)).message == number
+                took.append(time.monotonic() - began)
                 number += 1
                 await asyncio.sleep(0.01)
         finally:
             done.set()
             for thread in threads:
                 thread.join()
-        print(f"{number} events in {seconds} s beside two busy threads")
+        took.sort()
+        times = f"p50 {took[number // 2] * 1000:.0f} ms, p99 {took[number * 99 // 100] * 1000:.0f} ms"
+        print(f"{number} events in {seconds} s beside two busy threads, from the command to the event {times}")
         assert number > seconds
         assert counted(db.node, "connections_total") == 1
         await eventually(lambda: len(db.peers()) == 1)

@@ -5,6 +5,7 @@ mod checked;
 mod clock;
 mod judgement;
 mod lists;
+mod races;
 mod schedule;
 mod unfinished;
 
