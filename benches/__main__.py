@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from benches.flood import Flood
 from benches.network import Lengths, Network
 from benches.nodes import Nodes
 from benches.support.machine import describe
+from benches.support.processes import heed_termination
 from benches.support.progress import Step, run_all
 from benches.support.results import Results
 from benches.support.systems import MAIN, ROOT, SYSTEMS, Setup, System, versions
@@ -93,7 +93,7 @@ def head(given: argparse.Namespace) -> dict[str, object]:
 def main() -> int:
     """Run the parts, and print the tables."""
     given = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
+    heed_termination()
     results = Results(given.results)
     with tempfile.TemporaryDirectory() as folder:
         setup = Setup(given.target.absolute(), Path(folder), pinned=not given.unpinned, loop=given.loop)
@@ -104,7 +104,7 @@ def main() -> int:
         if "bridge" in given.only:
             steps += Bridge(results, 200_000 if given.quick else 1_000_000).steps(given.blocks)
         if "network" in given.only:
-            lengths = Lengths(1.0, 1.5, 2.0) if given.quick else Lengths()
+            lengths = Lengths(1.0, 2, 2.0) if given.quick else Lengths()
             network = Network(setup, results, there(setup, given.systems), lengths)
             steps += network.blocks(given.blocks, seed=given.seed, full=given.full)
         if "nodes" in given.only:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benches.network import throughput
 from benches.support.machine import Load
+from benches.support.processes import heed_termination
 from benches.support.statistics import spread
 from benches.support.systems import BATCHED, OURS, Ours, Setup
 
@@ -41,9 +42,9 @@ class Variant:
         pairs = dict(word.split("=", 1) for word in words)
         return cls(name, loop=pairs.pop("loop", "asyncio"), environment=pairs)
 
-    def run(self, target: Path, folder: Path, system: Ours, transport: str, seconds: float) -> dict[str, float]:
+    def run(self, setup: Setup, system: Ours, transport: str, seconds: float) -> dict[str, float]:
         """Measure it once."""
-        setup = Setup(target, folder, loop=self.loop)
+        setup = replace(setup, loop=self.loop)
         return throughput(setup, replace(system, environment=self.environment), transport, seconds)[0]
 
 
@@ -56,17 +57,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="of a run, on a quiet machine")
     parser.add_argument("--transports", nargs="+", choices=("quic", "tcp"), default=("quic", "tcp"))
     parser.add_argument("--batching", action="store_true")
+    parser.add_argument("--unpinned", action="store_true", help="let the kernel choose the cores")
     given = parser.parse_args()
+    heed_termination()
     rng, load = random.Random(0), Load()
     found: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
+        setup = Setup(given.target, Path(folder), pinned=not given.unpinned)
         for round_ in range(given.rounds):
             runs = [(transport, variant) for transport in given.transports for variant in given.variants]
             rng.shuffle(runs)
             for transport, variant in runs:
                 system = BATCHED if given.batching else OURS
                 try:
-                    values = variant.run(given.target, Path(folder), system, transport, given.seconds)
+                    values = variant.run(setup, system, transport, given.seconds)
                 except RuntimeError as error:  # such as two that lost each other, where others leave no time to answer
                     print(f"round {round_}, {transport}, {variant.name}: FAILED: {error}", file=sys.stderr)
                     continue

@@ -41,7 +41,8 @@ class Lengths:
 
     seconds: float = 3.0
     """Of a run for the rate."""
-    latency_seconds: float = 6.0
+    latency_seconds: int = 6
+    """Whole, so that a peer that divides by the rate and multiplies again has the same number of events."""
     idle_seconds: float = 10.0
 
 
@@ -133,7 +134,7 @@ class Network:
     def _latency(self, share: int = 0) -> Callable[[System, str], tuple[Values, dict[str, Any], str]]:
         def measure(system: System, transport: str) -> tuple[Values, dict[str, Any], str]:
             rate = self._highest(system, transport) * share // 100 if share else system.latency_rate
-            plan = Plan(transport, int(rate * self._lengths.latency_seconds), warmup=rate, rate=rate)
+            plan = Plan(transport, rate * self._lengths.latency_seconds, warmup=rate, rate=rate)
             _, received, about = pair(self._setup, system, plan)
             values = {name: received[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")}
             said = f"median {values['p50_us']:,.0f} us, p99 {values['p99_us']:,.0f} us"
@@ -199,7 +200,8 @@ def pair(setup: Setup, system: System, plan: Plan) -> tuple[Values, Values, dict
     with system.receiver(setup, plan) as receiver:
         listening = receiver.line("listening")
         with system.sender(setup, plan, listening["address"]) as sender:
-            received, sent = receiver.line("received"), sender.line("sent")
+            # In this order: a sender notices within seconds that nothing arrives any more, a receiver waits.
+            sent, received = sender.line("sent"), receiver.line("received")
     for lost in ("dropped", "missing"):
         if received.get(lost):
             raise RuntimeError(f"{received[lost]} events were {lost}, inside the window")

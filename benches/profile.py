@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from time import sleep
 
+from benches.support.processes import heed_termination
 from benches.support.systems import BATCHED, OURS, RAW, Plan, Setup, System
 
 # The first that matches "file symbol" wins.
@@ -92,6 +93,7 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=0, help="events a second; 0: as many as go")
     parser.add_argument("--seconds", type=float, default=10.0)
     given = parser.parse_args()
+    heed_termination()
     for transport in given.transports:
         with tempfile.TemporaryDirectory() as folder:
             setup = Setup(given.target.absolute(), Path(folder))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Any
 
-from benches.support.peer import STALLED, Credit, Events, Received, Usage, Window, on_schedule, say
-from depinmesh import Node, connect
+from benches.support.peer import LOOK, STALLED, Credit, Events, Received, Usage, Window, on_schedule, say
+from depinmesh import BackpressureError, Node, connect
 from depinmesh.build import version
 
 if TYPE_CHECKING:
@@ -64,7 +64,14 @@ async def send(spec: Spec) -> None:
                 await asyncio.sleep(0.001)
 
         def due(instant: int) -> None:
-            database.publish_nowait(TOPIC, events.message(window.sent, instant))
+            message = events.message(window.sent, instant)
+            while True:
+                try:
+                    database.publish_nowait(TOPIC, message)
+                except BackpressureError:  # it leaves late, which its latency shows
+                    sleep(LOOK)
+                else:
+                    break
             window.sent += 1
 
         await fast(spec["warmup"])

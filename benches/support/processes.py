@@ -95,6 +95,11 @@ def _on(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def heed_termination() -> None:
+    """Make SIGTERM an exit, so that what was started is ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def python(*arguments: str) -> list[str]:
     """Return the command that runs this interpreter."""
     return [sys.executable, *arguments]
