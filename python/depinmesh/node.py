@@ -187,7 +187,9 @@ class Node:
         self._running().core.retry_bootstrap()
 
     async def dial(self, address: BootstrapNode | str, *, timeout: float = 10.0) -> PeerId:
-        """Connect to a peer and return its verified identity.
+        """Connect to a peer and return its verified identity, at once when it is connected already.
+
+        It does not matter which side's connection it is in the end. Cancelling is safe: nobody waits for the dial then.
 
         Args:
             address: A multiaddr, a bootstrap entry, or the peer id of a peer whose addresses are known.
@@ -195,12 +197,21 @@ class Node:
 
         Raises:
             NotAuthorizedError: The gate of one side refused.
-            DialError: There was no connection.
+            DialError: Nobody could be reached there, no address is known, or the peer was hung up meanwhile.
+            ConfigError, IdentityError: The text is no bootstrap entry or peer id; of a multiaddr it is a `DialError`.
         """
         return await self._running().dial(address, timeout)
 
     async def hang_up(self, peer: PeerId | Wallet | str) -> None:
-        """Close all connections to a peer."""
+        """Close all connections to a peer, and end the dials that wait for it.
+
+        It is no ban: this node does not dial the peer by itself until it is found anew, and the peer may come back. To
+        keep it out, take its wallet off the list. Returns when the peer is gone; a peer that is not connected is no
+        error. Cancelling is safe, and takes nothing back.
+
+        Raises:
+            IdentityError: The text is neither a wallet nor a peer id.
+        """
         session = self._running()
         await session.pump.call(session.core.hang_up, wallet_of(peer).peer_id)
 

@@ -174,24 +174,17 @@ async def test_dial_and_hang_up(form: str) -> None:
             assert disconnected.peer_id == other.node.peer_id
 
 
-async def test_a_dial_right_after_a_hang_up_ends_with_the_peer_that_comes_back_by_itself() -> None:
-    async with mesh_of(2) as (one, two), mute() as port:
-        # Nobody answers there: each dial ends because the other dials us, and is still under way at the next hang-up.
-        address = f"/ip4/127.0.0.1/tcp/{port}/p2p/{two.node.peer_id}"
-        for _ in range(20):
-            await one.node.hang_up(two.node.peer_id)
-            assert await one.node.dial(address) == two.node.peer_id
-
-
-async def test_a_hang_up_ends_the_dials_of_the_peer() -> None:
-    key = Keypair.generate()
-    wallets = [key.wallet, Keypair.generate().wallet]
-    async with connect(**fields_of(key, wallets)) as db, mute() as port:
-        dial = asyncio.create_task(db.node.dial(f"/ip4/127.0.0.1/tcp/{port}/p2p/{wallets[1].peer_id}"))
-        await eventually(lambda: [m.value for m in db.node.metrics() if m.name == "pending_dials"] == [1])
-        await db.node.hang_up(wallets[1])
+async def test_a_hang_up_ends_the_dials_before_it_and_not_those_after() -> None:
+    a, b = Keypair.generate(), Keypair.generate()
+    wallets = [a.wallet, b.wallet]
+    async with connect(**fields_of(a, wallets)) as one, connect(**fields_of(b, wallets)) as two, mute() as port:
+        unanswered = one.node.dial(f"/ip4/127.0.0.1/tcp/{port}/p2p/{two.node.peer_id}")
+        before = asyncio.create_task(unanswered)
+        await eventually(lambda: [m.value for m in one.node.metrics() if m.name == "pending_dials"] == [1])
+        _, peer = await soon(asyncio.gather(one.node.hang_up(b.wallet), one.node.dial(two.node.addresses[0])))
+        assert peer == two.node.peer_id
         with pytest.raises(DialError, match="hung up"):
-            await soon(dial)
+            await soon(before)
 
 
 @asynccontextmanager
