@@ -93,7 +93,7 @@ go = cd tests/interop/go && export GOTOOLCHAIN=go1.23.6 && go
 .PHONY: go-peers
 go-peers: ## compile the Go node of the tests against both sets of versions in the field
 	$(go) build -modfile=go-0.31.mod -o $(abspath $(target))/interop/go-0.31
-	$(go) build -o $(abspath $(target))/interop/go-0.41
+	$(go) build -tags autonatv2 -o $(abspath $(target))/interop/go-0.41
 
 .PHONY: test-secrets
 test-secrets: build ## the tests at TRACE, with all that becomes visible searched for the keys in use
@@ -102,6 +102,7 @@ test-secrets: build ## the tests at TRACE, with all that becomes visible searche
 
 .PHONY: test-faults
 test-faults: build ## broken networks, all of it: needs root, ip (iproute2), nft and conntrack, for network namespaces
+	cargo build --locked -p depinmesh-attacker
 	$(bin)/pytest -s tests/faults
 
 .PHONY: test-security

@@ -40,6 +40,9 @@ func main() {
 	flag.BoolVar(&o.nat.public, "public", false, "know from the start that everybody can dial us, and so serve the WAN table")
 	flag.BoolVar(&o.nat.relay, "relay", false, "be a relay without limits, when we are public")
 	flag.BoolVar(&o.nat.punch, "hole-punching", false, "know that nobody can dial us, and punch holes into the router")
+	if autonatV2 != nil {
+		flag.BoolVar(&o.nat.autonatV2, "autonat-v2", false, "answer whether others can be reached by AutoNAT v2, not v1")
+	}
 	flag.Parse()
 
 	out := &output{encoder: json.NewEncoder(os.Stdout)}

@@ -68,7 +68,6 @@ func (n *node) settings(o options) ([]libp2p.Option, error) {
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.ConnectionManager(manager),
 		libp2p.ConnectionGater(n.gate),
-		libp2p.EnableNATService(),
 	}
 	settings = append(settings, o.nat.settings()...)
 	switch o.security {

@@ -16,10 +16,20 @@ type natOptions struct {
 	public bool
 	relay  bool
 	punch  bool
+	// answers, by version 2 of the protocol alone, whether others can be reached
+	autonatV2 bool
 }
+
+// autonatV2 is nil where the library has no such thing: autonat.go sets it.
+var autonatV2 func() libp2p.Option
 
 func (o natOptions) settings() []libp2p.Option {
 	settings := []libp2p.Option{libp2p.EnableRelay()}
+	if o.autonatV2 {
+		settings = append(settings, autonatV2())
+	} else {
+		settings = append(settings, libp2p.EnableNATService())
+	}
 	if o.public {
 		settings = append(settings, libp2p.ForceReachabilityPublic())
 	}

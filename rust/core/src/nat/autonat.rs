@@ -1,30 +1,47 @@
-//! Whether others can connect to us: peers that serve `AutoNAT` (v1) are asked, and those that ask are answered.
+//! Whether others can connect to us: peers that serve `AutoNAT` are asked, and those that ask by v1 are answered.
 //!
-//! A wrapper around the library's behaviour. It asks only who serves, announces an address only when it was reached from
-//! outside, takes it back when it no longer is, and dials back apart from the swarm (`dialback.rs`).
+//! A wrapper around the library's behaviour for v1, beside our own client for v2 (`autonat/rounds.rs`). It asks only who
+//! serves, announces an address only when it was reached from outside, takes it back when it no longer is, and dials back
+//! apart from the swarm.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::VecDeque,
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use either::Either;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
-    autonat::v1::{self, InboundProbeEvent, NatStatus, OutboundProbeError, OutboundProbeEvent, ResponseError},
-    core::{ConnectedPoint, Endpoint, transport::PortUse},
-    multiaddr::Protocol,
+    autonat::v1,
+    core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, DialError, DialFailure, ExternalAddrExpired, FromSwarm, NetworkBehaviour,
-        THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished,
+        ConnectionDenied, ConnectionHandler as _, ConnectionHandlerSelect, ConnectionId, ExternalAddrExpired,
+        FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
     },
 };
+use tokio::time::{Instant, Sleep};
 
-use crate::{
-    discovery::addresses::{is_public_address, is_relayed},
-    nat::{dialback::DialBack, quiet::Quiet, reachability::Reachability},
+use crate::nat::{
+    autonat::{
+        addresses::{Addresses, is_outside},
+        question::Answer,
+        rounds::Rounds,
+        serving::Serving,
+    },
+    dialback::DialBack,
+    quiet::Quiet,
+    reachability::{Opinion, Reachability},
 };
+
+mod addresses;
+mod asking;
+mod library;
+mod messages;
+mod question;
+mod rounds;
+mod serving;
 
 /// The first question; those that follow until two answers agree, and afterwards.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -32,14 +49,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(10);
 const REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);
 /// The same server is asked no more often.
 const SAME_SERVER_AFTER: Duration = Duration::from_secs(30);
-/// Answers of the other kind that a status outlives.
-const CONFIDENCE: usize = 1;
-/// Dials for others in a minute: for all, and for one.
-const PERIOD: Duration = Duration::from_secs(60);
-const MAX_DIALS: usize = 60;
-const MAX_DIALS_OF_PEER: usize = 6;
-/// Addresses that are tried for one question.
-const MAX_ADDRESSES: usize = 8;
 
 /// The words of [`AutoNatEvent::Asked`] and [`AutoNatEvent::Served`].
 pub(crate) const ANSWERS_TO_US: [&str; 3] = ["reached", "not-reached", "failed"];
@@ -48,195 +57,132 @@ pub(crate) const ANSWERS_OF_OURS: [&str; 3] = ["reached", "not-reached", "refuse
 #[derive(Debug)]
 pub(crate) enum AutoNatEvent {
     Changed(Reachability),
-    /// A peer has been asked.
+    /// A peer is about to be asked.
     Asking,
+    /// Until the next of these a second connection of this peer is its try, and to be sent away.
+    Expects(Option<PeerId>),
     /// A question of ours was answered, or could not be put.
     Asked(&'static str),
     /// A question of a peer was answered.
     Served(&'static str),
 }
 
-type DialedBack = (PeerId, ConnectionId, Option<Multiaddr>);
+type Handler = ConnectionHandlerSelect<Quiet<THandler<v1::Behaviour>>, question::Handler>;
 
 pub(crate) struct AutoNat {
     inner: v1::Behaviour,
     /// Whether we ask.
     asks: bool,
-    /// Whether what is reached may be announced: not where the operator names all addresses.
-    announces: bool,
-    /// `Some`: we serve.
-    dial_back: Option<DialBack>,
-    /// What peers want to be dialled at, from the question to the dial.
-    wanted: HashMap<PeerId, Vec<Multiaddr>>,
-    dials: FuturesUnordered<BoxFuture<'static, DialedBack>>,
-    /// The direct connections of each peer.
-    held: HashMap<PeerId, Vec<ConnectionId>>,
-    /// Addresses of ours that others have announced or that a listener has, and those that were reached from outside.
-    known: HashSet<Multiaddr>,
-    confirmed: HashSet<Multiaddr>,
-    reachability: Reachability,
-    pending: VecDeque<ToSwarm<AutoNatEvent, THandlerInEvent<v1::Behaviour>>>,
+    serving: Serving,
+    rounds: Rounds,
+    /// Until the next round; made by the first poll.
+    pause: Option<Pin<Box<Sleep>>>,
+    addresses: Addresses,
+    opinion: Opinion,
+    pending: VecDeque<ToSwarm<AutoNatEvent, THandlerInEvent<Self>>>,
 }
 
 impl AutoNat {
     /// `announces`: the addresses that are reached may be announced. `dial_back`: we serve.
     pub(crate) fn new(own: PeerId, asks: bool, announces: bool, dial_back: Option<DialBack>) -> Self {
-        let config = v1::Config {
-            boot_delay: FIRST_AFTER,
-            retry_interval: AGAIN_AFTER,
-            refresh_interval: REFRESH_EVERY,
-            throttle_server_period: SAME_SERVER_AFTER,
-            confidence_max: CONFIDENCE,
-            // Those that are told of are servers.
-            use_connected: false,
-            max_peer_addresses: MAX_ADDRESSES,
-            throttle_clients_global_max: MAX_DIALS,
-            throttle_clients_peer_max: MAX_DIALS_OF_PEER,
-            throttle_clients_period: PERIOD,
-            only_global_ips: true,
-            ..v1::Config::default()
-        };
         Self {
-            inner: v1::Behaviour::new(own, config),
+            inner: library::behaviour(own),
             asks,
-            announces,
-            dial_back,
-            wanted: HashMap::new(),
-            dials: FuturesUnordered::new(),
-            held: HashMap::new(),
-            known: HashSet::new(),
-            confirmed: HashSet::new(),
-            reachability: Reachability::Unknown,
+            serving: Serving::new(dial_back),
+            rounds: Rounds::default(),
+            pause: None,
+            addresses: Addresses::new(announces),
+            opinion: Opinion::default(),
             pending: VecDeque::new(),
         }
     }
 
-    /// A peer has said what it serves. Only who sees us as the Internet does can say how that reaches us.
-    pub(crate) fn meet(&mut self, peer: PeerId, remote: &Multiaddr, serves: &[StreamProtocol]) {
-        if self.asks && serves.contains(&v1::DEFAULT_PROTOCOL_NAME) && is_public_address(remote) && !is_relayed(remote)
-        {
-            self.inner.add_server(peer, None);
-        }
-    }
-
-    fn handle(&self, inner: THandler<v1::Behaviour>) -> THandler<Self> {
-        Quiet::new(inner, self.dial_back.is_some())
-    }
-
-    /// The library wants a connection: to answer a question, or to a server that has just gone.
-    fn on_dial(&mut self, peer: Option<PeerId>, connection: ConnectionId) {
-        let wanted = peer.and_then(|peer| Some((peer, self.wanted.remove(&peer)?)));
-        match (wanted, &mut self.dial_back) {
-            (Some((peer, addresses)), Some(dial_back)) => {
-                let dial = dial_back.dial(peer, addresses);
-                self.dials.push(async move { (peer, connection, dial.await) }.boxed());
-            }
-            _ => self.failed(peer, connection),
-        }
-    }
-
-    fn failed(&mut self, peer: Option<PeerId>, connection_id: ConnectionId) {
-        let failure = DialFailure { peer_id: peer, error: &DialError::Aborted, connection_id };
-        self.inner.on_swarm_event(FromSwarm::DialFailure(failure));
-    }
-
-    fn on_dialled_back(&mut self, (peer, connection, reached): DialedBack) {
-        // The library keeps what it is told of a connection until that closes: so it is told of one that will.
-        let held = self.held.get(&peer).and_then(|held| held.last());
-        let (Some(address), Some(held)) = (reached, held) else { return self.failed(Some(peer), connection) };
-        let endpoint = ConnectedPoint::Dialer { address, role_override: Endpoint::Dialer, port_use: PortUse::New };
-        self.inner.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
-            peer_id: peer,
-            connection_id: *held,
-            endpoint: &endpoint,
-            failed_addresses: &[],
-            other_established: 1,
-        }));
-    }
-
-    fn on_event(&mut self, event: v1::Event) {
-        let told = match event {
-            v1::Event::InboundProbe(InboundProbeEvent::Request { peer, addresses, .. }) => {
-                self.wanted.insert(peer, addresses);
-                return;
-            }
-            v1::Event::InboundProbe(InboundProbeEvent::Response { .. }) => AutoNatEvent::Served("reached"),
-            v1::Event::InboundProbe(InboundProbeEvent::Error { error, .. }) => AutoNatEvent::Served(match error {
-                v1::InboundProbeError::Response(ResponseError::DialError) => "not-reached",
-                _ => "refused",
-            }),
-            v1::Event::OutboundProbe(OutboundProbeEvent::Request { .. }) => AutoNatEvent::Asking,
-            v1::Event::OutboundProbe(OutboundProbeEvent::Response { .. }) => AutoNatEvent::Asked("reached"),
-            v1::Event::OutboundProbe(OutboundProbeEvent::Error { error, .. }) => AutoNatEvent::Asked(match error {
-                // There is nobody to ask, or nothing to ask for.
-                OutboundProbeError::NoServer | OutboundProbeError::NoAddresses => return,
-                OutboundProbeError::Response(ResponseError::DialError) => "not-reached",
-                OutboundProbeError::Response(_) | OutboundProbeError::OutboundRequest(_) => "failed",
-            }),
-            v1::Event::StatusChanged { new, .. } => return self.on_status(&new),
-        };
-        self.pending.push_back(ToSwarm::GenerateEvent(told));
-    }
-
-    fn on_status(&mut self, status: &NatStatus) {
-        let reachability = match status {
-            NatStatus::Public(_) => Reachability::Public,
-            NatStatus::Private => Reachability::Private,
-            NatStatus::Unknown => Reachability::Unknown,
-        };
-        // The address comes first, so that whoever hears of it finds both.
-        if let NatStatus::Public(address) = status {
-            self.on_reached(address.clone());
-        }
-        if reachability == Reachability::Private {
-            self.pending.extend(self.confirmed.drain().map(ToSwarm::ExternalAddrExpired));
-        }
-        if reachability != self.reachability {
-            self.reachability = reachability;
-            self.pending.push_back(ToSwarm::GenerateEvent(AutoNatEvent::Changed(reachability)));
-        }
-    }
-
-    /// We were reached there from outside.
-    fn on_reached(&mut self, mut address: Multiaddr) {
-        if let Some(Protocol::P2p(_)) = address.iter().last() {
-            address.pop();
-        }
-        if !self.announces || !is_public_address(&address) || self.known.contains(&address) {
+    /// A peer has said what it serves, and where it sees us. Only who sees us as the Internet does can say how that reaches
+    /// us. Who serves both is asked by v1: it comes back without its wallet, so that its try is nothing like a connection
+    /// of it.
+    pub(crate) fn meet(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        remote: &Multiaddr,
+        seen: Multiaddr,
+        serves: &[StreamProtocol],
+    ) {
+        if !self.asks || !is_outside(remote) {
             return;
         }
-        let same_way = |other: &Multiaddr| kinds(other) == kinds(&address);
-        let gone: Vec<_> =
-            self.confirmed.iter().filter(|other| **other != address && same_way(other)).cloned().collect();
-        for old in gone {
-            self.confirmed.remove(&old);
-            self.pending.push_back(ToSwarm::ExternalAddrExpired(old));
-        }
-        if self.confirmed.insert(address.clone()) {
-            self.pending.push_back(ToSwarm::ExternalAddrConfirmed(address));
+        if serves.contains(&v1::DEFAULT_PROTOCOL_NAME) {
+            self.inner.add_server(peer, None);
+        } else if serves.contains(&question::PROTOCOL) {
+            self.rounds.meet(peer, connection, seen);
         }
     }
 
-    /// A peer sees us elsewhere than we were reached: our network may have got another address.
+    /// The peer that was asked stood at our door, and was sent away.
+    pub(crate) fn came(&mut self, peer: &PeerId) {
+        self.rounds.came(peer);
+    }
+
+    fn tell(&mut self, event: AutoNatEvent) {
+        self.pending.push_back(ToSwarm::GenerateEvent(event));
+    }
+
+    /// Something has changed: the next answer decides, and is asked for soon.
+    fn doubt(&mut self) {
+        self.opinion.doubt();
+        let soon = Instant::now() + FIRST_AFTER;
+        if let Some(pause) = self.pause.as_mut().filter(|pause| pause.deadline() > soon) {
+            pause.as_mut().reset(soon);
+        }
+    }
+
+    fn hear(&mut self, answer: Reachability) {
+        let changed = self.opinion.hear(answer);
+        if changed && answer == Reachability::Private {
+            self.pending.extend(self.addresses.take_back());
+        }
+        if changed {
+            self.tell(AutoNatEvent::Changed(answer));
+        }
+    }
+
+    /// The address comes before the change, so that whoever hears of it finds both.
+    fn on_reached(&mut self, address: Multiaddr) {
+        self.pending.extend(self.addresses.reached(address));
+    }
+
     fn on_observed(&mut self, seen: &Multiaddr) {
-        let Some(host) = seen.iter().next().filter(|_| is_public_address(seen) && !is_relayed(seen)) else { return };
-        let moved = |at: &Multiaddr| kinds(at) == kinds(seen) && at.iter().next() != Some(host.clone());
-        if self.confirmed.iter().any(moved)
-            && let Some(public) = self.inner.public_address().cloned()
-        {
+        if self.addresses.have_moved(seen) {
             tracing::debug!(%seen, "this node may have another public address: asking anew");
-            self.inner.on_swarm_event(FromSwarm::ExternalAddrExpired(ExternalAddrExpired { addr: &public }));
+            self.doubt();
+            if let Some(public) = self.inner.public_address().cloned() {
+                self.inner.on_swarm_event(FromSwarm::ExternalAddrExpired(ExternalAddrExpired { addr: &public }));
+            }
         }
     }
-}
 
-/// The way that an address leads: all but its values.
-fn kinds(address: &Multiaddr) -> Vec<&'static str> {
-    address.protocol_stack().collect()
+    /// Others announce it, or a listener has it.
+    fn know(&mut self, address: &Multiaddr) -> bool {
+        let new = self.addresses.know(address);
+        if new && self.opinion.is() != Reachability::Public {
+            self.doubt();
+        }
+        new
+    }
+
+    fn forget(&mut self, address: &Multiaddr) {
+        if self.addresses.forget(address) {
+            self.doubt();
+        }
+    }
+
+    fn handle(&self, inner: THandler<v1::Behaviour>) -> Handler {
+        Quiet::new(inner, self.serving.is_on()).select(question::Handler::default())
+    }
 }
 
 impl NetworkBehaviour for AutoNat {
-    type ConnectionHandler = Quiet<THandler<v1::Behaviour>>;
+    type ConnectionHandler = Handler;
     type ToSwarm = AutoNatEvent;
 
     fn handle_established_inbound_connection(
@@ -245,7 +191,7 @@ impl NetworkBehaviour for AutoNat {
         peer: PeerId,
         local: &Multiaddr,
         remote: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
+    ) -> Result<Handler, ConnectionDenied> {
         let inner = self.inner.handle_established_inbound_connection(connection, peer, local, remote)?;
         Ok(self.handle(inner))
     }
@@ -257,7 +203,7 @@ impl NetworkBehaviour for AutoNat {
         address: &Multiaddr,
         role: Endpoint,
         port: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
+    ) -> Result<Handler, ConnectionDenied> {
         let inner = self.inner.handle_established_outbound_connection(connection, peer, address, role, port)?;
         Ok(self.handle(inner))
     }
@@ -269,60 +215,49 @@ impl NetworkBehaviour for AutoNat {
             // Each address of a symmetric NAT would be one more to ask for, for ever; a server takes the address that it
             // sees, and our ports.
             FromSwarm::NewExternalAddrCandidate(candidate) => return self.on_observed(candidate.addr),
-            FromSwarm::ConnectionEstablished(new) if !new.endpoint.is_relayed() => {
-                self.held.entry(new.peer_id).or_default().push(new.connection_id);
-            }
+            FromSwarm::ConnectionEstablished(new) => self.serving.established(new),
             FromSwarm::ConnectionClosed(closed) => {
-                if let Some(held) = self.held.get_mut(&closed.peer_id) {
-                    held.retain(|id| *id != closed.connection_id);
-                }
+                self.serving.closed(closed);
                 if closed.remaining_established == 0 {
-                    self.held.remove(&closed.peer_id);
                     self.inner.remove_server(&closed.peer_id);
-                    self.wanted.remove(&closed.peer_id);
+                }
+                if self.rounds.closed(&closed.peer_id, closed.connection_id) {
+                    self.on_answer(closed.connection_id, Answer::Failed);
                 }
             }
-            FromSwarm::NewListenAddr(listener) => {
-                self.known.insert(listener.addr.clone());
-            }
-            FromSwarm::ExpiredListenAddr(listener) => {
-                self.known.remove(listener.addr);
-            }
+            FromSwarm::NewListenAddr(listener) => _ = self.know(listener.addr),
+            FromSwarm::ExpiredListenAddr(listener) => self.forget(listener.addr),
             // Announced by the operator, or mapped by the router.
-            FromSwarm::ExternalAddrConfirmed(confirmed)
-                if !self.confirmed.contains(confirmed.addr)
-                    && self.known.insert(confirmed.addr.clone())
-                    && is_public_address(confirmed.addr)
-                    && !is_relayed(confirmed.addr) =>
-            {
+            FromSwarm::ExternalAddrConfirmed(confirmed) if self.know(confirmed.addr) && is_outside(confirmed.addr) => {
                 self.inner.probe_address(confirmed.addr.clone());
             }
-            FromSwarm::ExternalAddrExpired(expired) => {
-                self.known.remove(expired.addr);
-            }
+            FromSwarm::ExternalAddrExpired(expired) => self.forget(expired.addr),
             _ => {}
         }
         self.inner.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.inner.on_connection_handler_event(peer, connection, event);
+        match event {
+            Either::Left(event) => self.inner.on_connection_handler_event(peer, connection, event),
+            Either::Right(answer) => self.on_answer(connection, answer),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<AutoNatEvent, THandlerInEvent<Self>>> {
+        self.poll_rounds(cx);
         loop {
             if let Some(event) = self.pending.pop_front() {
                 return Poll::Ready(event);
             }
-            while let Poll::Ready(Some(dialled)) = self.dials.poll_next_unpin(cx) {
-                self.on_dialled_back(dialled);
-            }
+            while self.serving.poll(&mut self.inner, cx).is_ready() {}
             match ready!(self.inner.poll(cx)) {
                 ToSwarm::GenerateEvent(event) => self.on_event(event),
-                ToSwarm::Dial { opts } => self.on_dial(opts.get_peer_id(), opts.connection_id()),
-                ToSwarm::ExternalAddrConfirmed(address) => self.on_reached(address),
+                ToSwarm::Dial { opts } => {
+                    self.serving.dial(&mut self.inner, opts.get_peer_id(), opts.connection_id());
+                }
                 ToSwarm::NotifyHandler { peer_id, handler, event } => {
-                    return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
+                    return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event: Either::Left(event) });
                 }
                 _ => {}
             }

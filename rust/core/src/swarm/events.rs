@@ -154,7 +154,7 @@ impl Task {
         told.retain(|address| self.reach.admits(address) && (!far || is_public_address(address)));
         told.truncate(MAX_TOLD);
         self.meet(&peer_id, connection_id, &info.protocols, &told);
-        self.meet_autonat(peer_id, connection_id, &info.protocols);
+        self.meet_autonat(peer_id, connection_id, info.observed_addr, &info.protocols);
         self.meet_relay(&peer_id, connection_id, &info.protocols, &told, now);
         self.dialer.identified(peer_id, told, now);
         let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else {
@@ -229,8 +229,10 @@ impl Task {
         if let ListenError::Denied { cause } = error
             && let Some(denial) = cause.downcast_ref::<Denial>()
         {
-            if let (Denial::Second, Some(peer)) = (denial, peer) {
-                return self.second(peer, Instant::now());
+            match (denial, peer) {
+                (Denial::Second, Some(peer)) => return self.second(peer, Instant::now()),
+                (Denial::DialBack, Some(peer)) => return self.on_dialled_back(&peer),
+                _ => {}
             }
             self.shared.counters.refused.add(denial.as_str(), 1);
             let wallet = peer.and_then(|peer| Wallet::from_peer_id(&peer).ok());

@@ -43,6 +43,8 @@ pub(crate) enum Denial {
     TooManyFromWallet,
     /// There is one to this peer: nothing is lost, and nobody is refused.
     Second,
+    /// As [`Denial::Second`]; we asked the peer to try whether it can connect to us, and now both know.
+    DialBack,
 }
 
 impl Denial {
@@ -52,6 +54,7 @@ impl Denial {
             Self::TooManyFromAddress => "too-many-from-address",
             Self::TooManyFromWallet => "too-many-from-wallet",
             Self::Second => "second-connection",
+            Self::DialBack => "dial-back",
         }
     }
 }
@@ -97,6 +100,8 @@ pub(crate) struct Guard {
     inbound: HashMap<ConnectionId, (IpAddr, bool)>,
     /// The established connections of each peer.
     held: HashMap<PeerId, Vec<Held>>,
+    /// Who is to try whether it can connect to us.
+    expected: Option<PeerId>,
     deaf: VecDeque<Deaf>,
 }
 
@@ -109,8 +114,18 @@ impl Guard {
             addresses: HashMap::new(),
             inbound: HashMap::new(),
             held: HashMap::new(),
+            expected: None,
             deaf: VecDeque::new(),
         }
+    }
+
+    /// From now on an inbound connection beside another one of this peer is its try, and denied.
+    pub(crate) const fn expect(&mut self, peer: Option<PeerId>) {
+        self.expected = peer;
+    }
+
+    pub(crate) fn expects(&self, peer: &PeerId) -> bool {
+        self.expected.as_ref() == Some(peer)
     }
 
     fn judge(&self, peer: &PeerId, direction: Direction, relayed: bool) -> Result<Watch, ConnectionDenied> {
@@ -125,6 +140,9 @@ impl Guard {
             Verdict::Refuse(refusal) => Denial::Gate(refusal),
             // The transport admitted it, so it was listed; that it is unknown now means that it has left the list.
             Verdict::Unknown => Denial::Gate(Refusal::NotListed),
+            Verdict::Admit(_) if self.expects(peer) && direction == Direction::Inbound && !held.is_empty() => {
+                Denial::DialBack
+            }
             Verdict::Admit(_) if held.len() >= MAX_PER_PEER => Denial::TooManyFromWallet,
             Verdict::Admit(_) if !upgrade && duplicates::denies(&self.own, peer, &directions, direction) => {
                 Denial::Second

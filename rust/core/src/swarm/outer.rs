@@ -78,11 +78,21 @@ impl Task {
     }
 
     /// A peer has said what it serves.
-    pub(super) fn meet_autonat(&mut self, peer: PeerId, id: ConnectionId, serves: &[StreamProtocol]) {
+    pub(super) fn meet_autonat(&mut self, peer: PeerId, id: ConnectionId, seen: Multiaddr, serves: &[StreamProtocol]) {
         if let Some(remote) = self.peers.remote(&peer, id)
             && let Some(autonat) = self.swarm.behaviour_mut().autonat.as_mut()
         {
-            autonat.meet(peer, remote, serves);
+            autonat.meet(peer, id, remote, seen, serves);
+        }
+    }
+
+    /// A peer came at our request, and was sent away.
+    pub(super) fn on_dialled_back(&mut self, peer: &PeerId) {
+        let behaviour = self.swarm.behaviour_mut();
+        // Another connection of it would not be its try.
+        behaviour.guard.expect(None);
+        if let Some(autonat) = behaviour.autonat.as_mut() {
+            autonat.came(peer);
         }
     }
 
@@ -90,6 +100,7 @@ impl Task {
         let counters = &self.shared.counters;
         match event {
             AutoNatEvent::Asking => self.outer.asked = Some((Instant::now() + DIAL_BACK, DIALS_BACK)),
+            AutoNatEvent::Expects(peer) => self.swarm.behaviour_mut().guard.expect(peer),
             AutoNatEvent::Asked(result) => counters.reachability_asked.add(result, 1),
             AutoNatEvent::Served(result) => counters.reachability_served.add(result, 1),
             AutoNatEvent::Changed(reachability) => {

@@ -12,7 +12,7 @@ use libp2p::{
 
 use crate::{
     error::{Error, ErrorKind, Field},
-    events::{DisconnectReason, NodeEvent},
+    events::{Direction, DisconnectReason, NodeEvent},
     identity::Wallet,
     swarm::{door::Arrival, task::Task},
 };
@@ -29,6 +29,11 @@ pub(super) struct Waiting {
 
 impl Task {
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
+        // The guard sends it away again.
+        if self.swarm.behaviour().guard.expects(&arrival.peer) && arrival.direction == Direction::Inbound {
+            let _ = arrival.cleared.send(());
+            return;
+        }
         let leftovers = self.peers.leftovers(&arrival.peer, arrival.direction, arrival.relayed, Instant::now());
         if leftovers.is_empty() {
             // `Err`: it has gone again.

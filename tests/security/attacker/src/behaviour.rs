@@ -1,10 +1,10 @@
-//! What the attacker speaks once a connection stands: identify, ping, GossipSub and the client of relays, set so that a depinmesh or Go node would
+//! What the attacker speaks once a connection stands: identify, ping, GossipSub, the client of relays and the server of `AutoNAT` v2, set so that a depinmesh or Go node would
 //! understand it. An attack must not fail because of the attacker's own settings.
 
 use std::time::Duration;
 
 use libp2p::{
-    PeerId,
+    PeerId, autonat,
     gossipsub::{self, AllowAllSubscriptionFilter, IdentityTransform, MaxCountSubscriptionFilter, MessageAuthenticity},
     identify,
     identity::PublicKey,
@@ -22,6 +22,8 @@ pub(crate) struct Behaviour {
     pub(crate) ping: ping::Behaviour,
     pub(crate) gossipsub: gossipsub::Behaviour<IdentityTransform, Filter>,
     pub(crate) relay: Toggle<relay::client::Behaviour>,
+    /// Others may ask it whether they can be reached, by version 2 of the protocol.
+    pub(crate) autonat: Toggle<autonat::v2::server::Behaviour>,
 }
 
 impl Behaviour {
@@ -38,6 +40,7 @@ impl Behaviour {
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(2))),
             gossipsub: gossipsub(author)?,
             relay: relay.into(),
+            autonat: None.into(),
         })
     }
 }

@@ -6,7 +6,7 @@
 //! stopped by depinmesh.
 //!
 //! ```text
-//! depinmesh-attacker [node] [--key BASE58] [--listen ADDRESS]... [--transport quic|tcp] [--security noise|tls|both] [--agent TEXT]
+//! depinmesh-attacker [node] [--key BASE58] [--listen ADDRESS]... [--transport quic|tcp] [--security noise|tls|both] [--agent TEXT] [--autonat]
 //! depinmesh-attacker silent --address ADDRESS [--count N] [--seconds S]
 //! depinmesh-attacker flood  --address ADDRESS [--count N] [--concurrency N] [--sources N] [--hold-ms MS]
 //! depinmesh-attacker forge  --address ADDRESS [--point HEX]... [--hold-ms MS]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
+    Multiaddr, PeerId, Swarm, autonat,
     gossipsub::{self, MessageAuthenticity},
     identify,
     identity::{Keypair, PublicKey},
@@ -48,7 +48,9 @@ impl Node {
         let (transport, relay) = transport::build(&key, options, counters.clone())?;
         let identity = key.public();
         let author = options.unsigned_as.map_or(MessageAuthenticity::Signed(key), MessageAuthenticity::Author);
-        Self::over(transport, Some(relay), counters, identity, author, &options.agent, talkative)
+        let mut node = Self::over(transport, Some(relay), counters, identity, author, &options.agent, talkative)?;
+        node.swarm.behaviour_mut().autonat = options.autonat.then(Default::default).into();
+        Ok(node)
     }
 
     /// A node over a ready transport that proves `identity`, while `author` stands behind what it publishes.
@@ -143,6 +145,12 @@ fn tell_behaviour(event: &BehaviourEvent) -> Option<Value> {
             "agent": info.agent_version,
             "protocols": info.protocols.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "addresses": info.listen_addrs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })),
+        BehaviourEvent::Autonat(autonat::v2::server::Event { tested_addr, client, data_amount, .. }) => Some(json!({
+            "event": "tried",
+            "peer_id": client.to_string(),
+            "address": tested_addr.to_string(),
+            "bytes": data_amount,
         })),
         BehaviourEvent::Gossipsub(gossipsub::Event::Subscribed { peer_id, topic, .. }) => Some(json!({
             "event": "peer-subscribed",

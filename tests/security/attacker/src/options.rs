@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) tcp: bool,
     pub(crate) security: Security,
     pub(crate) agent: String,
+    /// Serves `AutoNAT` v2.
+    pub(crate) autonat: bool,
     /// Events name this author, and nobody signs them.
     pub(crate) unsigned_as: Option<PeerId>,
     pub(crate) address: Option<Multiaddr>,
@@ -69,6 +71,7 @@ impl Options {
             tcp: true,
             security: Security::Both,
             agent: "attacker/1.0".to_owned(),
+            autonat: false,
             unsigned_as: None,
             address: None,
             count: 1,
@@ -87,6 +90,7 @@ impl Options {
                 Arg::Long("listen") => options.listen.push(parser.value()?.parse()?),
                 Arg::Long("transport") => (options.quic, options.tcp) = transport(&parser.value()?)?,
                 Arg::Long("security") => options.security = security(&parser.value()?)?,
+                Arg::Long("autonat") => options.autonat = true,
                 Arg::Long("unsigned-as") => options.unsigned_as = Some(parser.value()?.parse()?),
                 Arg::Long("agent") => options.agent = parser.value()?.string()?,
                 Arg::Long("address") => options.address = Some(parser.value()?.parse()?),

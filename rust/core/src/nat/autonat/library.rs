@@ -1,0 +1,80 @@
+//! How the library's behaviour for `AutoNAT` v1 is set, and what its events mean.
+
+use std::time::Duration;
+
+use libp2p::{
+    PeerId,
+    autonat::v1::{
+        Behaviour, Config, Event, InboundProbeError, InboundProbeEvent, OutboundProbeError, OutboundProbeEvent,
+        ResponseError,
+    },
+};
+
+use crate::nat::{
+    autonat::{AGAIN_AFTER, AutoNat, AutoNatEvent, FIRST_AFTER, REFRESH_EVERY, SAME_SERVER_AFTER},
+    reachability::Reachability,
+};
+
+/// Answers of the other kind that the library asks for before it rests.
+const CONFIDENCE: usize = 1;
+/// Dials for others in a minute: for all, and for one.
+const PERIOD: Duration = Duration::from_secs(60);
+const MAX_DIALS: usize = 60;
+const MAX_DIALS_OF_PEER: usize = 6;
+/// Addresses that are tried for one question.
+const MAX_ADDRESSES: usize = 8;
+
+pub(super) fn behaviour(own: PeerId) -> Behaviour {
+    let config = Config {
+        boot_delay: FIRST_AFTER,
+        retry_interval: AGAIN_AFTER,
+        refresh_interval: REFRESH_EVERY,
+        throttle_server_period: SAME_SERVER_AFTER,
+        confidence_max: CONFIDENCE,
+        // Those that are told of are servers.
+        use_connected: false,
+        max_peer_addresses: MAX_ADDRESSES,
+        throttle_clients_global_max: MAX_DIALS,
+        throttle_clients_peer_max: MAX_DIALS_OF_PEER,
+        throttle_clients_period: PERIOD,
+        only_global_ips: true,
+        ..Config::default()
+    };
+    Behaviour::new(own, config)
+}
+
+impl AutoNat {
+    pub(super) fn on_event(&mut self, event: Event) {
+        match event {
+            Event::InboundProbe(InboundProbeEvent::Request { peer, addresses, .. }) => {
+                self.serving.asked(peer, addresses);
+            }
+            Event::InboundProbe(InboundProbeEvent::Response { .. }) => self.tell(AutoNatEvent::Served("reached")),
+            Event::InboundProbe(InboundProbeEvent::Error { error, .. }) => {
+                self.tell(AutoNatEvent::Served(match error {
+                    InboundProbeError::Response(ResponseError::DialError) => "not-reached",
+                    _ => "refused",
+                }));
+            }
+            Event::OutboundProbe(OutboundProbeEvent::Request { .. }) => self.tell(AutoNatEvent::Asking),
+            Event::OutboundProbe(OutboundProbeEvent::Response { address, .. }) => {
+                self.tell(AutoNatEvent::Asked("reached"));
+                self.on_reached(address);
+                self.hear(Reachability::Public);
+            }
+            Event::OutboundProbe(OutboundProbeEvent::Error { error, .. }) => match error {
+                // There is nobody to ask, or nothing to ask for.
+                OutboundProbeError::NoServer | OutboundProbeError::NoAddresses => {}
+                OutboundProbeError::Response(ResponseError::DialError) => {
+                    self.tell(AutoNatEvent::Asked("not-reached"));
+                    self.hear(Reachability::Private);
+                }
+                OutboundProbeError::Response(_) | OutboundProbeError::OutboundRequest(_) => {
+                    self.tell(AutoNatEvent::Asked("failed"));
+                }
+            },
+            // The library's opinion knows only its own answers.
+            Event::StatusChanged { .. } => {}
+        }
+    }
+}
