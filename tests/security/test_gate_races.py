@@ -17,6 +17,8 @@ from tests.support import eventually, soon
 if TYPE_CHECKING:
     from depinmesh import Database, Node, Wallet
 
+pytestmark = pytest.mark.timeout(90)
+
 GUESTS = 8
 OTHERS = 2 * GUESTS
 """Wallets that are always listed, so that no list is suspiciously short."""
@@ -68,7 +70,6 @@ async def enter(db: Database, guest: Attacker, wallet: Wallet) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("rounds", [2, pytest.param(125, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 async def test_g5_nobody_is_inside_whom_the_newest_list_does_not_name(rounds: int) -> None:
     seed = random.randrange(2**32)
