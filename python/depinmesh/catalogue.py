@@ -94,6 +94,7 @@ CATALOGUE = (
     MetricInfo("accepted_total", "counter", "events that passed every check"),
     MetricInfo("dropped_total", "counter", "events that a check refused", ("reason",)),
     MetricInfo("delivered_total", "counter", "events that subscriptions handed to the program"),
+    MetricInfo("event_ids_forgotten_total", "counter", "ids of events that left the memory before their 120 s"),
     MetricInfo("queue_overflow_total", "counter", "events that full subscriptions lost"),
     MetricInfo("queue_events", "gauge", "received events that wait in subscriptions"),
     MetricInfo("queue_bytes", "gauge", "bytes of received events that wait in subscriptions"),

@@ -99,7 +99,7 @@ class Database:
                 try:
                     return self.publish_nowait(topic, message)
                 except BackpressureError:
-                    await self._pump.call(self._core.wait_writable)
+                    await self._pump.call(self._core.wait_writable, self._id, topic)
 
     def publish_nowait(self, topic: str, message: object) -> Event:
         """Do as `publish`, but raise `BackpressureError` instead of waiting. May be called from any thread."""

@@ -14,8 +14,8 @@ from tests.support import eventually, heard, received
 
 TOPIC = "rooms"
 
-# The network itself forgets a message after 120 s; from then on the numbers of its author are what tells.
-waits = pytest.mark.parametrize("seconds", [0, pytest.param(130, marks=pytest.mark.slow)])
+# Gossip forgets a message after 15 s, and we its event after 120 s: from then on the numbers of its author tell.
+waits = pytest.mark.parametrize("seconds", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (20, 130))])
 
 
 @waits

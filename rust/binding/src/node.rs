@@ -182,11 +182,10 @@ impl Node {
         core.publish(database, topic, &encoded.json).or_raise(py).map(Event::new)
     }
 
-    #[pyo3(signature = (op, /))]
-    fn wait_writable(&self, py: Python<'_>, op: u64) -> PyResult<()> {
+    #[pyo3(signature = (op, database, topic, /))]
+    fn wait_writable(&self, py: Python<'_>, op: u64, database: u32, topic: &str) -> PyResult<()> {
         let core = self.core.get(py)?;
-        py.detach(|| core.wait_writable(op));
-        Ok(())
+        py.detach(|| core.wait_writable(op, database, topic)).or_raise(py)
     }
 
     #[pyo3(signature = (database, topic, queue_size, queue_bytes, overflow, /))]

@@ -108,6 +108,8 @@ pub(crate) struct Counters {
     pub accepted: Counter,
     /// Events that a check refused, by check.
     pub dropped: ByReason,
+    /// Event ids that were forgotten before their time, as there were too many.
+    pub forgotten: Counter,
     /// Events that a full queue of a subscription dropped.
     pub overflowed: Counter,
     /// Copies that gossip could not send to a slow peer.
@@ -169,6 +171,7 @@ impl Counters {
             received_batches,
             accepted,
             dropped,
+            forgotten,
             overflowed,
             unsent,
             delivered,
@@ -203,6 +206,7 @@ impl Counters {
             Metric::counter("received_bytes_total", received_bytes.get()),
             Metric::counter("received_batches_total", received_batches.get()),
             Metric::counter("accepted_total", accepted.get()),
+            Metric::counter("event_ids_forgotten_total", forgotten.get()),
             Metric::counter("queue_overflow_total", overflowed.get()),
             Metric::counter("unsent_total", unsent.get()),
             Metric::counter("delivered_total", delivered.get()),

@@ -84,11 +84,13 @@ impl Node {
         Ok(event)
     }
 
-    /// Ends when the queue to the network has room again.
-    pub fn wait_writable(&self, op: u64) {
-        if self.shared.outbox.wait(op) {
+    /// Ends when the queue to the network has room again for events of the topic.
+    pub fn wait_writable(&self, op: u64, database: DatabaseId, topic: &str) -> Result<(), Error> {
+        let full_topic = self.shared.topics.full_name(database, topic)?;
+        if self.shared.outbox.wait(op, full_topic) {
             self.shared.done(op, Value::None);
         }
+        Ok(())
     }
 
     pub fn subscribe(&self, database: DatabaseId, topic: &str, limits: Limits) -> Result<Arc<Subscription>, Error> {

@@ -1,7 +1,8 @@
 //! Which events were delivered already, for the case that one author signs one event twice.
 //!
-//! The network forgets nothing that the author did not sign anew: copies of one signed message are told apart by its
-//! message id, in GossipSub. What remains is the author that sends an event again under a new message id.
+//! Copies of one signed message are known by its message id, which GossipSub remembers for seconds, and then by their
+//! sequence number. What remains is the author that sends an event again under another number, and the one whose numbers
+//! do not read as a clock.
 
 use std::{
     collections::HashSet,
@@ -12,8 +13,8 @@ use std::{
 
 use crate::identity::Wallet;
 
-/// Events in both generations together: about 40 MB when somebody floods.
-const MAX_EVENTS: usize = 1_000_000;
+/// Events in both generations together, each as many as a table of 2^19 places takes: 18 MB when somebody floods.
+const MAX_EVENTS: usize = 2 * (1 << 19) / 8 * 7;
 
 /// Remembers (author, event id) for at least `ttl` and at most twice that.
 ///
@@ -79,9 +80,9 @@ impl Duplicates {
         false
     }
 
-    /// Events that had to be forgotten too early, because there were more than memory may hold.
-    pub fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// Events since the last call that had to be forgotten too early, because there were more than memory may hold.
+    pub fn take_forgotten(&mut self) -> u64 {
+        mem::take(&mut self.forgotten)
     }
 
     fn expire(&mut self, now: Instant) {
@@ -160,7 +161,7 @@ mod tests {
             assert!(!events.seen(&author(1), &n.to_string(), now));
             assert!(events.current.len() + events.previous.len() <= 1_000);
         }
-        assert_eq!(events.forgotten(), 9_000);
+        assert_eq!(events.take_forgotten(), 9_000);
         for n in 9_000..10_000 {
             assert!(events.seen(&author(1), &n.to_string(), now));
         }

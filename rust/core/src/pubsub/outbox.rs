@@ -1,7 +1,10 @@
 //! Events that wait for the swarm: bounded in number and bytes, so that a publisher without bounds is told, not served.
+//!
+//! A topic of which nobody takes anything at the moment waits aside, within bounds of its own, so that no other topic waits
+//! for it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -25,15 +28,76 @@ impl Outgoing {
     pub(crate) fn envelope(&self) -> &[u8] {
         &self.event.data
     }
+
+    fn size(&self) -> usize {
+        self.event.data.len()
+    }
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Outgoing>,
-    bytes: usize,
+    filling: Filling,
+    /// By topic.
+    aside: BTreeMap<String, VecDeque<Outgoing>>,
+    aside_filling: Filling,
+    /// The topics that are aside, the one first that has not been tried for the longest time.
+    to_try: VecDeque<String>,
     closed: bool,
-    /// Operations that wait for room.
-    waiting: Vec<u64>,
+    /// Operations that wait for room for an event of a topic.
+    waiting: Vec<(u64, String)>,
+}
+
+/// How much waits in one of the two places.
+#[derive(Clone, Copy, Default)]
+struct Filling {
+    events: usize,
+    bytes: usize,
+}
+
+impl Filling {
+    fn add(&mut self, event: &Outgoing) {
+        self.events += 1;
+        self.bytes += event.size();
+    }
+
+    fn remove(&mut self, event: &Outgoing) {
+        self.events -= 1;
+        self.bytes -= event.size();
+    }
+
+    /// One event always fits, however large the configured limit.
+    const fn takes(&self, size: usize) -> bool {
+        self.events < MAX_EVENTS && (self.bytes + size <= MAX_BYTES || self.events == 0)
+    }
+
+    const fn is_half_empty(&self) -> bool {
+        self.events < MAX_EVENTS / 2 && self.bytes < MAX_BYTES / 2
+    }
+}
+
+impl State {
+    /// The filling of the place where an event of the topic waits.
+    fn filling_of(&self, full_topic: &str) -> Filling {
+        if self.is_aside(full_topic) { self.aside_filling } else { self.filling }
+    }
+
+    fn is_aside(&self, full_topic: &str) -> bool {
+        !self.aside.is_empty() && self.aside.contains_key(full_topic)
+    }
+
+    fn push(&mut self, event: Outgoing) {
+        self.filling.add(&event);
+        self.queue.push_back(event);
+    }
+
+    fn push_aside(&mut self, event: Outgoing) {
+        self.aside_filling.add(&event);
+        match self.aside.get_mut(&event.full_topic) {
+            Some(queue) => queue.push_back(event),
+            None => drop(self.aside.insert(event.full_topic.clone(), VecDeque::from([event]))),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -49,41 +113,43 @@ impl Outbox {
             if state.closed {
                 return Err(Error::closed());
             }
-            let size = event.envelope().len();
-            // One event always fits, however large the configured limit.
-            if state.queue.len() >= MAX_EVENTS || (state.bytes + size > MAX_BYTES && !state.queue.is_empty()) {
+            let filling = state.filling_of(&event.full_topic);
+            if !filling.takes(event.size()) {
                 return Err(Error::new(
                     ErrorKind::Backpressure,
                     "the queue of events to send is full; publish slower, or await publish(), which waits for room",
                 )
-                .with("queued", state.queue.len()));
+                .with("queued", filling.events));
             }
-            state.bytes += size;
-            state.queue.push_back(event);
+            if state.is_aside(&event.full_topic) {
+                state.push_aside(event);
+                return Ok(());
+            }
+            state.push(event);
         }
         self.filled.notify_one();
         Ok(())
     }
 
     /// `true`: there is room now. Else the operation is among those that [`Outbox::writable`] hands out.
-    pub(crate) fn wait(&self, op: u64) -> bool {
+    pub(crate) fn wait(&self, op: u64, full_topic: String) -> bool {
         let mut state = self.state();
-        if state.closed || state.queue.len() < MAX_EVENTS / 2 && state.bytes < MAX_BYTES / 2 {
+        if state.closed || state.filling_of(&full_topic).is_half_empty() {
             return true;
         }
-        state.waiting.push(op);
+        state.waiting.push((op, full_topic));
         false
     }
 
     pub(crate) fn cancel(&self, op: u64) {
-        self.state().waiting.retain(|other| *other != op);
+        self.state().waiting.retain(|(other, _)| *other != op);
     }
 
     /// The event that has waited longest.
     pub(crate) fn take(&self) -> Option<Outgoing> {
         let mut state = self.state();
         let event = state.queue.pop_front()?;
-        state.bytes -= event.envelope().len();
+        state.filling.remove(&event);
         Some(event)
     }
 
@@ -95,13 +161,13 @@ impl Outbox {
     /// The events of a topic, in their order, up to the first one that `fits` refuses.
     pub(crate) fn take_of(&self, full_topic: &str, mut fits: impl FnMut(&Outgoing) -> bool) -> Vec<Outgoing> {
         let mut state = self.state();
-        let State { queue, bytes, .. } = &mut *state;
+        let State { queue, filling, .. } = &mut *state;
         let (mut taken, mut others, mut open) = (Vec::new(), VecDeque::new(), true);
         while open && let Some(event) = queue.pop_front() {
             if event.full_topic != full_topic {
                 others.push_back(event);
             } else if fits(&event) {
-                *bytes -= event.envelope().len();
+                filling.remove(&event);
                 taken.push(event);
             } else {
                 queue.push_front(event);
@@ -118,36 +184,80 @@ impl Outbox {
     /// The operations that may go on because half of the room is free again.
     pub(crate) fn writable(&self) -> Vec<u64> {
         let mut state = self.state();
-        let room = state.queue.len() < MAX_EVENTS / 2 && state.bytes < MAX_BYTES / 2;
-        if room { std::mem::take(&mut state.waiting) } else { Vec::new() }
+        if state.waiting.is_empty() {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut state.waiting).into_iter();
+        let (ready, waiting): (Vec<_>, _) = waiting.partition(|(_, topic)| state.filling_of(topic).is_half_empty());
+        state.waiting = waiting;
+        ready.into_iter().map(|(op, _)| op).collect()
     }
 
-    /// What was taken and could not be sent: first in the queue again, in its order.
+    /// What was taken and is not to be sent yet: first in the queue again, in its order.
     pub(crate) fn put_back(&self, events: impl DoubleEndedIterator<Item = Outgoing>) {
         let mut state = self.state();
         for event in events.rev() {
-            state.bytes += event.envelope().len();
+            state.filling.add(&event);
             state.queue.push_front(event);
         }
     }
 
+    /// What was taken of a topic and could not be sent, with all that waits of the topic, lets the others pass.
+    pub(crate) fn set_aside(&self, full_topic: &str, events: Vec<Outgoing>) {
+        let mut state = self.state();
+        let behind = state.aside.remove(full_topic).unwrap_or_default();
+        for event in &behind {
+            state.aside_filling.remove(event);
+        }
+        let (mine, others): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut state.queue).into_iter().partition(|event| event.full_topic == full_topic);
+        state.queue = others;
+        for event in &mine {
+            state.filling.remove(event);
+        }
+        for event in events.into_iter().chain(behind).chain(mine) {
+            state.push_aside(event);
+        }
+        state.to_try.push_back(full_topic.to_owned());
+    }
+
+    /// The first event of some of the topics that wait aside. Each topic is then set aside again, or rejoins the others.
+    pub(crate) fn take_aside(&self, topics: usize) -> Vec<Outgoing> {
+        let mut state = self.state();
+        let State { aside, aside_filling, to_try, .. } = &mut *state;
+        let topics = topics.min(to_try.len());
+        let first = to_try.drain(..topics).filter_map(|topic| aside.get_mut(&topic)?.pop_front());
+        first.inspect(|event| aside_filling.remove(event)).collect()
+    }
+
+    /// What waits aside of a topic waits among the others again.
+    pub(crate) fn rejoin(&self, full_topic: &str) {
+        let mut state = self.state();
+        for event in state.aside.remove(full_topic).unwrap_or_default() {
+            state.aside_filling.remove(&event);
+            state.push(event);
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.state().queue.len()
+        self.size().0
     }
 
     /// Events and bytes that wait.
     pub(crate) fn size(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.queue.len(), state.bytes)
+        let State { filling, aside_filling, .. } = *self.state();
+        (filling.events + aside_filling.events, filling.bytes + aside_filling.bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Resolves when an event is there.
+    /// Resolves when an event is there that does not wait aside.
     pub(crate) async fn filled(&self) {
-        while self.is_empty() {
+        while self.state().queue.is_empty() {
             self.filled.notified().await;
         }
     }
@@ -156,10 +266,13 @@ impl Outbox {
     pub(crate) fn close(&self) -> Vec<u64> {
         let mut state = self.state();
         state.closed = true;
-        std::mem::take(&mut state.waiting)
+        std::mem::take(&mut state.waiting).into_iter().map(|(op, _)| op).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

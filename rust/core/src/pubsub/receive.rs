@@ -182,7 +182,9 @@ impl Receiver {
             Defect::FromPeer => Drop::ignored(defect.as_str()),
             _ => Drop::rejected(defect.as_str()),
         })?;
-        if self.duplicates.seen(&author.wallet, &envelope.id, now) {
+        let seen = self.duplicates.seen(&author.wallet, &envelope.id, now);
+        self.counters.forgotten.add(self.duplicates.take_forgotten());
+        if seen {
             return Err(Drop::ignored("duplicate"));
         }
         Ok(envelope)

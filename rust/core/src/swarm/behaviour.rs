@@ -117,7 +117,7 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'s
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
         .max_control_message_size(wire::MAX_RPC)
         .heartbeat_initial_delay(Duration::from_millis(100))
-        .duplicate_cache_time(wire::SEEN_TIME)
+        .duplicate_cache_time(wire::MESSAGE_SEEN_TIME)
         .flood_publish(*flood_publish)
         .validation_mode(if defences::STRICT_SIGNING { ValidationMode::Strict } else { ValidationMode::None })
         .validate_messages()

@@ -41,6 +41,9 @@ impl Task {
             if self.paused_until.is_none_or(|until| until <= Instant::now()) {
                 self.paused_until = None;
                 self.publish();
+                if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+                    self.retry(Instant::now());
+                }
             }
             for _ in 0..EVENT_BUDGET {
                 let Some(event) = next_event(&mut self.swarm, &self.shared).now_or_never() else { break };

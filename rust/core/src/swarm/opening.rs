@@ -147,6 +147,7 @@ impl Task {
             revocations: 0,
             published_at: None,
             paused_until: None,
+            retry_at: None,
             retried: 0,
             tick_at: now,
             probe_at: now,

@@ -12,8 +12,8 @@ use crate::{
 
 /// Work between two looks at everything else, so that neither publishing nor receiving starves the other.
 const PUBLISH_BUDGET: usize = 32;
-/// How long publishing pauses when the queues to all peers are full.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long a topic waits when the queues to all of its peers are full.
+const RETRY: Duration = Duration::from_millis(10);
 /// One warning about a topic without a subscriber in this time.
 const UNHEARD_EVERY: Duration = Duration::from_secs(60);
 const UNHEARD_TOPICS: usize = 1_024;
@@ -22,6 +22,12 @@ const UNHEARD_TOPICS: usize = 1_024;
 struct Parcel {
     events: Vec<Outgoing>,
     data: Vec<u8>,
+}
+
+impl Parcel {
+    fn of(event: Outgoing) -> Self {
+        Self { data: event.envelope().to_vec(), events: vec![event] }
+    }
 }
 
 impl Task {
@@ -58,32 +64,59 @@ impl Task {
         let now = Instant::now();
         self.published_at = Some(now);
         for _ in 0..PUBLISH_BUDGET {
-            let Some(Parcel { events, data }) = self.parcel() else { break };
+            let Some(parcel) = self.parcel() else { break };
             // Asked of each event after it was taken: a list may have come into force before it was published.
             if self.awaits_revocation() {
-                self.shared.outbox.put_back(events.into_iter());
+                self.shared.outbox.put_back(parcel.events.into_iter());
                 break;
             }
-            let full_topic = events[0].full_topic.clone();
-            match self.swarm.behaviour_mut().gossip.inner.publish(TopicHash::from_raw(full_topic.clone()), data) {
-                Ok(_) => {
-                    let counters = &self.shared.counters;
-                    counters.published.add(events.len() as u64);
-                    counters.published_bytes.add(events.iter().map(|event| event.envelope().len() as u64).sum());
-                    counters.published_batches.add(u64::from(events.len() > 1));
-                }
-                Err(PublishError::NoPeersSubscribedToTopic) => self.unheard(full_topic, events.len(), now),
-                // No peer took it. The publisher waits, as its queue fills up; one slow peer among others does not do this.
-                Err(PublishError::AllQueuesFull(copies)) => {
-                    self.retried += copies as u64;
-                    self.paused_until = Some(now + PAUSE);
-                    self.tick_at = self.tick_at.min(now + PAUSE);
-                    self.shared.outbox.put_back(events.into_iter());
-                    break;
-                }
-                Err(error) => tracing::error!(topic = full_topic, %error, "gossip refused an event"),
+            self.send(parcel, now);
+        }
+        self.tell_writable();
+    }
+
+    /// Tries the topics again of which nobody has taken anything.
+    pub(super) fn retry(&mut self, now: Instant) {
+        self.retry_at = None;
+        for event in self.shared.outbox.take_aside(PUBLISH_BUDGET) {
+            let full_topic = event.full_topic.clone();
+            if self.awaits_revocation() {
+                self.shared.outbox.set_aside(&full_topic, vec![event]);
+                self.retry_at = Some(now);
+            } else if self.send(Parcel::of(event), now) {
+                self.shared.outbox.rejoin(&full_topic);
             }
         }
+        self.tell_writable();
+    }
+
+    /// `false`: it waits aside.
+    fn send(&mut self, parcel: Parcel, now: Instant) -> bool {
+        let Parcel { events, data } = parcel;
+        let full_topic = events[0].full_topic.clone();
+        match self.swarm.behaviour_mut().gossip.inner.publish(TopicHash::from_raw(full_topic.clone()), data) {
+            Ok(_) => {
+                let counters = &self.shared.counters;
+                counters.published.add(events.len() as u64);
+                counters.published_bytes.add(events.iter().map(|event| event.envelope().len() as u64).sum());
+                counters.published_batches.add(u64::from(events.len() > 1));
+            }
+            Err(PublishError::NoPeersSubscribedToTopic) => self.unheard(full_topic, events.len(), now),
+            // No peer took it. Who publishes on the topic waits, as its queue fills up; one slow peer among others does
+            // not do this.
+            Err(PublishError::AllQueuesFull(copies)) => {
+                self.retried += copies as u64;
+                self.shared.outbox.set_aside(&full_topic, events);
+                let at = *self.retry_at.get_or_insert(now + RETRY);
+                self.tick_at = self.tick_at.min(at);
+                return false;
+            }
+            Err(error) => tracing::error!(topic = full_topic, %error, "gossip refused an event"),
+        }
+        true
+    }
+
+    fn tell_writable(&self) {
         for op in self.shared.outbox.writable() {
             self.shared.done(op, Value::None);
         }
@@ -103,7 +136,7 @@ impl Task {
                 }
             }
         }
-        Some(Parcel { data: first.envelope().to_vec(), events: vec![first] })
+        Some(Parcel::of(first))
     }
 
     /// Whether all who are known on the topic are nodes of this library. Who has not said yet what it is may be another.

@@ -95,8 +95,10 @@ pub(super) struct Task {
     /// Revocations of the gate that have had their effect here.
     pub(super) revocations: u64,
     pub(super) published_at: Option<Instant>,
-    /// The queues to all peers of a topic are full: publishing goes on after a moment.
+    /// Nothing is published until then.
     pub(super) paused_until: Option<Instant>,
+    /// The queues to all peers of some topics are full: these are tried again then.
+    pub(super) retry_at: Option<Instant>,
     /// Copies that such queues did not take, and that are tried again: gossip reports them as failed all the same.
     pub(super) retried: u64,
     pub(super) tick_at: Instant,
@@ -160,6 +162,9 @@ pub(crate) async fn run(
         if now >= task.tick_at {
             task.tick(now);
             nudge.again();
+        }
+        if task.paused_until.is_none() && task.retry_at.is_some_and(|at| at <= now) {
+            task.retry(now);
         }
         if let Some(error) = task.failure.take() {
             return match task.start.take() {

@@ -56,7 +56,7 @@ impl Task {
             self.merger.next(),
             self.duplicates.next(),
             self.upgrades.next(),
-            self.paused_until,
+            self.paused_until.or(self.retry_at),
             self.relays.next(self.needs_relays()),
         ];
         let soonest = timers.into_iter().flatten().min();
