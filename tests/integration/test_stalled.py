@@ -33,6 +33,8 @@ def sent(database: Database) -> float:
     return database.node.status().counters["published_total"]
 
 
+@pytest.mark.slow  # a build without optimisation takes seconds to fill a queue, and the peer is put out after five
+@pytest.mark.timeout(180)
 async def test_a_topic_that_nobody_takes_keeps_no_other_waiting() -> None:
     one, two = Keypair.generate(), Keypair.generate()
     async with (
