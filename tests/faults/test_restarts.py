@@ -86,7 +86,7 @@ async def test_a_node_that_is_killed_and_started_again_takes_part_at_once() -> N
 async def test_a_fleet_that_is_restarted_within_a_second_is_whole_again() -> None:
     took = []
     async with fleet(10) as made:
-        for _ in range(10):
+        for _ in range(20):
             for number in range(10):
                 await made.kill(number)
             made.nodes = await asyncio.gather(*(made.start(number) for number in range(10)))
