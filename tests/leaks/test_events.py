@@ -66,6 +66,15 @@ class Pace:
         await asyncio.sleep(max(0.0, self._due - time.monotonic()))
 
 
+def measure(most: int) -> tuple[int, int, int, int]:
+    """Return what is given out, what of it Python holds, the most that was resident and what is."""
+    left, python = resident(), tracemalloc.get_traced_memory()[0]
+    sizes = (allocated() or 0, python, most, left)
+    if python > PYTHON:
+        print(*tracemalloc.take_snapshot().statistics("lineno")[:5], sep="\n")
+    return sizes
+
+
 async def run(n: int, *, measured: bool) -> None:
     """Publish n events from one of three nodes, and count them at the others."""
     async with mesh_of(3) as (sender, *receivers):
@@ -91,8 +100,7 @@ async def run(n: int, *, measured: bool) -> None:
                     await asyncio.sleep(0.001)
             await eventually(lambda: all(counter.count == part.stop for counter in seen), within=60)  # noqa: B023
             if measured:
-                left = resident()
-                sizes.append((allocated() or 0, tracemalloc.get_traced_memory()[0], most, left))
+                sizes.append(measure(most))
                 shown = ", ".join(f"{size / 2**20:.1f}" for size in sizes[-1])
                 print(f"{part.stop} events: MiB given out, in Python, most resident, at the end: {shown}", flush=True)
         seconds = time.monotonic() - began
