@@ -54,12 +54,13 @@ class Registry:
         await eventually(lambda: len(self.ends) >= wanted)
 
 
-def guarded(registry: Any, key: Keypair | None = None, **gate: Any) -> Connecting[Database]:
+def guarded(registry: Any, key: Keypair | None = None, *, dht: bool = True, **gate: Any) -> Connecting[Database]:
     """Connect a node whose gate reads the registry; by default only the start and misses make it do so."""
     fields: dict[str, Any] = {
         "private_key": key or Keypair.generate(),
         "authorized_wallets": registry,
         "listen": LISTEN,
+        "discovery": {"dht": dht},
         "gate": {"refresh_interval": 60.0, "min_interval": 0.05, "max_stale": 900.0, **gate},
     }
     return connect(**fields)

@@ -102,11 +102,11 @@ async def test_an_author_who_is_no_neighbour_is_checked_too() -> None:
     a, b, c = keys(3)
     registry = Checker(a, b, c)
     everyone = [key.wallet for key in (a, b, c)]
-    # b in the middle: a and c only hear each other through it.
+    # b in the middle: a and c only hear each other through it, and never meet.
     async with (
-        guarded(everyone, b) as middle,
-        guarded(registry, a) as left,
-        guarded(everyone, c) as right,
+        guarded(everyone, b, dht=False) as middle,
+        guarded(registry, a, dht=False) as left,
+        guarded(everyone, c, dht=False) as right,
     ):
         for outer in (left, right):
             await outer.node.dial(middle.node.bootstrap_entries()[0])

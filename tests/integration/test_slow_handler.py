@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from statistics import quantiles
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 TAKES = 0.1
 """Seconds that the handler awaits for each event while it is slow."""
 QUEUE = 16
+RAISES = 10
+"""One call of so many raises."""
 SLOW_EVERY, OTHER_EVERY = 0.005, 0.02
 """Seconds between the events of the slow topic, twenty times what it takes, and of the other."""
 
@@ -29,12 +30,14 @@ async def test_y9_a_slow_handler_that_raises_disconnects_nobody_and_each_event_i
     pair: tuple[Database, Database], seconds: int
 ) -> None:
     author, reader = pair
-    slow, sent, times = False, 0, list[float]()
+    slow, sent, calls, times = False, 0, 0, list[float]()
 
     async def handler(_: Event) -> None:
+        nonlocal calls
         if slow:
             await asyncio.sleep(TAKES)
-            if random.random() < 0.1:
+            calls += 1
+            if calls % RAISES == 0:
                 raise ValueError
 
     async def publish_slow_topic() -> None:
