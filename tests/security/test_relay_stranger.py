@@ -49,7 +49,8 @@ def held(relay: Node) -> dict[str, float]:
 @everywhere
 async def test_a_stranger_gets_no_reservation_and_no_circuit(transport: str) -> None:
     async with intruder(*TRANSPORTS[transport]) as (stranger, _), relay_and_target() as (relay, target):
-        assert held(relay.node) == {"relay_reservations": 1, "relay_circuits": 0}
+        # A relay counts what it gave once its answer is out, and whoever asked may know it sooner.
+        await eventually(lambda: held(relay.node) == {"relay_reservations": 1, "relay_circuits": 0})
         circuit = f"{address_of(relay.node, transport)}/p2p-circuit"
         for n in range(1, 6):
             stranger.tell("listen", address=circuit)
@@ -96,4 +97,4 @@ async def test_on_the_list_the_same_requests_are_granted(transport: str) -> None
         assert (done["identified"], done["open"]) == (1, 1)
         await eventually(lambda: key.peer_id in target.topic_peers("t"))
         await guest.ask("listen", "listening", address=f"{address_of(relay.node, transport)}/p2p-circuit")
-        assert held(relay.node) == {"relay_reservations": 2, "relay_circuits": 1}
+        await eventually(lambda: held(relay.node) == {"relay_reservations": 2, "relay_circuits": 1})
