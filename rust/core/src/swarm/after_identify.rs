@@ -24,7 +24,6 @@ use libp2p::{
 use crate::swarm::patient::{Pace, Patient, Told};
 
 pub(crate) struct AfterIdentify<B: NetworkBehaviour> {
-    /// Gossip holds the key of the node, and a move would leave a copy of it behind that nobody wipes.
     pub inner: Box<B>,
     paces: VecDeque<(PeerId, ConnectionId, Pace)>,
     /// The connections that the behaviour within knows.
@@ -34,8 +33,8 @@ pub(crate) struct AfterIdentify<B: NetworkBehaviour> {
 }
 
 impl<B: NetworkBehaviour> AfterIdentify<B> {
-    pub(crate) fn new(inner: B) -> Self {
-        Self { inner: Box::new(inner), paces: VecDeque::new(), open: HashMap::new(), left: HashSet::new() }
+    pub(crate) fn new(inner: Box<B>) -> Self {
+        Self { inner, paces: VecDeque::new(), open: HashMap::new(), left: HashSet::new() }
     }
 
     pub(crate) fn pace(&mut self, peer: PeerId, connection: ConnectionId, pace: Pace) {

@@ -10,7 +10,7 @@ use libp2p::{
         ValidationMode,
     },
     identify,
-    identity::Keypair,
+    identity::{Keypair, PublicKey},
     mdns, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
@@ -67,20 +67,20 @@ impl Behaviour {
     /// `announces`: the operator named the addresses; those that are detected stay ours.
     pub(crate) fn new(
         guard: Guard,
-        key: &Keypair,
+        key: PublicKey,
         agent: &str,
         announces: bool,
         passages: Passages,
         finders: Finders,
-        pubsub: &PubSubConfig,
-    ) -> Result<Self, &'static str> {
-        Ok(Self {
+        gossip: Box<Gossip>,
+    ) -> Self {
+        Self {
             guard,
             relay_client: passages.relay_client.into(),
             relay_server: passages.relay_server.into(),
             hole_punch: passages.hole_punch.into(),
             identify: identify::Behaviour::new(
-                identify::Config::new("ipfs/0.1.0".to_owned(), key.public())
+                identify::Config::new("ipfs/0.1.0".to_owned(), key)
                     .with_agent_version(agent.to_owned())
                     .with_push_listen_addr_updates(true)
                     .with_hide_listen_addrs(announces)
@@ -92,8 +92,8 @@ impl Behaviour {
             lan: finders.lan.into(),
             mdns: finders.mdns.into(),
             autonat: passages.autonat.into(),
-            gossip: AfterIdentify::new(gossip(key, pubsub)?),
-        })
+            gossip: AfterIdentify::new(gossip),
+        }
     }
 
     pub(crate) fn table(&mut self, scope: Scope) -> Option<&mut Table> {
@@ -110,8 +110,9 @@ impl Behaviour {
     }
 }
 
-/// GossipSub as a Go node runs it; docs/wire.md section 4 has the table.
-pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'static str> {
+/// GossipSub as a Go node runs it; docs/wire.md section 4 has the table. It holds the key, and stays where it is: a move
+/// would leave a copy behind that nobody wipes.
+pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Box<Gossip>, &'static str> {
     let PubSubConfig { max_message_size: _, flood_publish, batching: _ } = pubsub;
     let config = ConfigBuilder::default()
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
@@ -137,7 +138,7 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Gossip, &'s
     )?;
     let (params, thresholds) = no_judgement();
     gossip.with_peer_score(params, thresholds).map_err(|_| "the weights of the scores contradict each other")?;
-    Ok(gossip)
+    Ok(Box::new(gossip))
 }
 
 /// Scores that are zero whatever a peer does: nobody is judged by them.

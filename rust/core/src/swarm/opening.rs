@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hint::black_box,
     num::NonZeroU8,
     sync::Arc,
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ use crate::{
     pubsub::receive::Receiver,
     shared::Shared,
     swarm::{
-        behaviour::Behaviour,
+        behaviour::{self, Behaviour},
         commands::parse_node,
         dial::{Dialer, MAX_DIALS},
         discovering,
@@ -48,6 +49,25 @@ use crate::{
 /// Links stay up when they are quiet; `swarm/peers.rs` closes the dead ones.
 const IDLE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// More of the stack than setting up gossip and transports takes, without optimisation too.
+const STACK: usize = 256 << 10;
+
+/// Does what moves the key about, and wipes the stack that it took: a move leaves a copy behind, which nobody else wipes.
+fn wiping<T>(work: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn call<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    #[inline(never)]
+    #[expect(clippy::large_stack_arrays, reason = "it is the stack that is wiped")]
+    fn wipe() {
+        black_box(&mut [0_u8; STACK]);
+    }
+    let done = call(work);
+    wipe();
+    done
+}
+
 impl Task {
     pub(super) async fn open(
         key: &SecretKey,
@@ -62,10 +82,15 @@ impl Task {
         if config.listen.quic_port.is_some() {
             warmup::begin();
         }
-        let identity = key.libp2p();
-        let (transport, relay_client) =
-            transport::build(&identity, &config.listen, &config.connections, &config.nat, gate.clone(), door)
-                .map_err(|e| core(&e))?;
+        let for_transport = gate.clone();
+        let (public, built, gossip) = wiping(|| {
+            let identity = key.libp2p();
+            let NodeConfig { listen, connections, nat, .. } = &config;
+            let built = transport::build(&identity, listen, connections, nat, for_transport, door);
+            (identity.public(), built, behaviour::gossip(&identity, &config.pubsub))
+        });
+        let (transport, relay_client) = built.map_err(|e| core(&e))?;
+        let gossip = gossip.map_err(|e| core(&e))?;
         let limits = AddressLimits {
             established: config.connections.max_per_ip,
             pending: config.connections.max_pending_per_ip,
@@ -79,8 +104,7 @@ impl Task {
         let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
         let passages = relaying::passages(key.peer_id(), &config, relay_client).map_err(|e| core(&e))?;
         let announces = !announce.is_empty();
-        let behaviour = Behaviour::new(guard, &identity, &config.agent, announces, passages, finders, &config.pubsub)
-            .map_err(|e| core(&e))?;
+        let behaviour = Behaviour::new(guard, public, &config.agent, announces, passages, finders, gossip);
         let settings = swarm::Config::with_tokio_executor()
             .with_smart_dial()
             .with_dial_concurrency_factor(NonZeroU8::new(config.connections.dial_concurrency).unwrap_or(NonZeroU8::MIN))
