@@ -117,9 +117,9 @@ test-advisories: build ## the known advisories that apply, replayed as one pack,
 	$(bin)/pytest -s -m 'not slow' tests/unit/test_floors.py $$($(bin)/python -m tests.security.advisories)
 
 .PHONY: test-soak
-test-soak: build ## endurance, one and a half hours: exits, forks, cycles, a million events
+test-soak: build ## endurance, an hour: exits, forks, cycles, a million events; what was measured stands at the end
 	cargo build --locked -p depinmesh-attacker
-	$(bin)/pytest -s -m slow tests/leaks tests/unit tests/integration
+	$(bin)/pytest -rP --show-capture=stdout $(PYTEST_ARGS) -m slow tests/leaks tests/unit tests/integration
 
 # Exactly what the lock file names; nothing is left in the clone.
 js_peer = $(abspath $(target))/interop/js

@@ -102,6 +102,7 @@ class AnyOrder(RuleBasedStateMachine):
         member = self.open.pop(self._one_of_the_open(node))
         self.runner.run(member.db.close())
         self.closed.append(member.db)
+        self.runner.run(self._parted(member.db))
 
     @precondition(lambda self: self.closed)
     @rule(topic=TOPICS)
@@ -151,6 +152,8 @@ class AnyOrder(RuleBasedStateMachine):
     def revoke(self, node: int) -> None:
         self.listed.remove(node)
         self.registry.remove(self.keys[node].wallet)
+        if node in self.open:
+            self.runner.run(self._parted(self.open[node].db))
 
     @precondition(lambda self: len(self.listed) < 3)
     @rule()
@@ -218,6 +221,14 @@ class AnyOrder(RuleBasedStateMachine):
                 # At most once, of this topic, never one's own.
                 assert len(set(reader.seen)) == len(reader.seen)
                 assert all(self.published[topic][seen] != other for seen in reader.seen)
+
+    async def _parted(self, db: Database) -> None:
+        """Wait until a node and the others know that they are apart: what is sent before that is sent to nobody."""
+        peer = db.node.peer_id
+        others = [member.db.node for member in self.open.values() if member.db is not db]
+        await eventually(lambda: peer not in [known.peer_id for other in others for known in other.peers()])
+        if db not in self.closed:
+            await eventually(lambda: not db.node.peers())
 
     async def _publish_all(self) -> None:
         for topic in self.published:
