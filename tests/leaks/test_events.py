@@ -19,9 +19,9 @@ TOPIC = "presence"
 A_MESSAGE = "x" * 160
 """An event of some 256 bytes."""
 RATE = 900
-"""Events a second at most: what is remembered of each for two minutes is a matter of the rate. These 108,000 nearly fill the
-tables that hold them, so that the first quarter already makes them double: a table that is more than half full does so at
-some time, as what was removed leaves marks behind."""
+"""Events a second at most: what is remembered of each for two minutes is a matter of the rate. These 108,000 nearly
+fill the tables that hold them, so that the first quarter already makes them double: a table that is more than half
+full does so at some time, as what was removed leaves marks behind."""
 AT_ONCE = 50
 """Events between two looks at the clock."""
 REMEMBERED = 130
