@@ -79,7 +79,10 @@ async def race(db: Database, other: Database, topic: str, choice: random.Random)
     # The node itself, and the other one over the network, agree with what the calls came to.
     assert db.topics() == ([topic] if callers.alive else [])
     known = [db.node.peer_id] if callers.alive else []
-    await eventually(lambda: other.topic_peers(topic) == known)
+    async with db.subscribe(f"{topic}-end"):
+        # What comes after all that the calls made it say: until then the other one may know of a state in between.
+        await eventually(lambda: other.topic_peers(f"{topic}-end") == [db.node.peer_id])
+        await eventually(lambda: other.topic_peers(topic) == known)
     if callers.alive:
         await other.publish(topic, "last")
         for subscription in callers.alive:

@@ -30,7 +30,7 @@ BEHIND = 500
 """The publisher waits when a receiver lags so far."""
 GIVEN_OUT, PYTHON = 2**20, 256 * 2**10
 """Bytes that three quarters of a million events may leave allocated, and in what Python holds."""
-RESIDENT = 32 * 2**20
+RESIDENT = 16 * 2**20
 """Bytes by which the most that is resident in these may be above the most in the first quarter: what lies free between
 what is in use is the allocator's, and differs from run to run."""
 
