@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from depinmesh import Keypair, _core, connect
+from depinmesh import Keypair, build_info, connect
 from depinmesh.testing import MockRegistry
 from tests.security.attack import counted
 from tests.support import LISTEN, eventually
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 optimised = pytest.mark.skipif(
-    _core.versions()["profile"] == "debug",
+    build_info()["profile"] == "debug",
     reason="SKIPPED: 50 nodes in one process want an optimised core: PYTHONPATH to `bench` below Cargo's target folder,"
     " after `make bench-build`",
 )
