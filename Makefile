@@ -179,6 +179,11 @@ fuzz: build ## every reader of foreign bytes, a minute each by libFuzzer and Ath
 	  mkdir -p $(fuzz_home)/$$name; echo "== $$name (Python)"; $(bin)/python -m fuzz.python.run $$name \
 	  $(fuzz_home)/$$name fuzz/corpus/$$name -artifact_prefix=$(fuzz_home)/ $(fuzz_options); done
 
+# Wheels and benches are compiled twice, the second time for what .ci/train.py has done with the first. PGO= spares that.
+PGO ?= yes
+pgo = $(and $(PGO),$(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata)))
+no-pgo = $(if $(pgo),:,echo 'SKIPPED: optimisation by a profile, $(if $(PGO),as llvm-tools is not installed: rustup component add llvm-tools,as PGO is empty)')
+
 # In release profile, and apart from what `make build` leaves in .venv: the package is copied to a folder of its own, with
 # an extension that has BridgeBench. Of .venv only the libraries are used, so an older build in it will do.
 bench_home = $(abspath $(target))/bench
@@ -187,12 +192,9 @@ bench_results = $(abspath $(target))/bench-results.jsonl
 bench = PYTHONPATH=$(bench_home) $(bin)/python -m benches --target $(target) --results $(bench_results)
 
 .PHONY: bench-build
-bench-build: .venv/ready $(if $(wildcard .venv/installed),,.venv/installed) ## compile what the benches need, in release profile (5 to 10 minutes the first time)
-	PYO3_BUILD_EXTENSION_MODULE=1 PYO3_PYTHON=$(abspath $(bin))/python cargo build --locked --release \
-	  -p depinmesh-raw-peer -p depinmesh-attacker -p depinmesh-binding --features depinmesh-binding/bench
-	rm -rf $(bench_home) && mkdir -p $(bench_home)
-	cp -r python/depinmesh $(bench_home) && rm -f $(bench_home)/depinmesh/_core.*.so
-	cp $(target)/release/lib_core.so $(bench_home)/depinmesh/_core.abi3.so
+bench-build: .venv/ready $(if $(wildcard .venv/installed),,.venv/installed) ## compile what the benches need, in release profile (15 to 20 minutes the first time)
+	@$(no-pgo)
+	benches/build $(abspath $(target)) $(abspath $(bin))/python $(pgo)
 
 .PHONY: bench-go
 bench-go: ## the Go peer of the benches, in the versions of the Go library
@@ -264,9 +266,10 @@ audit: .venv/ready ## known vulnerabilities of all dependencies: asks the intern
 
 # What a user gets: in an environment without this clone, and without Rust on the path.
 .PHONY: wheel
-wheel: .venv/ready ## the wheel and the sdist in dist/, installed and tried (10 minutes the first time)
+wheel: .venv/ready ## the wheel and the sdist in dist/, installed and tried (15 to 20 minutes the first time)
 	rm -rf dist
-	$(bin)/maturin build --release --strip --locked --out dist
+	@$(no-pgo)
+	$(bin)/maturin build --release $(if $(pgo),--pgo) --strip --locked --out dist
 	$(bin)/maturin sdist --out dist
 	$(bin)/python .ci/try_wheel.py dist
 

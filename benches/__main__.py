@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
         "--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}"
     )
     parser.add_argument("--systems", nargs="+", choices=[*names, "all"], default=MAIN, metavar="SYSTEM")
-    parser.add_argument("--blocks", type=int, default=3)
+    parser.add_argument("--blocks", type=int, help="3 by default, 9 with --full")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--unpinned", action="store_true", help="let the kernel choose the cores")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
@@ -49,9 +49,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all systems, nine blocks, other sizes and rates")
     given = parser.parse_args()
     if given.full:
-        given.systems, given.blocks = ["all"], 9
+        given.systems = ["all"]
     if given.quick:
         given.blocks = 1
+    given.blocks = given.blocks or (9 if given.full else 3)
     return given
 
 
@@ -68,7 +69,7 @@ def there(setup: Setup, wanted: list[str]) -> list[System]:
     return found
 
 
-def head(given: argparse.Namespace) -> dict[str, object]:
+def head(given: argparse.Namespace, setup: Setup) -> dict[str, object]:
     """Return what the figures stand on."""
 
     def output(*command: str) -> str:
@@ -81,6 +82,7 @@ def head(given: argparse.Namespace) -> dict[str, object]:
         "kernel": platform.release(),
         "commit": output("git", "rev-parse", "--short", "HEAD"),
         "rustc": output("rustc", "--version"),
+        "built": (setup.built / "built").read_text(encoding="utf-8").strip(),
         "versions": versions(),
         "quick": given.quick,
         "blocks": given.blocks,
@@ -99,7 +101,7 @@ def main() -> int:
         setup = Setup(given.target.absolute(), Path(folder), pinned=not given.unpinned, loop=given.loop)
         if not setup.raw_peer.is_file():
             sys.exit(f"{setup.raw_peer} is missing: `make bench-build` builds it")
-        results.write(head(given))
+        results.write(head(given, setup))
         steps: list[Step] = []
         if "bridge" in given.only:
             steps += Bridge(results, 200_000 if given.quick else 1_000_000).steps(given.blocks)

@@ -51,7 +51,7 @@ ASKED = (
     _rate(GO, "go", 2, 2.5),
     _rate(RAW, "raw", 5, 10, system="batched", what="events/s with batching"),
     _rate(PY, "py", 30, 40),
-    _rate(PY, "py", system="batched", what="events/s with batching"),
+    _rate(PY, "py", 30, 40, system="batched", what="events/s with batching"),
     _rate("zenoh-python + Ed25519", "zenoh", 1, 1.25),
     _rate("nats-py + Ed25519", "nats", 1, 1.25),
     Row(
@@ -95,6 +95,7 @@ ASKED = (
         "flood: p99 of another topic, to that without a flood", "times", "flood", "p99_to_before", 2, batching=False
     ),
     _alone("the same, to that with a quick subscriber", "times", "flood", "p99_to_quick", 2, batching=False),
+    _alone("the same, to that of two nodes aside", "times", "flood", "p99_to_aside", 2, batching=False),
 )
 
 RAW_BESIDE_PY = _rate(PY, "py", system="raw")
@@ -142,6 +143,8 @@ FLOOD = (
     ("p99 of the other topic without a flood, us", "p99_before_us"),
     ("with the flood and a quick subscriber, us", "p99_quick_us"),
     ("with the flood and a slow one, us", "p99_us"),
+    ("between two nodes aside, before the flood, us", "aside_before_us"),
+    ("between them during the flood, us", "aside_us"),
 )
 
 PLOTS = {

@@ -1,9 +1,10 @@
 """A flood: a publisher without any limit, a subscriber that is too slow for it, and another topic that must not suffer.
 
 Memory has to stay within the configured queues, each event that arrived must have been delivered, be waiting, or be
-counted as dropped, and the p99 of the other topic, which another node publishes at 100/s, must not double. It is
-compared with a time without a flood, and with one in which the subscriber keeps up, so that what a slow handler does is
-told from what the load does.
+counted as dropped, and the p99 of the other topic, which another node publishes at 100/s, must not double. The flood
+takes all that the machine has, so it is compared with three: with a time without a flood; with one in which the
+subscriber keeps up, which tells what a slow handler does; and with two nodes aside, a fleet of their own with the same
+topic and no flood, which tells what the load of the machine does.
 """
 
 from __future__ import annotations
@@ -43,48 +44,59 @@ class Flood:
         ]
 
     def _run(self, *, batching: bool) -> str:
-        keys = [Keypair.generate() for _ in range(3)]
+        keys, keys_aside = ([Keypair.generate() for _ in range(count)] for count in (3, 2))
         load = Load()
-        common = {"transport": "quic", "wallets": [key.wallet for key in keys], "loop": self._setup.loop}
-        more: dict[str, Any] = {"more": {"pubsub": {"batching": batching}}}
+        common = {"transport": "quic", "loop": self._setup.loop, "more": {"pubsub": {"batching": batching}}}
 
         def child(role: str, key: Keypair, **spec: Any) -> Child:
-            spec = {"role": role, "key": key.to_base58(), **common, **more, **spec}
+            fleet = keys if key in keys else keys_aside
+            spec = {"role": role, "key": key.to_base58(), "wallets": [one.wallet for one in fleet], **common, **spec}
             return Child(FLOOD, spec=spec, longest=3 * self._seconds + 120)
+
+        def part(name: str) -> tuple[float, float]:
+            """End a part; return the p99 of the other topic at the subscriber and aside."""
+            for one in (subscriber, aside):
+                one.tell({})
+            return subscriber.line(name)["p99_us"], aside.line(name)["p99_us"]
 
         with ExitStack() as stack:
             subscriber = stack.enter_context(child("subscriber", keys[0]))
-            bootstrap = [subscriber.line("listening")["address"]]
+            aside = stack.enter_context(child("subscriber", keys_aside[0]))
+            bootstrap, bootstrap_aside = ([one.line("listening")["address"]] for one in (subscriber, aside))
             before = self._seconds / 2
             quick = self._seconds / 3
             lasts = before + quick + self._seconds + 30
-            calm = stack.enter_context(child("publisher", keys[1], bootstrap=bootstrap, rate=RATE, seconds=lasts))
+            steadily = {"rate": RATE, "seconds": lasts}
+            calm = stack.enter_context(child("publisher", keys[1], bootstrap=bootstrap, **steadily))
+            calm_aside = stack.enter_context(child("publisher", keys_aside[1], bootstrap=bootstrap_aside, **steadily))
             calm.line("publishing")
+            calm_aside.line("publishing")
             sleep(before)
-            subscriber.tell({})
-            at_rest = subscriber.line("before")
+            p99_before, aside_before = part("before")
             flooder = stack.enter_context(child("flooder", keys[2], bootstrap=bootstrap))
             flooder.line("flooding")
             sleep(quick)
-            subscriber.tell({})
-            with_quick = subscriber.line("quick")
+            p99_quick, _ = part("quick")
             memory = self._watch(subscriber, flooder)
-            subscriber.tell({})
-            with_slow = subscriber.line("slow")
+            p99_slow, aside_slow = part("slow")
             flooder.tell({})
             flooded = flooder.line("flooded")
             calm.end()
+            calm_aside.end()
             sleep(SETTLE)
             subscriber.tell({})
             after = subscriber.line("after")
             flooder.end()
         arrived = after["delivered"] + after["dropped"] + after["pending"]
         values = {
-            "p99_before_us": at_rest["p99_us"],
-            "p99_quick_us": with_quick["p99_us"],
-            "p99_us": with_slow["p99_us"],
-            "p99_to_before": with_slow["p99_us"] / at_rest["p99_us"],
-            "p99_to_quick": with_slow["p99_us"] / with_quick["p99_us"],
+            "p99_before_us": p99_before,
+            "p99_quick_us": p99_quick,
+            "p99_us": p99_slow,
+            "aside_before_us": aside_before,
+            "aside_us": aside_slow,
+            "p99_to_before": p99_slow / p99_before,
+            "p99_to_quick": p99_slow / p99_quick,
+            "p99_to_aside": p99_slow / aside_slow,
             "published": flooded["published"],
             "unsent": flooded["unsent"],
             "arrived": arrived,

@@ -14,7 +14,7 @@ from statistics import median
 from time import monotonic_ns, sleep
 from typing import TYPE_CHECKING, Any
 
-from benches.support.machine import Load, memory_of, seconds_of
+from benches.support.machine import Load, awake, memory_of, seconds_of
 from benches.support.processes import Child
 from benches.support.progress import Step
 from benches.support.systems import MAIN, Ours, Plan
@@ -139,7 +139,8 @@ class Network:
             # Where it is a share of the highest rate, it is none of the common figures.
             paced = {"share": share} if share else {"size": SIZE, "rate": rate}
             try:
-                _, received, about = pair(self._setup, system, plan)
+                with awake() as kept:
+                    _, received, about = pair(self._setup, system, plan)
             except RuntimeError as error:
                 if not share or isinstance(system, Ours):
                     raise
@@ -147,7 +148,7 @@ class Network:
                 return {}, paced, f"it loses events at that rate: {error}"
             values = {name: received[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")}
             said = f"median {values['p50_us']:,.0f} us, p99 {values['p99_us']:,.0f} us"
-            return values, {**paced, "samples": plan.count, **about}, said
+            return values, {**paced, "samples": plan.count, "awake": kept, **about}, said
 
         return measure
 

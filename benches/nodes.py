@@ -130,7 +130,7 @@ class Nodes:
 
     def _refused(self) -> Iterator[tuple[str, Values]]:
         dials = 1_000 if self._quick else 10_000
-        attacker = self._setup.target / "release" / "depinmesh-attacker"
+        attacker = self._setup.built / "depinmesh-attacker"
         with self._single("gate", transport="tcp") as node:
             address = node.line("listening")["address"]
             several = ("--concurrency", "400", "--security", "noise", "--sources", "200", "--hold-ms", "20000")

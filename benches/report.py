@@ -43,8 +43,10 @@ def conditions(lines: Sequence[Line]) -> str:
     linked = {name: version for name, version in {**head["versions"], **told}.items() if name != "depinmesh-core"}
     text = [
         f"Measured on {head['date']}, commit {head['commit']}: {head['machine']}, {head['rustc']}.",
+        f"What is in Rust was built {head['built']}, see above.",
         f"Others used {_middle(others):.0%} of the machine in the median, {max(others, default=0):.0%} at most.",
         *_calibration(calibrated),
+        *_awake(lines),
         (
             f"{len(blocks.moved)} blocks; a signature moved by {max(blocks.moved.values(), default=0):.0%} at most"
             f" within one{_left_out(blocks)}."
@@ -54,6 +56,13 @@ def conditions(lines: Sequence[Line]) -> str:
     if head["quick"]:
         text.append("**A rehearsal: one short block.**")
     return "\n".join(f"* {sentence}" for sentence in text)
+
+
+def _awake(lines: Sequence[Line]) -> list[str]:
+    kept = [line["awake"] for line in lines if "awake" in line]
+    if not kept:
+        return []
+    return [f"For latency the cores were {'' if all(kept) else 'not '}kept from falling asleep."]
 
 
 def _calibration(calibrated: Sequence[Mapping[str, float]]) -> list[str]:

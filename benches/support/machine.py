@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import struct
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _IDLE = (3, 4)  # idle and iowait, in the first line of /proc/stat
@@ -31,6 +37,23 @@ def seconds_of(pid: int) -> float:
     """Return the processor time that the threads of a process have used, to the nanosecond."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int(_lines(f"{thread}/schedstat")[0].split()[0]) for thread in threads) / 1e9
+
+
+@contextmanager
+def awake() -> Iterator[bool]:
+    """Keep the cores from falling asleep, where the kernel lets us; yield whether it does.
+
+    How long a core takes to wake, in a virtual machine above all, is none of what is measured, and moves a median by a
+    quarter from run to run. See Documentation/power/pm_qos_interface.rst of Linux.
+    """
+    try:
+        device = Path("/dev/cpu_dma_latency").open("wb", buffering=0)  # noqa: SIM115  # it holds as long as it is open
+    except OSError:  # no such device, or no right to it
+        yield False
+        return
+    with device:
+        device.write(struct.pack("i", 0))
+        yield True
 
 
 class Load:

@@ -37,9 +37,14 @@ class Setup:
         return number if self.pinned else None
 
     @property
+    def built(self) -> Path:
+        """What `make bench-build` leaves: the package, programs, and the file `built`, which says how."""
+        return self.target / "bench"
+
+    @property
     def raw_peer(self) -> Path:
         """The program of the raw pair, which also calibrates."""
-        return self.target / "release" / "depinmesh-raw-peer"
+        return self.built / "depinmesh-raw-peer"
 
 
 @dataclass(frozen=True)
@@ -181,8 +186,8 @@ BATCHED = Ours(
 RAW = Foreign(
     name="raw",
     label="raw rust-libp2p",
-    program=("{target}/release/depinmesh-raw-peer",),
-    needs="release/depinmesh-raw-peer",
+    program=("{target}/bench/depinmesh-raw-peer",),
+    needs="bench/depinmesh-raw-peer",
     make="bench-build",
     rate=20_000,
 )

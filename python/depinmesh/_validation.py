@@ -1,7 +1,6 @@
 """From pydantic's findings to a `ConfigError`: all wrong fields at once, in our words, and no secret among them."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
@@ -74,5 +73,7 @@ def _nearest(model: type[Options], name: str) -> str:
         if isinstance(annotation, type) and issubclass(annotation, Options):
             for inner in annotation.model_fields:
                 places.setdefault(inner, f"{own}.{inner}")
+    from difflib import get_close_matches  # whoever makes no mistake need not load it
+
     near = get_close_matches(name, places, n=1)
     return f"did you mean {places[near[0]]}?" if near else f"known here: {', '.join(fields)}"
