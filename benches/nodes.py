@@ -64,7 +64,8 @@ class Nodes:
     ) -> Iterator[Step]:
         def run(number: int) -> str:
             load, said = Load(), []
-            for bench, values in measure():
+            measured = list(measure())  # all of it: of its processes only those that have ended are known as ours
+            for bench, values in measured:
                 self._results.add(bench, values, round=number, others=load.others())
                 said += [f"{key} {value:,.2f}" for key, value in values.items()]
             return ", ".join(said)
