@@ -192,7 +192,7 @@ bench_results = $(abspath $(target))/bench-results.jsonl
 bench = PYTHONPATH=$(bench_home) $(bin)/python -m benches --target $(target) --results $(bench_results)
 
 .PHONY: bench-build
-bench-build: .venv/ready $(if $(wildcard .venv/installed),,.venv/installed) ## compile what the benches need, in release profile (15 to 20 minutes the first time)
+bench-build: .venv/ready $(if $(wildcard .venv/installed),,.venv/installed) ## compile what the benches need, in release profile (12 minutes and more the first time)
 	@$(no-pgo)
 	benches/build $(abspath $(target)) $(abspath $(bin))/python $(pgo)
 
@@ -266,7 +266,7 @@ audit: .venv/ready ## known vulnerabilities of all dependencies: asks the intern
 
 # What a user gets: in an environment without this clone, and without Rust on the path.
 .PHONY: wheel
-wheel: .venv/ready ## the wheel and the sdist in dist/, installed and tried (15 to 20 minutes the first time)
+wheel: .venv/ready ## the wheel and the sdist in dist/, installed and tried (12 minutes and more the first time)
 	rm -rf dist
 	@$(no-pgo)
 	$(bin)/maturin build --release $(if $(pgo),--pgo) --strip --locked --out dist

@@ -51,7 +51,7 @@ ASKED = (
     _rate(GO, "go", 2, 2.5),
     _rate(RAW, "raw", 5, 10, system="batched", what="events/s with batching"),
     _rate(PY, "py", 30, 40),
-    _rate(PY, "py", 30, 40, system="batched", what="events/s with batching"),
+    _rate(PY, "py", system="batched", what="events/s with batching"),
     _rate("zenoh-python + Ed25519", "zenoh", 1, 1.25),
     _rate("nats-py + Ed25519", "nats", 1, 1.25),
     Row(
@@ -94,8 +94,8 @@ ASKED = (
     _alone(
         "flood: p99 of another topic, to that without a flood", "times", "flood", "p99_to_before", 2, batching=False
     ),
-    _alone("the same, to that with a quick subscriber", "times", "flood", "p99_to_quick", 2, batching=False),
-    _alone("the same, to that of two nodes aside", "times", "flood", "p99_to_aside", 2, batching=False),
+    _alone("the same, to that with a quick subscriber", "times", "flood", "p99_to_quick", batching=False),
+    _alone("the same, to that of two nodes aside", "times", "flood", "p99_to_aside", batching=False),
 )
 
 RAW_BESIDE_PY = _rate(PY, "py", system="raw")

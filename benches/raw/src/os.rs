@@ -5,7 +5,6 @@ use std::{fs::File, io, mem::MaybeUninit, os::fd::AsRawFd as _, ptr, sync::atomi
 pub(crate) const NANOS: u64 = 1_000_000_000;
 
 /// Maps the first eight bytes of the file, for the rest of the process.
-#[allow(unsafe_code)]
 pub(crate) fn map_counter(file: &File) -> io::Result<&'static AtomicU64> {
     const LENGTH: usize = size_of::<AtomicU64>();
     let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -20,7 +19,6 @@ pub(crate) fn map_counter(file: &File) -> io::Result<&'static AtomicU64> {
 }
 
 /// `CLOCK_MONOTONIC`, the same for all processes of the machine.
-#[allow(unsafe_code)]
 pub(crate) fn monotonic_ns() -> u64 {
     let mut now = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the pointer is valid for writes; with this clock the call always succeeds and fills the structure.
@@ -32,13 +30,11 @@ pub(crate) fn monotonic_ns() -> u64 {
 }
 
 /// Takes the slack off the timers of this thread: the kernel may otherwise be 50 us late, a fifth of what is measured.
-#[allow(unsafe_code)]
 pub(crate) fn exact_timers() {
     // SAFETY: this option takes one integer and no pointer. Should it fail, timers are only less exact.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
 }
 
-#[allow(unsafe_code)]
 pub(crate) fn sleep_until(monotonic_ns: u64) {
     let signed = |value| i64::try_from(value).unwrap_or(i64::MAX);
     let until = libc::timespec { tv_sec: signed(monotonic_ns / NANOS), tv_nsec: signed(monotonic_ns % NANOS) };
@@ -50,7 +46,6 @@ pub(crate) fn sleep_until(monotonic_ns: u64) {
 }
 
 /// What this process has used so far, all its threads.
-#[allow(unsafe_code)]
 pub(crate) fn resources() -> libc::rusage {
     let mut used = MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the pointer is valid for writes; for the own process the call always succeeds and fills the structure.
