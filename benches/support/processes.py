@@ -32,8 +32,10 @@ class Child:
     ) -> None:
         pipe = subprocess.PIPE
         with _on(core):
+            # Not a session of its own: Linux schedules sessions as groups (autogroup, sched(7)), and behind two busy
+            # ones a third that hardly runs is kept waiting for tens of milliseconds.
             self._process = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, text=True, env=environment, start_new_session=True
+                command, stdin=pipe, stdout=pipe, text=True, env=environment, process_group=0
             )
         self.pid = self._process.pid
         if self._process.stdin is None or self._process.stdout is None:

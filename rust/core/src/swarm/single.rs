@@ -101,9 +101,14 @@ impl Task {
         let peers = &self.peers;
         for peer in self.duplicates.refusals(now, |peer| peers.connections(peer) > 0) {
             let text = format!(
-                "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's"
+                "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's; \
+                 a node that was started again can also meet a peer that still holds a connection to the former process"
             );
-            tracing::info!(peer_id = %peer, "a peer refused this node: its list probably lacks our wallet");
+            tracing::info!(
+                peer_id = %peer,
+                "a peer refused this node: its list probably lacks our wallet, or it still holds a connection to a \
+                 former process of ours",
+            );
             self.refused(peer, "refused-by-peer");
             self.dialer.refused(peer, now);
             let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
