@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
 UNSUBSCRIBE_BACKOFF = 10
+MISSED = 2_500
+MANY = 500
+"""More messages than this in one RPC are too many for GossipSub in Rust, unless it is told otherwise."""
 
 
 def rpcs(peer: Peer, way: str, part: str) -> list[str]:
@@ -63,6 +66,24 @@ async def test_we_get_by_iwant_from_a_peer_what_it_did_not_send_us(kind: str) ->
         [wanted] = rpcs(leaf, "in", "iwant")
         assert wanted in rpcs(leaf, "out", "ihave")
         assert len(rpcs(leaf, "out", "publish")) == 1  # the answer: nothing had been sent before
+
+
+@pytest.mark.parametrize("kind", [*GO, "js"])
+async def test_we_get_all_that_we_missed_of_a_busy_topic_in_one_answer(kind: str) -> None:
+    async with (
+        peer_of(kind, "--leaf", "--trace", transport="tcp-noise") as leaf,
+        ours(leaf.key.wallet, transport="tcp-noise") as db,
+        inbox(db) as box,
+    ):
+        await leaf.ask("subscribe", "subscribed", topic=full(db))
+        await db.node.dial(leaf.address)
+        await eventually(lambda: full(db) in rpcs(leaf, "out", "prune"))
+        for number in range(MISSED):
+            leaf.tell("publish", topic=full(db), message=number)
+        await eventually(lambda: len(box.events) == MISSED)
+        assert sorted(event.message for event in box.events) == [*range(MISSED)]
+        answers = [line["publish"] for line in leaf.said("rpc", way="out") if line.get("publish")]
+        assert max(map(len, answers)) > MANY
 
 
 async def test_we_tell_a_new_go_node_which_messages_we_have() -> None:

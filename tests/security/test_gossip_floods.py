@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depinmesh import Keypair
-from tests.security.attack import envelope, intruder
+from tests.security.attack import address_of, counted, envelope, full, intruder, victim
 from tests.security.raw import Raw, Target, gossiping, raw, target
 from tests.security.rpc import (
+    ED25519_PEER,
     GOSSIP,
     NEWER_GOSSIP,
     Message,
@@ -25,10 +26,12 @@ from tests.security.rpc import (
     published,
     rpc,
 )
+from tests.support import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from depinmesh import Database
     from tests.program import Line
 
 MIB = 1 << 20
@@ -41,6 +44,11 @@ KEPT = 6 * MIB
 MANY = 100_000
 RETRANSMISSIONS = 3
 FEW_SECONDS = 10
+REMEMBERED = 5_000
+"""Messages of a topic that gossip keeps at most."""
+KEPT_FOR = 3.9
+"""Seconds, at least, for which gossip keeps a message otherwise."""
+TRIES = 5
 TOPIC = "rooms"
 
 pytestmark = pytest.mark.timeout(180)
@@ -229,6 +237,43 @@ async def test_r5_a_message_that_is_asked_for_again_and_again_is_sent_a_few_time
         await large(f.peer, 2)
         await f.is_heard("later")
         assert 2 <= len([line for line in f.peer.said("frame") if line["bytes"] > 2_000]) <= 1 + RETRANSMISSIONS
+
+
+async def test_r10_a_flood_takes_the_place_of_its_own_topic_alone() -> None:
+    """Of what gossip keeps for peers that missed it."""
+    async with raw() as peer, victim(peer.key.wallet) as db, db.subscribe("calm"), db.subscribe("flooded"):
+        _, stream = await gossiping(peer, address_of(db.node, "tcp"), full(db, "calm"), full(db, "flooded"))
+        for _ in range(TRIES):
+            given, seconds = await flooded(peer, stream, db)
+            if seconds < KEPT_FOR:
+                assert given == ["calm", "young"]
+                return
+        pytest.fail("this machine takes longer for it than gossip keeps a message")
+
+
+async def flooded(peer: Raw, stream: int, db: Database) -> tuple[list[str], float]:
+    """Send one calm message and a flood, ask for three of them; return what was given, and after how many seconds."""
+    topics = [full(db, "calm"), *[full(db, "flooded")] * (REMEMBERED + 100)]
+    messages = [Message(peer.key, topic, envelope(peer.key.peer_id)) for topic in topics]
+    all_of_them = counted(db.node, "accepted_total") + len(messages)
+    frames = [rpc(publish=messages[some.start : some.stop]) for some in batches(len(messages), 2_000)]
+    began = monotonic()
+    for frame in frames:
+        assert await peer.write(stream, frame)
+    await eventually(lambda: counted(db.node, "accepted_total") == all_of_them)
+    wanted = {messages[0]: "calm", messages[50]: "old", messages[-50]: "young"}
+    names = {one.sequence: name for one, name in wanted.items()}
+    ids = [ED25519_PEER + bytes(peer.key.wallet) + number for number in names]
+    assert await peer.write(stream, rpc(control=iwant(ids)))
+
+    def given() -> list[str]:
+        frames = (bytes.fromhex(line["hex"]) for line in peer.said("frame"))
+        numbers = (dict(parts(message))[3] for frame in frames for message in published(frame))
+        return [names[number] for number in numbers if isinstance(number, bytes) and number in names]
+
+    # They come in the order in which they were asked for.
+    await eventually(lambda: "young" in given())
+    return given(), monotonic() - began
 
 
 async def large(peer: Raw, n: int) -> Line:

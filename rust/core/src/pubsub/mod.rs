@@ -4,6 +4,7 @@ pub mod batch;
 pub mod duplicates;
 pub mod envelope;
 mod json;
+pub(crate) mod kept;
 pub(crate) mod outbox;
 pub(crate) mod receive;
 pub mod replay;

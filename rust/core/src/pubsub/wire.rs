@@ -10,6 +10,10 @@ pub(crate) const MAX_RPC: usize = 1_048_576;
 /// Room above it for the codec, whose check is on the whole read buffer and not on the frame.
 pub(crate) const READ_AHEAD: usize = 65_536;
 
+/// Messages in one RPC: more than fit. A Go node answers an IWANT for thousands of small ones with all that fit, and the
+/// library's own limit, 500 in spite of what its documents say, ends the stream that they came on.
+pub(crate) const MAX_MESSAGES_OF_RPC: usize = 10_000;
+
 /// Envelope and full topic together: what always fits into one RPC beside author, signature and framing.
 pub const MAX_PAYLOAD: usize = 1_048_000;
 

@@ -117,6 +117,7 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Box<Gossip>
     let config = ConfigBuilder::default()
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
         .max_control_message_size(wire::MAX_RPC)
+        .max_publish_messages(wire::MAX_MESSAGES_OF_RPC)
         .heartbeat_initial_delay(Duration::from_millis(100))
         .duplicate_cache_time(wire::MESSAGE_SEEN_TIME)
         .flood_publish(*flood_publish)

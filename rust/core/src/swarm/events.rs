@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    gossipsub, identify,
+    gossipsub::{self, MessageAcceptance},
+    identify,
     multiaddr::Protocol,
     ping,
     swarm::{ConnectionError, ConnectionId, ListenError, SwarmEvent},
@@ -16,6 +17,7 @@ use crate::{
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
+    pubsub::kept::KeptMessage,
     swarm::{
         behaviour::BehaviourEvent,
         connection::Connection,
@@ -252,12 +254,18 @@ impl Task {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
-                let outcome = self.receiver.receive(message, Instant::now());
-                self.swarm.behaviour_mut().gossip.inner.report_message_validation_result(
-                    &message_id,
-                    &propagation_source,
-                    outcome.acceptance,
-                );
+                let (topic, bytes, at) = (message.topic.clone(), message.data.len(), Instant::now());
+                let outcome = self.receiver.receive(message, at);
+                let passed_on = matches!(outcome.acceptance, MessageAcceptance::Accept);
+                let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
+                gossip.report_message_validation_result(&message_id, &propagation_source, outcome.acceptance);
+                if passed_on {
+                    let message = KeptMessage { id: message_id, source: propagation_source, bytes, at };
+                    for old in self.kept.add(topic, message) {
+                        // All that this does to a message that was accepted is to forget it.
+                        gossip.report_message_validation_result(&old.id, &old.source, MessageAcceptance::Ignore);
+                    }
+                }
                 for loss in outcome.losses {
                     self.emit(loss);
                 }

@@ -19,7 +19,7 @@ use crate::{
     identity::SecretKey,
     limited::Limited,
     nat::relay::{Relayed, Relays},
-    pubsub::receive::Receiver,
+    pubsub::{kept::Kept, receive::Receiver},
     shared::Shared,
     swarm::{
         behaviour::{self, Behaviour},
@@ -146,6 +146,7 @@ impl Task {
                 Arc::clone(&shared.counters),
                 config.pubsub.max_message_size,
             ),
+            kept: Kept::default(),
             library: Library::new(&shared),
             swarm,
             shared,

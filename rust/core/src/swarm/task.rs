@@ -28,7 +28,7 @@ use crate::{
     limited::Limited,
     logs,
     nat::relay::{Relayed, Relays},
-    pubsub::receive::Receiver,
+    pubsub::{kept::Kept, receive::Receiver},
     shared::Shared,
     swarm::{
         behaviour::{Behaviour, BehaviourEvent},
@@ -75,6 +75,7 @@ pub(super) struct Task {
     /// The queries under way, by table, and what they are for.
     pub(super) queries: HashMap<(Scope, QueryId), Work>,
     pub(super) receiver: Receiver,
+    pub(super) kept: Kept,
     pub(super) library: Library,
     pub(super) ops: Ops,
     pub(super) merger: Merger,

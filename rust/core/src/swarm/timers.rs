@@ -45,6 +45,7 @@ impl Task {
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
             self.trim(now);
+            self.kept.forget_old(now);
             self.tell_of_twin(now);
             self.show_peers();
             self.show_tables();
