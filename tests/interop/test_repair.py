@@ -68,7 +68,7 @@ async def test_we_get_by_iwant_from_a_peer_what_it_did_not_send_us(kind: str) ->
         assert len(rpcs(leaf, "out", "publish")) == 1  # the answer: nothing had been sent before
 
 
-@pytest.mark.parametrize("kind", [*GO, "js"])
+@pytest.mark.parametrize("kind", [*GO, "js", "py"])
 async def test_we_get_all_that_we_missed_of_a_busy_topic_in_one_answer(kind: str) -> None:
     async with (
         peer_of(kind, "--leaf", "--trace", transport="tcp-noise") as leaf,
