@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,10 @@ from tests.security.attack import envelope
 from tests.support import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from depinmesh import Database
+    from tests.interop.exchange import Inbox
     from tests.interop.peers import Peer
     from tests.program import Line
 
@@ -51,8 +55,9 @@ async def test_a_peer_that_missed_a_message_gets_it_from_us_by_iwant(kind: str) 
         assert len(leaf.messages(full(db))) == 1
 
 
-@pytest.mark.parametrize("kind", [*GO, "js", "py"])
-async def test_we_get_by_iwant_from_a_peer_what_it_did_not_send_us(kind: str) -> None:
+@asynccontextmanager
+async def beside_a_leaf(kind: str) -> AsyncIterator[tuple[Peer, Database, Inbox]]:
+    """Start a node of ours beside a peer that is in no mesh: what it publishes it announces alone."""
     async with (
         peer_of(kind, "--leaf", "--trace", transport="tcp-noise") as leaf,
         ours(leaf.key.wallet, transport="tcp-noise") as db,
@@ -61,6 +66,12 @@ async def test_we_get_by_iwant_from_a_peer_what_it_did_not_send_us(kind: str) ->
         await leaf.ask("subscribe", "subscribed", topic=full(db))
         await db.node.dial(leaf.address)
         await eventually(lambda: full(db) in rpcs(leaf, "out", "prune"))
+        yield leaf, db, box
+
+
+@pytest.mark.parametrize("kind", [*GO, "js", "py"])
+async def test_we_get_by_iwant_from_a_peer_what_it_did_not_send_us(kind: str) -> None:
+    async with beside_a_leaf(kind) as (leaf, db, box):
         await leaf.publish(full(db), "missed")
         await eventually(lambda: [event.message for event in box.events] == ["missed"])
         [wanted] = rpcs(leaf, "in", "iwant")
@@ -70,14 +81,7 @@ async def test_we_get_by_iwant_from_a_peer_what_it_did_not_send_us(kind: str) ->
 
 @pytest.mark.parametrize("kind", [*GO, "js", "py"])
 async def test_we_get_all_that_we_missed_of_a_busy_topic_in_one_answer(kind: str) -> None:
-    async with (
-        peer_of(kind, "--leaf", "--trace", transport="tcp-noise") as leaf,
-        ours(leaf.key.wallet, transport="tcp-noise") as db,
-        inbox(db) as box,
-    ):
-        await leaf.ask("subscribe", "subscribed", topic=full(db))
-        await db.node.dial(leaf.address)
-        await eventually(lambda: full(db) in rpcs(leaf, "out", "prune"))
+    async with beside_a_leaf(kind) as (leaf, db, box):
         for number in range(MISSED):
             leaf.tell("publish", topic=full(db), message=number)
         await eventually(lambda: len(box.events) == MISSED)
