@@ -56,7 +56,7 @@ pub struct ConnectionConfig {
 }
 
 /// How a node behind a NAT is reached (docs/nat.md).
-#[allow(clippy::struct_excessive_bools)] // roles that do not exclude each other
+#[expect(clippy::struct_excessive_bools, reason = "roles that do not exclude each other")]
 #[derive(Clone, Debug)]
 pub struct NatConfig {
     /// Be reached, and reach others, through relays.

@@ -85,19 +85,19 @@ impl Receiver {
         self.authors.remove(&wallet.peer_id());
     }
 
-    pub(crate) fn receive(&mut self, message: Message, now: Instant) -> Outcome {
+    /// Takes the data out of a message that is delivered.
+    pub(crate) fn receive(&mut self, message: &mut Message, now: Instant) -> Outcome {
         let carried = Parts::of(&message.data).count() as u64;
         self.counters.received.add(carried);
         self.counters.received_bytes.add(message.data.len() as u64);
         self.counters.received_batches.add(u64::from(batch::is_batch(&message.data)));
-        let full = message.topic.as_str().to_owned();
-        let Some(route) = self.topics.route(&full) else {
+        let Some(route) = self.topics.route(message.topic.as_str()) else {
             // Unsubscribed between the arrival and now: nobody here may judge it.
             return Outcome { acceptance: MessageAcceptance::Ignore, losses: Vec::new() };
         };
         let source = message.source;
         let mut drops = Drops::default();
-        let events = self.judge(message, &full, &route, now, &mut drops).unwrap_or_else(|drop| {
+        let events = self.judge(message, &route, now, &mut drops).unwrap_or_else(|drop| {
             drops = Drops(vec![(drop, carried)]);
             Vec::new()
         });
@@ -130,12 +130,12 @@ impl Receiver {
     /// The events to deliver, in their order; those that are dropped are put into `drops`. `Err`: all of them are.
     fn judge(
         &mut self,
-        mut message: Message,
-        full: &str,
+        message: &mut Message,
         route: &Route,
         now: Instant,
         drops: &mut Drops,
     ) -> Result<Vec<Delivered>, Drop> {
+        let full = message.topic.as_str();
         let author =
             message.source.and_then(|peer| self.author(peer, route)).ok_or(Drop::ignored("author-not-listed"))?;
         let is_batch = batch::is_batch(&message.data);

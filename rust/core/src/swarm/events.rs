@@ -253,15 +253,15 @@ impl Task {
 
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
-            gossipsub::Event::Message { propagation_source, message_id, message } => {
-                let (topic, bytes, at) = (message.topic.clone(), message.data.len(), Instant::now());
-                let outcome = self.receiver.receive(message, at);
+            gossipsub::Event::Message { propagation_source, message_id, mut message } => {
+                let (bytes, at) = (message.data.len(), Instant::now());
+                let outcome = self.receiver.receive(&mut message, at);
                 let passed_on = matches!(outcome.acceptance, MessageAcceptance::Accept);
                 let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
                 gossip.report_message_validation_result(&message_id, &propagation_source, outcome.acceptance);
                 if passed_on {
-                    let message = KeptMessage { id: message_id, source: propagation_source, bytes, at };
-                    for old in self.kept.add(topic, message) {
+                    let kept = KeptMessage { id: message_id, source: propagation_source, bytes, at };
+                    for old in self.kept.add(message.topic, kept) {
                         // All that this does to a message that was accepted is to forget it.
                         gossip.report_message_validation_result(&old.id, &old.source, MessageAcceptance::Ignore);
                     }
