@@ -262,13 +262,15 @@ async def test_one_good_entry_among_a_thousand_dead_ones_is_enough() -> None:
         nodes += first.node.bootstrap_entries()
         began = time.monotonic()
         async with connect(**fields_of(key, wallets, bootstrap_nodes=nodes, bootstrap={"wait": "none"})) as db:
-            most, sockets = 0.0, 0
-            while not db.is_ready:
+            most, sockets, took = 0.0, 0, 0.0
+            # The core counts its dials from tick to tick, so a node can be ready before the first count of them.
+            while not (took and most):
                 assert time.monotonic() - began < 2 * READY
                 most = max(most, *[metric.value for metric in db.node.metrics() if metric.name == "pending_dials"])
                 sockets = max(sockets, len(open_sockets()))
+                if db.is_ready and not took:
+                    took = time.monotonic() - began
                 await asyncio.sleep(0.01)
-            took = time.monotonic() - began
             print(f"ready in {took:.2f} s, at most {most:.0f} dials under way, {sockets} sockets in the process")
-            assert 0 < most <= 128
+            assert most <= 128
             assert sockets < 400
