@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from depinmesh import Keypair, connect
 from tests.support import LISTEN, eventually
@@ -81,3 +84,14 @@ def visitor(host: Database, key: Keypair, **more: Any) -> Connecting[Database]:
 def inside(host: Database, *keys: Keypair) -> bool:
     """Say whether these, and nobody else, are connected to the host."""
     return {peer.wallet for peer in host.peers()} == {key.wallet for key in keys}
+
+
+def random_wallets(n: int) -> list[str]:
+    """Return wallets whose secrets nobody knows: every second number is a point of the curve."""
+    pubkey: Any = pytest.importorskip("solders.pubkey").Pubkey
+    wallets: list[str] = []
+    while len(wallets) < n:
+        drawn = pubkey(os.urandom(32))
+        if drawn.is_on_curve():
+            wallets.append(str(drawn))
+    return wallets

@@ -17,7 +17,7 @@ import pytest
 
 from depinmesh import Keypair
 from depinmesh.cli import COMMANDS
-from tests.integration.test_command_line import COMMAND, environment, free_port, line_of, running
+from tests.commands import COMMAND, environment, free_port, line_of, running
 from tests.integration.test_docs import PAGES, ROOT
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
 import threading
 import time
 from itertools import pairwise
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import IdentityError, Keypair, PeerRefused, RegistryError, WalletRevoked, WalletsChanged, connect
-from tests.registries import Registry, guarded, inside, visitor
+from tests.registries import Registry, guarded, inside, random_wallets, visitor
 from tests.support import alone, eventually, soon
 
 if TYPE_CHECKING:
@@ -254,17 +253,6 @@ async def test_a_plain_registry_function_runs_once_at_a_time() -> None:
             assert most == 1
     finally:
         leave.set()
-
-
-def random_wallets(n: int) -> list[str]:
-    """Return wallets whose secrets nobody knows: every second number is a point of the curve."""
-    pubkey: Any = pytest.importorskip("solders.pubkey").Pubkey
-    wallets: list[str] = []
-    while len(wallets) < n:
-        drawn = pubkey(os.urandom(32))
-        if drawn.is_on_curve():
-            wallets.append(str(drawn))
-    return wallets
 
 
 async def longest_turns(source: Any, last: str) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import pytest
 
 from depinmesh import ConfigError, Keypair, RegistryError, RegistryFailed
 from depinmesh.registry import HttpRegistry
-from tests.registries import guarded, inside, visitor
+from tests.registries import guarded, inside, random_wallets, visitor
 from tests.support import eventually, nothing_left, soon
 from tests.webserver import body, drips, floods, hangs, resets, status, truncates, web_server
 
@@ -219,8 +219,6 @@ async def test_two_servers_of_which_one_dies_under_load_lose_nobody_and_one_line
 
 
 async def test_a_hundred_thousand_wallets_come_through() -> None:
-    from tests.integration.test_registry import random_wallets
-
     wallets = random_wallets(2000) * 50  # duplicates too
     async with web_server(wallets) as web, HttpRegistry(web.url) as registry:
         longest = before = 0.0

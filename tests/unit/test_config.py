@@ -1,24 +1,15 @@
-"""The configuration of a node."""
+"""The configuration of a node: its fields, and what is said of wrong ones."""
 
-import copy
-import pickle
-import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from depinmesh import BootstrapNode, Config, ConfigError, Gate, Keypair, Listen, PubSub, _core
+from depinmesh import BootstrapNode, Config, ConfigError, Gate, Listen, PubSub, _core
 from depinmesh._validation import Options
-from depinmesh.config import ConfigFields, merged
-from depinmesh.errors import ConfigProblem
 from depinmesh.options import Bootstrap, Connections, Discovery, Nat
+from tests.configs import KEY, config, problems
 
-KEY = Keypair.from_seed(bytes(range(32)))
-SECRET = KEY.to_base58()
 GROUPS: dict[str, type[Options]] = {
     "listen": Listen,
     "gate": Gate,
@@ -28,20 +19,6 @@ GROUPS: dict[str, type[Options]] = {
     "nat": Nat,
     "pubsub": PubSub,
 }
-
-
-def config(**fields: Any) -> Config:
-    """Make a configuration with what is required."""
-    return Config(**{"private_key": KEY, "authorized_wallets": [], **fields})
-
-
-def problems(**fields: Any) -> dict[str, ConfigProblem]:
-    """Return the problems of a wrong configuration by their path."""
-    with pytest.raises(ConfigError) as caught:
-        config(**fields)
-    found = {problem.path: problem for problem in caught.value.errors}
-    assert len(found) == len(caught.value.errors)
-    return found
 
 
 def test_defaults() -> None:
@@ -84,43 +61,6 @@ def test_every_option_is_described(model: type[Options]) -> None:
     assert len(model.model_fields) <= 14
     assert model.__doc__
     assert model.model_json_schema()["properties"].keys() == model.model_fields.keys()
-
-
-@pytest.mark.parametrize("value", [KEY, SECRET, KEY.to_base58(), bytes(32)[:0] + bytes(range(32)) + bytes(KEY.wallet)])
-def test_the_key_is_held_opaquely(value: object) -> None:
-    """A private key of any form becomes a Keypair."""
-    assert config(private_key=value).private_key == KEY
-    assert type(config(private_key=value).private_key) is Keypair
-
-
-def test_the_key_of_a_file(tmp_path: Path) -> None:
-    """A key file is read once, when the configuration is made."""
-    file = tmp_path / "key"
-    file.write_text(SECRET)
-    file.chmod(0o600)
-    made = Config(key_file=file, authorized_wallets=[])
-    file.unlink()
-    assert made.private_key == KEY
-    assert made.key_file == file
-
-
-def test_a_bad_key_file_is_a_problem(tmp_path: Path) -> None:
-    """What is wrong with a key file is told with the other problems."""
-    file = tmp_path / "key"
-    found = problems(private_key=None, key_file=str(file), database="")
-    assert found.keys() == {"key_file", "database"}
-    assert str(file) in found["key_file"].reason
-    assert problems(private_key=None, key_file=5).keys() == {"key_file"}
-
-
-@pytest.mark.parametrize(
-    "fields", [{"private_key": None}, {"key_file": "/nowhere"}, {"private_key": None, "key_file": None}]
-)
-def test_one_source_of_the_key(fields: dict[str, Any]) -> None:
-    """Exactly one of private_key and key_file is needed; None means not given."""
-    found = problems(**fields)
-    assert found.keys() == {"private_key"}
-    assert found["private_key"].hint == "exactly one of private_key and key_file is needed"
 
 
 WRONG: list[tuple[str, object, str]] = [
@@ -354,56 +294,6 @@ def test_functions_are_kept() -> None:
     assert made.bootstrap_nodes is provider
 
 
-SECRET_SPOTS: list[dict[str, Any]] = [
-    {"private_key": SECRET[:-1]},
-    {"private_key": [SECRET]},
-    {"private_key": {"key": SECRET}},
-    {"privatekey": SECRET},
-    {"private-key": {"x": SECRET}},
-    {"private_key": None, "key_file": SECRET},
-    {"database": SECRET * 3},
-    {"authorized_wallets": SECRET},
-    {"bootstrap_nodes": [SECRET, f"{SECRET}@host", f"{KEY.wallet}@{SECRET}", f"/ip4/1.1.1.1/tcp/1/p2p/{SECRET}"]},
-    {"listen": {"hosts": [SECRET], "announce": [SECRET], "quic_port": SECRET, SECRET[:20]: SECRET}},
-    {"gate": {"revocation": SECRET, "timeout": SECRET}},
-    {"gate": SECRET},
-]
-
-
-@pytest.mark.parametrize("fields", SECRET_SPOTS)
-def test_secrets_are_never_shown(fields: dict[str, Any]) -> None:
-    """A secret in a wrong place or of a wrong form is in no message, field, context or traceback."""
-    with pytest.raises(ConfigError) as caught:
-        config(**fields)
-    error = caught.value
-    text = "".join(traceback.format_exception(error)) + repr(error.errors) + repr(error.args)
-    assert SECRET[20:60] not in text
-    assert error.__context__ is None
-    assert error.__cause__ is None
-
-
-@given(st.binary(min_size=32, max_size=32), st.sampled_from(["database", "authorized_wallets", "gate", "colour"]))
-def test_no_secret_is_ever_shown(seed: bytes, field: str) -> None:
-    """Whatever the secret, an error about the field that got it does not have it."""
-    secret = Keypair.from_seed(seed).to_base58()
-    assert secret not in repr(problems(**{field: secret + "!" * 128}))
-
-
-def test_repr_and_dumps_have_no_secret() -> None:
-    """Neither repr nor any dump of a configuration has the secret."""
-    made = config()
-    for text in (repr(made), str(made), repr(made.model_dump()), made.model_dump_json(), repr(vars(made))):
-        assert SECRET not in text
-
-
-@pytest.mark.parametrize("spread", [copy.deepcopy, pickle.dumps])
-def test_a_configuration_with_a_key_is_not_pickled(spread: Any) -> None:
-    """What would spread the secret is refused; a shallow copy shares the key."""
-    with pytest.raises(TypeError, match="cannot be copied or pickled"):
-        spread(config())
-    assert copy.copy(config()).private_key == KEY
-
-
 @pytest.mark.parametrize("options", [config(), Gate()])
 def test_configurations_are_frozen(options: Any) -> None:
     """A configuration cannot be changed, and says so without an error of pydantic."""
@@ -470,46 +360,3 @@ def test_core_options_are_complete() -> None:
         "waker": "auto",
     }
     assert type(options["gate_timeout"]) is float
-
-
-def test_keywords_are_the_fields() -> None:
-    """What connect() and Node() take as keywords are the fields of Config."""
-    assert ConfigFields.__annotations__.keys() == Config.model_fields.keys()
-
-
-def test_merged_with_nothing() -> None:
-    """A configuration without keywords is taken as it is, keywords without one make one."""
-    made = config()
-    assert merged(made, {}) is made
-    assert merged(None, {"private_key": KEY, "authorized_wallets": []}) == made
-
-
-def test_merged_field_by_field() -> None:
-    """Keywords win over a configuration; a mapping changes fields of a group, an object replaces the group."""
-    below = config(database="a", logger="kept", listen={"quic_port": 1}, gate={"timeout": 3})
-    above: ConfigFields = {"database": "b", "listen": {"tcp_port": 2}, "gate": Gate(min_interval=5), "pubsub": {}}
-    made = merged(below, above)
-    assert (made.database, made.logger) == ("b", "kept")
-    assert made.listen == Listen(quic_port=1, tcp_port=2)
-    assert made.gate == Gate(min_interval=5)
-    assert below.database == "a"
-
-
-def test_merged_keys(tmp_path: Path) -> None:
-    """The key of the keywords wins over the key of the configuration, in either form; None is not a key."""
-    other = Keypair.generate()
-    file = tmp_path / "key"
-    file.write_text(other.to_base58())
-    file.chmod(0o600)
-    of_file = merged(config(), {"key_file": file})
-    assert (of_file.private_key, of_file.key_file) == (other, file)
-    assert merged(of_file, {"database": "b"}).key_file == file
-    of_key = merged(of_file, {"private_key": KEY})
-    assert (of_key.private_key, of_key.key_file) == (KEY, None)
-    assert merged(config(), {"key_file": None, "database": "b"}).private_key == KEY
-
-
-def test_merged_problems() -> None:
-    """Wrong keywords are reported like wrong fields."""
-    with pytest.raises(ConfigError, match="did you mean database"):
-        merged(config(), {"databse": "x"})  # type: ignore[typeddict-unknown-key]

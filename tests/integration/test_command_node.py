@@ -1,0 +1,84 @@
+"""A node of the command line: how it starts and ends, and what it says when it cannot start."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.commands import COMMAND, WAIT, environment, line_of, new_key, run, running
+
+if TYPE_CHECKING:
+    from tests.commands import Fleet
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process alone")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_starts_says_where_it_is_and_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text("key_file: node.key\nauthorized_wallets: []\nlisten: {hosts: 127.0.0.1}\n")
+    free = "--set", "listen.quic_port=0", "--set", "listen.tcp_port=0"
+    with running("node", "-c", file, *free, "--log-format", "json", "--status-interval", 0.2) as node:
+        line_of(node.stdout, "@127.0.0.1:")
+        record = json.loads(line_of(node.stderr, "Status:"))
+        assert record["logger"] == "depinmesh.node"
+        node.send_signal(number)
+        node.communicate(timeout=WAIT)
+    assert node.returncode == 0
+
+
+@pytest.mark.parametrize("what", ["port", "ops"])
+def test_a_taken_port_is_an_error_and_nothing_is_left(fleet: Fleet, tmp_path: Path, what: str) -> None:
+    one = fleet.members[0]
+    arguments: list[object] = ["node", "-c", one.file, "--set", f"key_file={fleet.tools[0]}"]
+    if what == "ops":
+        arguments += ["--set", "listen.quic_port=0", "--set", "listen.tcp_port=0"]
+        arguments += ["--ops", one.ops.removeprefix("http://")]
+    done = run(*arguments, code=1)
+    assert done.stdout == ""
+    *log, error = done.stderr.splitlines()
+    assert error.startswith("depinmesh node: ")
+    assert "listen" in error
+    assert any("starting to listen" in line for line in log)
+
+
+def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text("key_file: node.key\nauthorized_wallets: []\nlisten: {hosts: 192.0.2.1}\n")
+    assert "192.0.2.1" in run("node", "-c", file, code=1).stderr
+    assert "no address of this machine" in run("doctor", "-c", file, code=1).stdout
+
+
+def test_a_port_without_permission_is_an_error(tmp_path: Path) -> None:
+    lowest = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if not lowest.exists() or int(lowest.read_text()) <= 80:
+        pytest.skip("low ports are anybody's here")
+    # As root: without the capability. There is a geteuid, as there is a /proc.
+    without = ["setpriv", "--bounding-set", "-net_bind_service", "--inh-caps", "-all"] if os.geteuid() == 0 else []
+    if without and shutil.which(without[0]) is None:
+        pytest.skip("no setpriv (util-linux), without which the superuser may use any port")
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text(
+        "key_file: node.key\nauthorized_wallets: []\nlisten: {hosts: 127.0.0.1, quic_port: off, tcp_port: 80}\n"
+    )
+    for command, said in (("node", "Permission denied"), ("doctor", "take a port above 1023")):
+        done = subprocess.run(
+            [*without, *COMMAND, command, "-c", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT,
+            env=environment(),
+        )
+        assert done.returncode == 1
+        assert said in done.stdout + done.stderr
