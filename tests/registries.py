@@ -15,7 +15,7 @@ from tests.support import LISTEN, eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from depinmesh import Connecting, Database
+    from depinmesh import Connecting, Database, Wallet
 
 NOBODY: list[Any] = []
 
@@ -55,6 +55,26 @@ class Registry:
         """Wait until reads that start from now on have ended."""
         wanted = len(self.starts) + times
         await eventually(lambda: len(self.ends) >= wanted)
+
+
+class Checker:
+    """A provider that cannot list, and judges one wallet at a time."""
+
+    def __init__(self, *good: Keypair) -> None:
+        self.good = {key.wallet for key in good}
+        self.hangs: set[Wallet] = set()
+        """Whose checks never end."""
+        self.error: Exception | None = None
+        self.calls: list[Wallet] = []
+
+    async def check(self, wallet: Wallet) -> bool:
+        """Judge it."""
+        self.calls.append(wallet)
+        if wallet in self.hangs:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        return wallet in self.good
 
 
 def guarded(registry: Any, key: Keypair | None = None, *, dht: bool = True, **gate: Any) -> Connecting[Database]:

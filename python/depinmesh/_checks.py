@@ -3,86 +3,122 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from depinmesh.errors import RegistryError
 from depinmesh.identity import Wallet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-_AT_ONCE = 8
-# Far more than a node has connections. Beyond it, those go first who are not connected.
+    from depinmesh.options import Gate
+
+# As many as the core lets wait for one read. Plain functions share a thread with all others of the node, which must not
+# wait for many of them.
+_AT_ONCE, _AT_ONCE_PLAIN = 64, 8
+# Far more than a node has connections. Beyond it, those go who were checked the longest ago and are not connected.
 _KNOWN = 4096
+# Of the time that a read may take, so that what was answered in it counts.
+_SHARE = 0.8
 
 
 class Checks:
     """The wallets that were found good, each until a check says otherwise.
 
-    A check that fails while others succeed leaves the wallet as it was: in, or out. When all fail, the registry does.
+    A check that fails or does not end in time, while others succeed, leaves the wallet as it was: in, or out. When all
+    do, the registry has failed; the node's own wallet is asked about in every read, so that one stranger whose check
+    fails is not all of them. In a round those go first who wait and who are connected, then those whose last check is
+    the longest ago, so that rounds which are cut short reach everybody in turn.
     """
 
     def __init__(
         self,
         check: Callable[[Wallet], Awaitable[object]],
         own: Wallet,
-        refresh_interval: float,
+        gate: Gate,
         connected: Callable[[], set[str]],
-        on_failure: Callable[[Wallet, Exception], None],
+        on_failures: Callable[[Wallet, Exception, int], None],
+        *,
+        plain: bool,
     ) -> None:
         self._check = check
         self._own = own
-        self._refresh_interval = refresh_interval
+        self._gate = gate
         self._connected = connected
-        self._on_failure = on_failure
-        self._known: dict[Wallet, None] = {}
+        self._on_failures = on_failures
+        self._at_once = _AT_ONCE_PLAIN if plain else _AT_ONCE
+        self._known: dict[Wallet, float] = {}
+        """When each was found good."""
         self._next_round = 0.0
+        self._demands = 0
+
+    def demand(self) -> None:
+        """Make the next read a round: somebody wants to know of everybody."""
+        self._next_round = 0.0
+        self._demands += 1
 
     async def read(self, waiting: Iterable[str]) -> list[str | bytes]:
-        """Check those who wait, and, when it is time for that, all who were found good before."""
-        asked = dict.fromkeys(Wallet._trusted(text) for text in waiting)
-        is_round = not asked or monotonic() >= self._next_round
+        """Check those who wait, and, when it is time for that, those who were found good before."""
+        began, demands = monotonic(), self._demands
+        asked = dict.fromkeys([self._own, *map(Wallet._trusted, waiting)])
+        if is_round := len(asked) == 1 or began >= self._next_round:
+            connected = self._connected()
+            by_age = sorted(self._known, key=lambda wallet: (wallet not in connected, self._known[wallet]))
+            asked |= dict.fromkeys(by_age)
+        await self._ask(asked)
         if is_round:
-            asked = {self._own: None, **self._known, **asked}
-        verdicts = await self._verdicts(list(asked))
-        if is_round:
-            self._next_round = monotonic() + self._refresh_interval
-        for wallet, good in verdicts.items():
-            if good:
-                self._known[wallet] = None
-            else:
-                self._known.pop(wallet, None)
-        self._forget()
+            if demands == self._demands:  # or else the next one was demanded meanwhile
+                self._next_round = monotonic() + self._gate.refresh_interval
+            # Without a check for so long they are no longer known to be good; they are asked about when they knock.
+            self._forget(wallet for wallet, at in self._known.items() if at < began - self._gate.max_stale)
+        self._forget(sorted(self._known, key=self._known.__getitem__)[: max(0, len(self._known) - _KNOWN)])
         return list(self._known)
 
-    async def _verdicts(self, wallets: list[Wallet]) -> dict[Wallet, bool]:
-        limit = asyncio.Semaphore(_AT_ONCE)
+    async def _ask(self, wallets: Iterable[Wallet]) -> None:
+        """Check them, as far as that comes in the time that there is."""
+        left = dict.fromkeys(wallets)
+        wanted, queue = len(left), iter(list(left))
+        failures: list[tuple[Wallet, Exception]] = []
+        limit = self._gate.timeout * _SHARE
+        until = monotonic() + limit
 
-        async def verdict(wallet: Wallet) -> bool:
-            async with limit:
-                good = await self._check(wallet)
-            if not isinstance(good, bool):
-                raise TypeError(f"a check answers with True or False, not with {type(good).__name__}")
-            return good
+        async def work() -> None:
+            for wallet in queue:
+                if monotonic() >= until:  # a check may make another error of its cancellation
+                    return
+                try:
+                    good = _verdict(await self._check(wallet))
+                except Exception as error:  # noqa: BLE001  # of the user's check
+                    failures.append((wallet, error))
+                    continue
+                del left[wallet]
+                if good:
+                    self._known[wallet] = monotonic()
+                else:
+                    self._known.pop(wallet, None)
 
-        answers = await asyncio.gather(*map(verdict, wallets), return_exceptions=True)
-        verdicts: dict[Wallet, bool] = {}
-        failures: dict[Wallet, Exception] = {}
-        for wallet, answer in zip(wallets, answers, strict=True):
-            if isinstance(answer, bool):
-                verdicts[wallet] = answer
-            elif isinstance(answer, Exception):
-                failures[wallet] = answer
-            else:
-                raise answer
-        if failures and not verdicts:
-            raise next(iter(failures.values()))
-        for wallet, failure in failures.items():
-            self._on_failure(wallet, failure)
-        return verdicts
+        with contextlib.suppress(TimeoutError):  # of the limit alone: `work` keeps those of the checks
+            async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
+                for _ in range(min(self._at_once, wanted)):
+                    group.create_task(work())
+        if not left:
+            return
+        late = next(iter(left)), RegistryError(f"no answer within {limit:g} s")
+        wallet, error = next(iter(failures), late)
+        if len(left) == wanted:
+            raise error
+        self._on_failures(wallet, error, len(left))
 
-    def _forget(self) -> None:
-        if (surplus := len(self._known) - _KNOWN) > 0:
-            connected = self._connected()
-            for wallet in sorted(self._known, key=connected.__contains__)[:surplus]:
+    def _forget(self, wallets: Iterable[Wallet]) -> None:
+        stay = {self._own, *self._connected()}
+        for wallet in list(wallets):
+            if wallet not in stay:
                 del self._known[wallet]
+
+
+def _verdict(answer: object) -> bool:
+    if not isinstance(answer, bool):
+        raise TypeError(f"a check answers with True or False, not with {type(answer).__name__}")
+    return answer

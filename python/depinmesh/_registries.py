@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 from contextlib import aclosing
 from functools import partial
@@ -56,9 +57,10 @@ class Registries:
             self._checks[database] = Checks(
                 partial(self._check, source),
                 self._config.private_key.wallet,
-                self._config.gate.refresh_interval,
+                self._config.gate,
                 partial(_connected, self._core),
-                self._on_failed_check,
+                self._on_failed_checks,
+                plain=not inspect.iscoroutinefunction(method_of(source, "check")),
             )
         elif has(source, "wallets") and has(source, "changes"):
             push = self._push(database, source)
@@ -91,6 +93,11 @@ class Registries:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(push.cancel)
         self._lives.abandon()
+
+    def demand(self) -> None:
+        """Have the next read of each database ask about everybody, also where wallets are checked one by one."""
+        for checks in self._checks.values():
+            checks.demand()
 
     async def wallets(self, database: int, waiting: list[str]) -> tuple[list[str | bytes], float]:
         """Return the list of a database and its age, or those of its registry's wallets that are known to be good."""
@@ -131,8 +138,9 @@ class Registries:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _on_failed_check(self, wallet: Wallet, error: Exception) -> None:
-        self._log.log(logging.WARNING, "The check of a wallet failed", {"wallet": wallet}, error)
+    def _on_failed_checks(self, wallet: Wallet, error: Exception, count: int) -> None:
+        fields = {"wallets": count, "one_of_them": wallet}
+        self._log.log(logging.WARNING, "Wallets could not be checked, and stay as they were", fields, error)
 
     @contextlib.contextmanager
     def _logged(self, message: str) -> Iterator[None]:

@@ -75,6 +75,11 @@ class Session:
             return self.core.attach(name, await normalise_wallets_async(source), by_check=False)
         return self._registries.attach(name, source)
 
+    async def refresh(self) -> None:
+        """Read the registries now."""
+        self._registries.demand()
+        await self.pump.call(self.core.refresh_gate)
+
     async def detach(self, database: int) -> None:
         """Take a database away."""
         await self._registries.detach(database)

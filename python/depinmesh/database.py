@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from typing import TYPE_CHECKING
 
@@ -232,6 +233,9 @@ class Database:
         )
 
     async def _close(self, timeout: float) -> None:
+        # Its peers may be put out with it: what was published goes out before.
+        with contextlib.suppress(MeshError):
+            await self._pump.call(self._core.wait_sent, self._id)
         await self._detach(self._id)
         self._node._report_left(await self._closing.finish(self._calls, timeout))
         self._node._forget(self)

@@ -50,8 +50,7 @@ class GateView:
         Raises:
             RegistryError: One of them failed; its last good list stays.
         """
-        session = self._node._running()
-        await session.pump.call(session.core.refresh_gate)
+        await self._node._running().refresh()
 
 
 def wallet_of(value: Wallet | PeerId | str) -> Wallet:

@@ -158,7 +158,7 @@ class Connections(Options, frozen=True):
         default=16, description="unfinished handshakes from one IP address; more are refused"
     )
     dial_concurrency: Annotated[int, Field(strict=True, ge=1, le=255)] = Field(
-        default=8, description="addresses of one peer that are dialled at the same time"
+        default=128, description="peers that are dialled at the same time"
     )
     handshake_timeout: Seconds = Field(
         default=10.0, description="seconds that a new connection may take to prove who it is"

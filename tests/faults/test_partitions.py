@@ -141,6 +141,25 @@ async def test_a_node_whose_cable_is_pulled_is_gone_and_comes_back(ports: tuple[
         print(f"new events everywhere after {await everywhere(nodes, within=HEALED * SLACK):.2f} s")
 
 
+@pytest.mark.timeout(120)
+async def test_a_node_that_much_is_sent_to_when_its_cable_is_pulled_is_gone_and_comes_back() -> None:
+    """TCP would keep for a quarter of an hour what it cannot deliver, and the connection with it."""
+    async with lab(3) as place, fleet(place, (None, TCP)) as nodes:
+        await everywhere(nodes, within=15)
+        nodes[1].tell("stream", stream={"first": 1_000_000, "count": 3_000, "interval": 0.01, "size": 500})
+        await place.hosts[0].unplug()
+        pulled = time.monotonic()
+        for node in nodes[1:]:
+            gone = await node.wait("disconnected", peer=nodes[0].peer_id, within=GONE * SLACK)
+            print(f"gone after {gone['at'] - pulled:.2f} s: {gone['reason']}")
+            assert gone["at"] - pulled <= GONE + 1
+        await place.hosts[0].plug()
+        await connected(nodes, within=HEALED * SLACK)
+        print(f"connected {time.monotonic() - pulled:.2f} s after the cable was pulled")
+        took = await everywhere(nodes, within=HEALED * SLACK)
+        print(f"new events everywhere {took:.2f} s later")
+
+
 @slow
 @pytest.mark.parametrize(("hosts", "flaps"), [(3, 5), (10, 30)])
 @pytest.mark.timeout(600)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import Keypair, MeshTimeoutError, Ready, connect
+from depinmesh import Keypair, MeshTimeoutError, PeerDisconnected, Ready, connect
 from tests.support import LISTEN, alone, eventually, fields_of, mesh_of, open_sockets, soon
 
 if TYPE_CHECKING:
@@ -101,6 +101,22 @@ async def test_a_bad_entry_does_not_keep_a_good_one_from_working(
         await db.wait_ready(READY)
         assert time.monotonic() - began < READY
         assert [peer.wallet for peer in db.peers()] == [fleet.first_key.wallet]
+
+
+async def test_an_entry_with_another_wallet_does_not_disturb_whoever_answers_there(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fleet.join([fleet.wrong_wallet, *fleet.good]) as db:
+        await db.wait_ready(READY)
+        losses = db.node.events(PeerDisconnected)
+        await eventually(lambda: "check the wallet of the entry" in caplog.text)
+        # Its tries would come after 0.25, 0.5, 1, 2 and 4 s.
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(losses), 6)
+        # It is tried again when nobody answers there any more.
+        await fleet.first.close()
+        failures = db.node.status().counters["dial_failures_total"]
+        await eventually(lambda: db.node.status().counters["dial_failures_total"] > failures)
 
 
 async def test_a_node_skips_itself_in_the_list(fleet: Fleet) -> None:

@@ -35,6 +35,45 @@ def test_a_node_starts_says_where_it_is_and_ends_in_order(tmp_path: Path, number
     assert node.returncode == 0
 
 
+CRASHING = """
+import gc
+from pathlib import Path
+
+from depinmesh import Node
+from depinmesh.testing.faults import crash
+
+
+async def wallets():
+    if Path(__file__).with_name("now").exists():
+        for one in gc.get_objects():
+            if type(one) is Node:
+                crash(one)
+    return []
+"""
+
+
+def test_a_node_whose_core_fails_ends_with_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text(
+        "key_file: node.key\n"
+        "authorized_wallets: crashing:wallets\n"
+        "gate: {refresh_interval: 200ms}\n"
+        "listen: {hosts: 127.0.0.1, quic_port: 0, tcp_port: 0}\n"
+    )
+    with running("node", "-c", file, "--status-interval", 0.2) as node:
+        line_of(node.stdout, "@127.0.0.1:")
+        for _ in range(3):
+            line_of(node.stderr, "Status:")  # it runs on, and reads its registry
+        assert node.poll() is None
+        (tmp_path / "now").touch()
+        _, said = node.communicate(timeout=WAIT)
+    assert node.returncode == 1
+    assert said.splitlines()[-1].startswith("depinmesh node: ")
+
+
 @pytest.mark.parametrize("what", ["port", "ops"])
 def test_a_taken_port_is_an_error_and_nothing_is_left(fleet: Fleet, tmp_path: Path, what: str) -> None:
     one = fleet.members[0]

@@ -17,7 +17,7 @@ from depinmesh import (
     NodeState,
     connect,
 )
-from tests.support import alone, fields_of, mesh_of, nothing_left, soon, state_of
+from tests.support import LISTEN, alone, eventually, fields_of, mesh_of, nothing_left, soon, state_of
 
 NOWHERE = f"{Keypair.from_seed(bytes(range(32))).wallet}@127.0.0.1:9:9"
 """A bootstrap node that nobody runs."""
@@ -166,6 +166,46 @@ async def test_publish_then_close_arrives() -> None:
             await one.publish("t", number)
         await one.close()
         assert [(await events.get(15)).message for _ in range(200)] == list(range(200))
+
+
+@pytest.mark.parametrize("transport", ["quic", "tcp"])
+async def test_publish_then_close_of_a_database_arrives(transport: str) -> None:
+    """Its peers are put out with it, as no other database lists them: what was published goes out before."""
+    keys = [Keypair.generate(), Keypair.generate()]
+    listen = {**LISTEN, "tcp_port" if transport == "quic" else "quic_port": None}
+    fields = [fields_of(key, [key.wallet for key in keys], database="rooms", listen=listen) for key in keys]
+    async with (
+        connect(**fields[0]) as reader,
+        reader.subscribe("t") as events,
+        Node(**fields[1], bootstrap_nodes=reader.node.bootstrap_entries()) as node,
+    ):
+        rooms = await node.database("rooms")
+        await rooms.wait_for_peers("t", 1, 15)
+        for number in range(200):
+            await rooms.publish("t", [number, "x" * 500])
+        await soon(rooms.close())
+        assert [(await events.get(15)).message[0] for _ in range(200)] == list(range(200))
+        assert node.status().counters["published_unheard_total"] == 0
+        await eventually(lambda: not reader.peers())
+
+
+async def test_what_waits_for_a_database_ends_with_it_and_not_with_the_node() -> None:
+    async with Node(**alone()) as node:
+        other, stays = await node.database("other"), await node.database("stays")
+        waits = [
+            asyncio.ensure_future(wait)
+            for one in (other, stays)
+            for wait in (one.wait_ready(), one.wait_for_peers("t"), one.publish("t", 1, min_peers=1))
+        ]
+        await asyncio.sleep(0)  # they begin
+        await soon(other.close())
+        for wait in waits[:3]:
+            with pytest.raises(ClosedError, match=r"the database .*is closed"):
+                await soon(wait)
+        assert not any(wait.done() for wait in waits[3:])
+    for wait in waits[3:]:
+        with pytest.raises(ClosedError):
+            await soon(wait)
 
 
 async def test_after_close_every_call_raises_closed_error() -> None:

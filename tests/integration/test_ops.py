@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -14,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from depinmesh import ClosedError, ConfigError, Keypair, ListenError, Node, connect
 from depinmesh.ops import OpsServer
 from depinmesh.testing import crash
-from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, nothing_left
+from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, nothing_left, soon
 
 if TYPE_CHECKING:
     from depinmesh import Database
@@ -166,6 +168,30 @@ async def test_it_ends_with_its_block_and_leaves_nothing() -> None:
             await ops.close()
             with pytest.raises(httpx2.TransportError):
                 await client.get(ops.url + "/livez")
+
+
+async def test_connections_that_stay_silent_give_way_and_every_page_is_answered() -> None:
+    async with nothing_left(), connect(**alone()) as db, AsyncExitStack() as stack:
+        ops = await stack.enter_async_context(OpsServer(db.node, port=0, min_peers=0))
+        async with httpx2.AsyncClient(trust_env=False, timeout=WAIT) as client:
+            places = set()
+            silent = []
+            for _ in range(200):
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(ops.url.rpartition(":")[2]))
+                stack.callback(writer.close)
+                silent.append(reader)
+            for page in ("/livez", "/readyz?verbose", "/metrics", "/status"):
+                assert await status_of(ops, page) == 200
+                answer = await client.get(ops.url + page)
+                assert answer.status_code == 200
+                places.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+            assert len(places) == 1  # kept alive beside those who come and go
+            for reader in silent[:136]:
+                assert await soon(reader.read()) == b""  # the server has ended it
+            assert not silent[-1].at_eof()
+        await ops.close()
+        for reader in silent[136:]:
+            assert await soon(reader.read()) == b""
 
 
 async def test_openmetrics_is_given_to_who_asks_for_it(pair: tuple[Database, Database]) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depinmesh import Keypair, RegistryError
+from depinmesh import Keypair, RegistryError, WalletRevoked
 from depinmesh.registry import FileRegistry
 from tests.registries import guarded, inside, visitor
-from tests.support import eventually
+from tests.support import eventually, soon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +80,56 @@ async def test_an_edit_that_drops_too_much_is_read_twice(tmp_path: Path, left: i
         await eventually(lambda: len(host.node.gate.wallets) == left)
         assert time.monotonic() - began >= 1.9
         await eventually(lambda: inside(host))
+
+
+async def looked_at(registry: FileRegistry, n: int) -> None:
+    """Wait until the node has seen the file with so many wallets; only its reads and its looks at the file do that."""
+    await eventually(lambda: registry._document is not None and len(registry._document.wallets) == n)
+
+
+async def test_a_file_that_is_emptied_and_refilled_line_by_line_puts_nobody_out(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.txt"
+    extra = str(Keypair.generate().wallet)
+    written(path, [*WALLETS, extra])
+    host_key, *friends = KEYS
+    registry = FileRegistry(path, poll_interval=0.05)
+    async with (
+        guarded(registry, host_key) as host,
+        visitor(host, friends[0]),
+        visitor(host, friends[1]),
+        host.node.events(WalletRevoked) as revocations,
+    ):
+        await eventually(lambda: inside(host, *friends[:2]))
+        for left in (0, 1, 2, 5):
+            written(path, WALLETS[:left])
+            await looked_at(registry, left)
+        # The whole list again, without the one who may go: that takes effect, and is the first that did.
+        assert (await soon(anext(revocations))).wallet == extra
+        assert inside(host, *friends[:2])
+        assert set(host.node.gate.wallets) == set(WALLETS)
+
+
+async def test_a_file_that_stays_short_after_it_was_emptied_is_read_twice(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.txt"
+    written(path, WALLETS)
+    host_key, friend, *_ = KEYS
+    registry = FileRegistry(path, poll_interval=0.05)
+    async with guarded(registry, host_key) as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))
+        written(path, [*WALLETS, str(Keypair.generate().wallet)])
+        await eventually(lambda: len(host.node.gate.wallets) == 6)  # an edit that loses nobody takes effect
+        for left in (0, 1):
+            written(path, WALLETS[:left])
+            await looked_at(registry, left)
+        began = time.monotonic()
+        await host.node.gate.refresh()
+        assert len(host.node.gate.wallets) == 6
+        assert inside(host, friend)
+        await eventually(lambda: set(host.node.gate.wallets) == set(WALLETS[:1]))
+        assert time.monotonic() - began >= 1.9
+        await eventually(lambda: inside(host))
+        written(path, WALLETS)  # and from then on the short one is what edits are held against
+        await eventually(lambda: inside(host, friend))
 
 
 async def test_a_file_that_is_written_slowly_is_read_when_it_is_whole(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""`StaticRegistry`, and registries made of registries: `any_of`, `all_of`, `LoggedRegistry`, `CachedRegistry`."""
+"""Registries made of registries: `any_of`, `all_of`, `LoggedRegistry`, `CachedRegistry`."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import Config, ConfigError, IdentityError, Keypair, PeerRefused, RegistryError
+from depinmesh import Config, ConfigError, Keypair, PeerRefused, RegistryError
 from depinmesh.registry import CachedRegistry, LoggedRegistry, Snapshot, StaticRegistry, all_of, any_of
-from tests.registries import Registry, guarded, inside, visitor
+from tests.registries import Checker, Registry, guarded, inside, visitor
 from tests.support import eventually, nothing_left, soon
 
 if TYPE_CHECKING:
@@ -28,44 +27,6 @@ def keys(n: int) -> list[Keypair]:
 
 def wallets_of(*some: Keypair) -> list[Wallet]:
     return [key.wallet for key in some]
-
-
-class Checker:
-    """Judges one wallet at a time."""
-
-    def __init__(self, *good: Keypair) -> None:
-        self.good = {key.wallet for key in good}
-
-    async def check(self, wallet: Wallet) -> bool:
-        return wallet in self.good
-
-
-async def test_a_static_list_changes_at_once_whatever_it_loses() -> None:
-    host_key, *friends = keys(6)
-    registry = StaticRegistry(wallets_of(host_key, *friends))
-    async with guarded(registry, host_key) as host, visitor(host, friends[0]):
-        await eventually(lambda: inside(host, friends[0]))
-        began = time.monotonic()
-        registry.replace([host_key.wallet])
-        await eventually(lambda: inside(host))
-        print(f"put out {time.monotonic() - began:.3f} s after the change")
-        assert time.monotonic() - began < 3 * 0.25
-        await asyncio.to_thread(registry.add, friends[0].wallet)
-        await eventually(lambda: inside(host, friends[0]))
-        registry.remove(friends[0].wallet)
-        await eventually(lambda: inside(host))
-    with pytest.raises(IdentityError):
-        registry.add("not a wallet")
-    assert list((await registry.wallets()).wallets) == [host_key.wallet]
-
-
-async def test_one_static_list_serves_several_nodes() -> None:
-    one, two, friend = keys(3)
-    registry = StaticRegistry(wallets_of(one, two))
-    async with guarded(registry, one) as first, guarded(registry, two) as second:
-        await eventually(lambda: first.node.gate.listed and second.node.gate.listed)
-        registry.add(friend.wallet)
-        await eventually(lambda: all(db.node.gate.is_authorized(friend.wallet) for db in (first, second)))
 
 
 async def test_any_of_admits_whom_one_lists_and_all_of_whom_all_list() -> None:
@@ -101,6 +62,26 @@ async def test_a_part_that_fails_keeps_its_last_good_list_and_the_others_still_r
             await host.node.gate.refresh()
         age = host.node.gate.age
         assert age is not None
+
+
+async def test_a_part_that_hangs_keeps_its_last_good_list_and_the_others_still_remove(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    host_key, *friends = keys(4)
+    hanging, healthy = Registry(wallets_of(host_key, friends[0])), Registry(wallets_of(*friends))
+    async with guarded(any_of(hanging, healthy), host_key, timeout=0.3) as host, visitor(host, friends[1]):
+        await eventually(lambda: inside(host, friends[1]))
+        hanging.gate.clear()
+        healthy.entries = wallets_of(friends[0], friends[2])
+        for _ in range(2):
+            with pytest.raises(RegistryError, match=r"no answer within 0\.3 s"):
+                await host.node.gate.refresh()
+        await eventually(lambda: inside(host))
+        assert set(host.node.gate.wallets) == set(wallets_of(host_key, friends[0], friends[2]))
+        assert caplog.text.count("A part of the registry fails") == 1
+        hanging.entries += wallets_of(friends[1])
+        hanging.gate.set()
+        await eventually(lambda: inside(host, friends[1]))
 
 
 async def test_a_part_that_never_answered_fails_the_whole_and_an_emptied_one_is_not_believed_at_once() -> None:
@@ -186,6 +167,48 @@ async def test_a_restart_during_an_outage_admits_who_was_in_within_max_stale(tmp
         refusals = host.node.events(PeerRefused)
         async with visitor(host, stranger):
             assert (await soon(anext(refusals))).reason == "stale"
+
+
+async def test_a_restart_while_the_source_hangs_admits_by_the_kept_list(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    host_key, friend, stranger = keys(3)
+    source = Registry(wallets_of(host_key, friend))
+    path = tmp_path / "last.json"
+    async with guarded(CachedRegistry(source, path), host_key) as host:
+        await eventually(lambda: host.node.gate.listed and path.exists())
+    source.gate.clear()
+    async with (
+        nothing_left(),
+        guarded(CachedRegistry(source, path), host_key, timeout=0.3, negative_ttl=0.1) as host,
+        visitor(host, friend),
+        visitor(host, stranger),
+    ):
+        await eventually(lambda: inside(host, friend))
+        await eventually(lambda: host.node.status().counters["registry_failures_total"] > 1)
+        assert caplog.text.count("The registry does not answer: the list of") == 1
+        assert inside(host, friend)
+        source.entries = wallets_of(host_key, stranger)
+        source.gate.set()
+        await eventually(lambda: inside(host, stranger))  # the source goes before what was kept
+
+
+@pytest.mark.parametrize("kind", ["cached", "any_of"])
+async def test_a_node_that_closes_while_it_reads_blames_no_registry_and_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    key = Keypair.generate()
+    source = Registry(wallets_of(key))
+    await CachedRegistry(source, tmp_path / "last.json").wallets()
+    registry = CachedRegistry(source, tmp_path / "last.json") if kind == "cached" else any_of(source, wallets_of(key))
+    if kind == "any_of":
+        await registry.wallets()
+    source.gate.clear()
+    reads = len(source.starts)
+    async with nothing_left(), guarded(registry, key):
+        await eventually(lambda: len(source.starts) > reads)
+    assert "does not answer" not in caplog.text
+    assert "A part of the registry fails" not in caplog.text
 
 
 @pytest.mark.parametrize(

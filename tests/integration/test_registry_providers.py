@@ -1,4 +1,4 @@
-"""Providers in every form: checked wallet by wallet, pushing, with an age, entered and left by the node."""
+"""Providers in every form: pushing, with an age, entered and left by the node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from depinmesh import ConfigError, Keypair, Node, PeerRefused, RegistryFailed, WalletRevoked, connect
+from depinmesh import ConfigError, Keypair, Node, PeerRefused, connect
 from depinmesh.registry import Snapshot
 from tests.registries import guarded, inside, visitor
 from tests.support import LISTEN, alone, eventually, mesh_of, nothing_left, soon
@@ -22,106 +22,6 @@ if TYPE_CHECKING:
 
 def keys(n: int) -> list[Keypair]:
     return [Keypair.generate() for _ in range(n)]
-
-
-class Checker:
-    """Judges one wallet at a time."""
-
-    def __init__(self, *good: Keypair) -> None:
-        self.good = {key.wallet for key in good}
-        self.calls: list[Wallet] = []
-        self.error: Exception | None = None
-
-    async def check(self, wallet: Wallet) -> bool:
-        self.calls.append(wallet)
-        if self.error is not None:
-            raise self.error
-        return wallet in self.good
-
-
-async def test_a_registry_without_a_list_is_asked_about_each_newcomer() -> None:
-    host_key, friend, stranger = keys(3)
-    registry = Checker(host_key, friend)
-    async with guarded(registry, host_key, negative_ttl=60.0) as host:
-        refusals = host.node.events(PeerRefused)
-        async with visitor(host, friend), visitor(host, stranger):
-            await eventually(lambda: inside(host, friend))
-            refusal = await soon(anext(refusals))
-            assert (refusal.wallet, refusal.reason) == (stranger.wallet, "not-listed")
-            await soon(anext(refusals))  # it knocks again, and nobody is asked
-            assert registry.calls.count(stranger.wallet) == 1
-            assert host.node.gate.listed
-            assert set(host.node.gate.wallets) == {host_key.wallet, friend.wallet}
-
-
-async def test_a_plain_check_serves_as_well() -> None:
-    host_key, friend = keys(2)
-
-    class Plain:
-        def check(self, wallet: Wallet) -> bool:
-            return wallet in (host_key.wallet, friend.wallet)
-
-    async with guarded(Plain(), host_key) as host, visitor(host, friend):
-        await eventually(lambda: inside(host, friend))
-
-
-async def test_whoever_is_inside_is_checked_again_at_each_refresh() -> None:
-    host_key, *friends = keys(6)
-    registry = Checker(host_key, *friends)
-    async with guarded(registry, host_key, refresh_interval=0.5) as host:
-        visits = [await visitor(host, friend) for friend in friends]
-        await eventually(lambda: inside(host, *friends))
-        revocations = host.node.events(WalletRevoked)
-        registry.good = {host_key.wallet, friends[0].wallet}  # far fewer than half, and each is certain
-        began = time.monotonic()
-        await eventually(lambda: inside(host, friends[0]))
-        print(f"put out {time.monotonic() - began:.2f} s after the registry changed, refresh every 0.5 s")
-        assert time.monotonic() - began < 0.5 + 1.0
-        assert {(await soon(anext(revocations))).wallet for _ in range(4)} == {key.wallet for key in friends[1:]}
-        for one in visits:
-            await one.close()
-
-
-async def test_checks_that_fail_let_nobody_in_and_put_nobody_out() -> None:
-    host_key, friend, latecomer = keys(3)
-    registry = Checker(host_key, friend, latecomer)
-    async with guarded(registry, host_key, refresh_interval=0.4, negative_ttl=0.0) as host, visitor(host, friend):
-        await eventually(lambda: inside(host, friend))
-        registry.error = OSError("the chain is down")
-        failures = host.node.events(RegistryFailed)
-        assert "the chain is down" in (await soon(anext(failures))).error
-        refusals = host.node.events(PeerRefused)
-        async with visitor(host, latecomer):
-            assert (await soon(anext(refusals))).reason == "registry-failed"
-            assert inside(host, friend)
-            registry.error = None
-            await eventually(lambda: inside(host, friend, latecomer))
-
-
-async def test_an_author_who_is_no_neighbour_is_checked_too() -> None:
-    a, b, c = keys(3)
-    registry = Checker(a, b, c)
-    everyone = [key.wallet for key in (a, b, c)]
-    # b in the middle: a and c only hear each other through it, and never meet.
-    async with (
-        guarded(everyone, b, dht=False) as middle,
-        guarded(registry, a, dht=False) as left,
-        guarded(everyone, c, dht=False) as right,
-    ):
-        for outer in (left, right):
-            await outer.node.dial(middle.node.bootstrap_entries()[0])
-        async with left.subscribe("t") as events, middle.subscribe("t"):
-            await right.wait_for_peers("t", 1, timeout=10)
-
-            async def talk() -> None:
-                while True:
-                    await right.publish("t", 1)
-                    await asyncio.sleep(0.2)
-
-            talking = asyncio.create_task(talk())
-            assert (await soon(events.get())).wallet == c.wallet
-            talking.cancel()
-        assert left.node.status().counters["dropped_total"] > 0  # what came before the answer
 
 
 async def test_a_push_takes_effect_at_once_and_needs_no_second_read() -> None:
@@ -145,6 +45,34 @@ async def test_a_push_takes_effect_at_once_and_needs_no_second_read() -> None:
         assert time.monotonic() - began < 3 * 0.25
         pushes.put_nowait(Snapshot(wallets=[]))
         await eventually(lambda: inside(host))
+
+
+async def test_a_wallet_that_comes_back_on_a_list_that_is_too_old_is_heard_when_the_list_is_fresh() -> None:
+    host_key, friend, third = keys(3)
+    everybody = [key.wallet for key in (host_key, friend, third)]
+    pushes: asyncio.Queue[Snapshot] = asyncio.Queue()
+
+    class Pushing:
+        async def wallets(self) -> list[Wallet]:
+            return everybody
+
+        async def changes(self) -> AsyncIterator[Snapshot]:
+            while True:
+                yield await pushes.get()
+
+    async with guarded(Pushing(), host_key, max_stale=60.0) as host, visitor(host, friend) as guest:
+        await eventually(lambda: inside(host, friend))
+        pushes.put_nowait(Snapshot(wallets=[host_key.wallet, third.wallet]))
+        await eventually(lambda: inside(host))
+        pushes.put_nowait(Snapshot(wallets=everybody, taken_at=datetime.now(UTC) - timedelta(seconds=90)))
+        await eventually(lambda: host.node.gate.is_authorized(friend.wallet) or (host.node.gate.age or 0) > 60)
+        pushes.put_nowait(Snapshot(wallets=everybody))
+        await eventually(lambda: inside(host, friend))
+        async with host.subscribe("t") as events, guest.subscribe("t") as answers:
+            await soon(guest.publish("t", "there", min_peers=1))
+            assert (await events.get(15)).message == "there"
+            await soon(host.publish("t", "here", min_peers=1))
+            assert (await answers.get(15)).wallet in everybody
 
 
 async def test_pushes_that_fail_are_begun_anew() -> None:

@@ -33,7 +33,7 @@ def test_defaults() -> None:
     assert made.bootstrap == Bootstrap(wait="first-round", connect_timeout=30, retry_interval=5, loss_delay=2)
     assert made.discovery == Discovery(dht=True, rendezvous_interval=2, max_new_per_round=5, mdns=False)
     assert made.connections == Connections(
-        low=100, high=400, grace=60, max_per_ip=64, max_pending_per_ip=16, dial_concurrency=8, handshake_timeout=10
+        low=100, high=400, grace=60, max_per_ip=64, max_pending_per_ip=16, dial_concurrency=128, handshake_timeout=10
     )
     assert made.nat == Nat(
         relay_client=True,
@@ -344,7 +344,7 @@ def test_core_options_are_complete() -> None:
         "grace": 60.0,
         "max_per_ip": 5,
         "max_pending_per_ip": 16,
-        "dial_concurrency": 8,
+        "dial_concurrency": 128,
         "handshake_timeout": 10.0,
         "relay_client": True,
         "relay_server": False,

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from depinmesh import Event, Node
-from depinmesh.cli.app import Seconds, app, run, say, until_stopped
+from depinmesh import Event, Node, Ready
+from depinmesh.cli.app import Seconds, app, first_of, run, say, until_stopped
 from depinmesh.cli.settings import Settings
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 from depinmesh.logs import JsonFormatter, TextFormatter
@@ -71,7 +71,7 @@ async def node(
             for entry in one.bootstrap_entries():
                 print(entry, flush=True)
             await stack.enter_async_context(notifying(one))
-            await _report(one, status_interval)
+            await first_of(_report(one, status_interval), _failure(one))
 
     await until_stopped(serve())
 
@@ -95,6 +95,12 @@ def _place(text: str) -> tuple[str, int]:
         reason = "is not of the form host:port"
         raise ConfigError.of([ConfigProblem("", shown(text), reason, "such as 127.0.0.1:8081, or [::1]:8081", "--ops")])
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+async def _failure(one: Node) -> None:
+    """Wait until the core of the node fails, and raise why: whoever started the process can start it anew."""
+    async for _ in one.events(Ready):
+        pass
 
 
 async def _report(one: Node, interval: float) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from depinmesh.errors import ClosedError, ConfigError, ConfigProblem, ListenError, shown
 from depinmesh.ops.pages import application
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from depinmesh.node import Node
 
 _LARGEST_PORT = 65_535
-# Requests at the same time; more are answered 503. Operators and scrapers come one by one.
-_REQUESTS = 64
+# Operators, probes and scrapers come one by one.
+_CONNECTIONS = 64
 _KEEP_ALIVE = 5
 _GRACE = 1
 
@@ -79,7 +81,7 @@ class OpsServer:
             access_log=False,
             date_header=False,
             lifespan="off",
-            limit_concurrency=_REQUESTS,
+            http=_Protocol,
             log_config=None,
             log_level="warning",
             server_header=False,
@@ -112,6 +114,29 @@ class OpsServer:
     async def __aexit__(self, *_: object) -> None:
         """Close it."""
         await self.close()
+
+
+class _Protocol(H11Protocol):
+    """Gives the place of the oldest connection to a new one when there are too many.
+
+    uvicorn would keep a connection without a request for ever, and answer everybody else 503: whoever opens some and
+    stays silent would make a probe of `/livez` fail, and so have a healthy node restarted.
+    """
+
+    opened = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, and end the oldest one if that is one too many."""
+        super().connection_made(transport)
+        self.opened = monotonic()
+        if len(self.connections) > _CONNECTIONS:
+            oldest = min((one for one in self.connections if isinstance(one, _Protocol)), key=_opened)
+            self.connections.discard(oldest)  # now: others may come before the loop tells of its end
+            oldest.transport.abort()
+
+
+def _opened(connection: _Protocol) -> float:
+    return connection.opened
 
 
 class _Server(uvicorn.Server):

@@ -65,7 +65,7 @@ class CachedRegistry:
         if problems:
             raise ConfigError.of(problems)
         self._answered = False
-        self._offered = False
+        self._offered = self._given_up = False
         self._kept: dict[Wallet, None] = {}
         self._written = float("-inf")
         self._confirmation = Confirmation()
@@ -82,12 +82,19 @@ class CachedRegistry:
         await self._part.__aexit__()
 
     async def wallets(self) -> Snapshot:
-        """Return the list of the source, and keep it. Raises what the source raises; the kept list is then pushed."""
+        """Return the list of the source, and keep it. Raises what the source raises; the kept list is then pushed.
+
+        It is pushed too when the read before this one was cancelled, as the gate does with one that hangs.
+        """
+        if self._given_up and not self._answered:  # told only now: a node that is closed cancels its read as well
+            await self._offer()
         try:
             snapshot = await self._part.wallets()
+        except asyncio.CancelledError:
+            self._given_up = True
+            raise
         except Exception:
-            if not (self._answered or self._offered):
-                self._offered = True
+            if not self._answered:
                 await self._offer()
             raise
         self._answered = True
@@ -118,6 +125,9 @@ class CachedRegistry:
         return await self._part.bootstrap_nodes()
 
     async def _offer(self) -> None:
+        if self._offered:
+            return
+        self._offered = True
         try:
             snapshot = await asyncio.to_thread(self._load)
         except FileNotFoundError:

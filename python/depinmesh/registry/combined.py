@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError, without_secrets
-from depinmesh.registry._latest import merged
+from depinmesh.registry._latest import Latest, merged
 from depinmesh.registry._losses import Confirmation
 from depinmesh.registry._parts import Part, wallets_of
 from depinmesh.registry.snapshot import Snapshot
@@ -36,9 +36,10 @@ def all_of(*sources: WalletSource) -> CombinedRegistry:
 class CombinedRegistry:
     """What `any_of` and `all_of` return.
 
-    Each source counts with its last good list while it fails, so that what the others remove is still removed; the age
-    of the whole is that of the oldest. Each is believed as the gate believes a registry: a read that loses more than
-    half of its wallets counts when a second one is equal. Where one source cannot list, wallets are checked one by one.
+    Each source counts with its last good list while it fails or hangs, so that what the others remove is still removed;
+    the age of the whole is that of the oldest. Each is believed as the gate believes a registry: a read that loses more
+    than half of its wallets counts when a second one is equal. Where one source cannot list, wallets are checked one by
+    one.
     """
 
     def __init__(self, sources: tuple[WalletSource, ...], *, every: bool) -> None:
@@ -47,6 +48,7 @@ class CombinedRegistry:
         if not self._members:
             raise ConfigError.of([ConfigProblem("sources", None, "there is none", None)])
         self._stack = AsyncExitStack()
+        self._given_up: Latest[Snapshot] = Latest()
         if not all(member.part.lists for member in self._members):
             self.wallets = None  # type: ignore[method-assign, assignment]  # as a provider says that it cannot list
 
@@ -64,7 +66,13 @@ class CombinedRegistry:
 
     async def wallets(self) -> Snapshot:
         """Read all sources. `RegistryError`: all failed, or one that has never answered."""
-        errors = [error for error in await asyncio.gather(*(member.read() for member in self._members)) if error]
+        try:
+            errors = [error for error in await asyncio.gather(*(member.read() for member in self._members)) if error]
+        except asyncio.CancelledError:
+            # The gate waits no longer for a part that hangs: what the others have answered takes effect as a push does.
+            if all(member.list is not None for member in self._members):
+                self._given_up.put(self._combined())
+            raise
         missing = any(member.list is None for member in self._members)
         if errors and (missing or len(errors) == len(self._members)):
             raise RegistryError("; ".join(errors))
@@ -76,8 +84,8 @@ class CombinedRegistry:
         return all(verdicts) if self._every else any(verdicts)
 
     async def changes(self) -> AsyncIterator[Snapshot]:
-        """Give the combined list after each push of a source, once all are known."""
-        async for snapshot in merged(*(self._pushes(member) for member in self._members)):
+        """Give the combined list after a push of a source, once all are known, and after a read that was cancelled."""
+        async for snapshot in merged(self._given_up.values(), *(self._pushes(member) for member in self._members)):
             yield snapshot
 
     async def _pushes(self, member: _Member) -> AsyncIterator[Snapshot]:
@@ -116,23 +124,30 @@ class _Member:
         self.taken_at: datetime | None = None
         self.source = f"source {index + 1}"
         self._confirmation = Confirmation()
-        self._failed = False
+        self._failed = self._given_up = False
 
     async def read(self) -> str | None:
         """Read it; return why that failed."""
+        if self._given_up:  # told only now: a node that is closed cancels its read as well
+            self._fails(f"{self.source}: no answer")
         try:
             snapshot = await self.part.wallets()
             wallets = await wallets_of(snapshot)
+        except asyncio.CancelledError:
+            self._given_up = True
+            raise
         except Exception as error:  # noqa: BLE001  # of the source: the last good list stays
-            reason = without_secrets(f"{self.source}: {type(error).__name__}: {error}")
-            if not self._failed and self.list is not None:
-                _log.warning("A part of the registry fails, its last good list stays: %s", reason)
-            self._failed = True
-            return reason
-        self._failed = False
+            return self._fails(without_secrets(f"{self.source}: {type(error).__name__}: {error}"))
+        self._failed = self._given_up = False
         if self.list is None or self._confirmation.believes(self.list, wallets):
             await self.take(snapshot, wallets)
         return None
+
+    def _fails(self, reason: str) -> str:
+        if not self._failed and self.list is not None:
+            _log.warning("A part of the registry fails, its last good list stays: %s", reason)
+        self._failed = True
+        return reason
 
     async def take(self, snapshot: Snapshot, wallets: dict[Wallet, None] | None = None) -> None:
         """Believe it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from depinmesh.errors import RegistryError
 from depinmesh.registry._document import Document, read_document
-from depinmesh.registry._losses import loses_too_much
+from depinmesh.registry._losses import Confirmation, loses_too_much
 from depinmesh.registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from depinmesh.bootstrap import BootstrapNode
+    from depinmesh.identity import Wallet
 
 _log = logging.getLogger("depinmesh.registry")
 
@@ -63,6 +64,8 @@ class FileRegistry:
         self._mark: _Mark | None = None
         self._document: Document | None = None
         self._refused: _Mark | None = None
+        self._believed: tuple[Wallet, ...] = ()
+        self._confirmation = Confirmation()
         self._lock = asyncio.Lock()
 
     async def wallets(self) -> Snapshot:
@@ -71,7 +74,10 @@ class FileRegistry:
         Raises:
             RegistryError: It cannot be read, or has a mistake; the message begins with file and line.
         """
-        return self._snapshot(await self._current())
+        document = await self._current()
+        if self._confirmation.believes(self._believed, document.wallets):
+            self._believed = document.wallets
+        return self._snapshot(document)
 
     async def bootstrap_nodes(self) -> tuple[BootstrapNode | str, ...]:
         """Return the bootstrap nodes that the file lists now; raises as `wallets`."""
@@ -89,9 +95,11 @@ class FileRegistry:
                 continue
             if document is last:
                 continue
-            if last is None or not loses_too_much(last.wallets, document.wallets):
-                yield self._snapshot(document)
             last = document
+            # Held against the last list that was believed: a file that grows again after it was emptied is still short.
+            if not loses_too_much(self._believed, document.wallets):
+                self._believed = document.wallets
+                yield self._snapshot(document)
 
     async def _current(self) -> Document:
         async with self._lock:

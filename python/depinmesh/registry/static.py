@@ -11,7 +11,7 @@ from depinmesh.registry._latest import Latest
 from depinmesh.registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from depinmesh.bootstrap import BootstrapNode
     from depinmesh.identity import WalletLike
@@ -39,17 +39,18 @@ class StaticRegistry:
 
     def add(self, *wallets: WalletLike) -> None:
         """List these too. `IdentityError`: one is no wallet, and nothing has changed."""
-        checked = list(map(Wallet, wallets))
-        self._change({**self._wallets, **dict.fromkeys(checked)})
+        more = dict.fromkeys(map(Wallet, wallets))
+        self._change(lambda listed: {**listed, **more})
 
     def remove(self, *wallets: WalletLike) -> None:
         """List these no longer; one that is not listed does not matter. `IdentityError`: one is no wallet."""
         gone = set(map(Wallet, wallets))
-        self._change({wallet: None for wallet in self._wallets if wallet not in gone})
+        self._change(lambda listed: {wallet: None for wallet in listed if wallet not in gone})
 
     def replace(self, wallets: Iterable[WalletLike]) -> None:
         """List exactly these. `IdentityError`: one is no wallet, and nothing has changed."""
-        self._change(dict.fromkeys(map(Wallet, wallets)))
+        exactly = dict.fromkeys(map(Wallet, wallets))
+        self._change(lambda _: exactly)
 
     async def wallets(self) -> Snapshot:
         """Return the list as of now."""
@@ -64,10 +65,11 @@ class StaticRegistry:
         """Return the nodes that it was made with."""
         return self._nodes
 
-    def _change(self, wallets: dict[Wallet, None]) -> None:
+    def _change(self, change: Callable[[dict[Wallet, None]], dict[Wallet, None]]) -> None:
+        # All of it under the lock: of two threads neither may undo what the other did, nor push its list last.
         with self._lock:
-            self._wallets = wallets
-        self._changes.put(self._snapshot())
+            self._wallets = change(self._wallets)
+            self._changes.put(self._snapshot())
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(wallets=tuple(self._wallets), source="code")
