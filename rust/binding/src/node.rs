@@ -172,6 +172,13 @@ impl Node {
         Ok(())
     }
 
+    #[pyo3(signature = (op, database, /))]
+    fn wait_sent(&self, py: Python<'_>, op: u64, database: u32) -> PyResult<()> {
+        let core = self.core.get(py)?;
+        py.detach(|| core.wait_sent(op, database));
+        Ok(())
+    }
+
     #[pyo3(signature = (database, topic, message, /))]
     fn publish(&self, py: Python<'_>, database: u32, topic: &str, message: &Bound<'_, PyAny>) -> PyResult<Event> {
         let core = self.core.get(py)?;

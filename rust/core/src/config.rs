@@ -51,6 +51,7 @@ pub struct ConnectionConfig {
     pub grace: Duration,
     pub max_per_ip: usize,
     pub max_pending_per_ip: usize,
+    /// Peers that are dialled at the same time.
     pub dial_concurrency: u8,
     pub handshake_timeout: Duration,
 }

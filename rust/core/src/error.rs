@@ -92,6 +92,10 @@ impl Error {
     pub fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the node is closed")
     }
+
+    pub(crate) fn database_closed() -> Self {
+        Self::new(ErrorKind::Closed, "the database is closed")
+    }
 }
 
 impl fmt::Display for Error {

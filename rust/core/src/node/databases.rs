@@ -38,6 +38,12 @@ impl Node {
         Ok(())
     }
 
+    /// Ends when what was published in the database has left, or after about a second. For whoever is about to detach it,
+    /// which puts those out whom no other database lists.
+    pub fn wait_sent(&self, op: u64, database: DatabaseId) {
+        self.send(op, Command::WaitSent { op, database });
+    }
+
     pub fn detach(&self, database: DatabaseId) {
         let name = self.shared.topics.name(database);
         self.shared.topics.detach(database);

@@ -158,6 +158,12 @@ impl Outbox {
         self.state().queue.iter().any(|event| event.full_topic == full_topic)
     }
 
+    /// Whether an event of such a topic waits, aside or not.
+    pub(crate) fn any(&self, of: impl Fn(&str) -> bool) -> bool {
+        let state = self.state();
+        state.aside.keys().any(|topic| of(topic)) || state.queue.iter().any(|event| of(&event.full_topic))
+    }
+
     /// The events of a topic, in their order, up to the first one that `fits` refuses.
     pub(crate) fn take_of(&self, full_topic: &str, mut fits: impl FnMut(&Outgoing) -> bool) -> Vec<Outgoing> {
         let mut state = self.state();

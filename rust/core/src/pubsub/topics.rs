@@ -120,7 +120,7 @@ impl Topics {
     }
 
     pub(crate) fn name(&self, database: DatabaseId) -> Result<String, Error> {
-        self.state().databases.get(&database).cloned().ok_or_else(closed)
+        self.state().databases.get(&database).cloned().ok_or_else(Error::database_closed)
     }
 
     /// All attached databases.
@@ -130,7 +130,7 @@ impl Topics {
 
     pub(crate) fn full_name(&self, database: DatabaseId, topic: &str) -> Result<String, Error> {
         let state = self.state();
-        let name = state.databases.get(&database).ok_or_else(closed)?;
+        let name = state.databases.get(&database).ok_or_else(Error::database_closed)?;
         wire::full_topic(name, topic)
     }
 
@@ -251,10 +251,6 @@ impl Topics {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the database is closed")
 }
 
 fn belongs(databases: &HashMap<DatabaseId, String>, full: &str) -> bool {

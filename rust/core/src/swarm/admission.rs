@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use crate::{
     events::{Direction, DisconnectReason, NodeEvent},
-    gate::{DatabaseId, GateEvent, Refusal, Revocation, Verdict},
+    gate::{DatabaseId, GateEvent, Refusal, Revocation},
     identity::Wallet,
     swarm::task::Task,
 };
@@ -32,7 +32,12 @@ impl Task {
             }
             // Names the whole list when it is the first: who waits to be on it is looked for instead.
             GateEvent::Readmitted(_) => {
-                let listed = |peer: &PeerId| matches!(self.gate.check_now(peer), Verdict::Admit(_));
+                // However old the list is: whoever is on it is let in as soon as it is fresh, of which no event tells.
+                let databases = self.shared.topics.databases();
+                let listed = |peer: &PeerId| {
+                    Wallet::from_peer_id(peer)
+                        .is_ok_and(|wallet| databases.iter().any(|(id, _)| self.gate.listed_in(*id, &wallet)))
+                };
                 let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
                 for peer in self.blacklisted.extract_if(|peer| listed(peer)) {
                     gossip.remove_blacklisted_peer(&peer);

@@ -1,4 +1,4 @@
-//! The end of a node: what is queued is sent, every peer hears a goodbye.
+//! The end of a node, or of one of its databases: what is queued is sent, and peers hear a goodbye.
 
 use std::{
     sync::Arc,
@@ -15,9 +15,11 @@ use crate::{
     swarm::task::{EVENT_BUDGET, Task, next_event},
 };
 
-/// What is in the queues towards the peers gets this long on the wire when a node closes.
+/// What is in the queues towards the peers gets at least this long on the wire.
 const LINGER: Duration = Duration::from_millis(100);
-const FLUSH: Duration = Duration::from_secs(1);
+/// A connection may have to ask its peer some times how much it takes before all of it is on its way.
+const ROUND_TRIPS: u32 = 4;
+pub(super) const FLUSH: Duration = Duration::from_secs(1);
 /// A router gets this long to take back the ports that it maps.
 const UNMAP: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -32,8 +34,7 @@ impl Task {
     ) -> Result<(), Error> {
         let start = Instant::now();
         let until = until.min(start + FLUSH + GOODBYE);
-        let linger =
-            self.published_at.is_some_and(|at| start.duration_since(at) < FLUSH) || !self.shared.outbox.is_empty();
+        let linger = self.linger(start);
         while !self.shared.outbox.is_empty() && Instant::now() < until {
             while let Ok(event) = gate_events.try_recv() {
                 self.on_gate(event);
@@ -52,8 +53,13 @@ impl Task {
             self.shared.mailbox.flush();
             tokio::task::yield_now().await;
         }
-        if linger {
-            self.drive(until.min(Instant::now() + LINGER), |_| false).await;
+        let left = self.shared.outbox.len();
+        if left > 0 {
+            self.shared.counters.unsent.add(left as u64);
+            tracing::warn!(events = left, "the node closes, and these events were not sent: nobody took them in time");
+        }
+        if !linger.is_zero() {
+            self.drive(until.min(Instant::now() + linger), |_| false).await;
         }
         let unmapped = self.outer.portmap.take().map(|portmap| tokio::spawn(portmap.close(start + UNMAP)));
         // Peers come back to whoever says goodbye, and a handshake that is cut short would hold the port for seconds.
@@ -73,6 +79,28 @@ impl Task {
         drop(self);
         shared.done(op, Value::None);
         Ok(())
+    }
+
+    /// How long what gossip was given needs to leave; nothing where nothing was published lately.
+    fn linger(&self, now: Instant) -> Duration {
+        let lately = self.published_at.is_some_and(|at| now.duration_since(at) < FLUSH);
+        if !lately && self.shared.outbox.is_empty() {
+            return Duration::ZERO;
+        }
+        let slowest = self.peers.infos().iter().filter_map(|info| info.rtt).max().unwrap_or_default();
+        (slowest * ROUND_TRIPS).clamp(LINGER, FLUSH)
+    }
+
+    /// A database whose peers are put out with it is closed when what was published in it has left.
+    pub(super) fn check_sent(&mut self, now: Instant) {
+        let (topics, outbox) = (&self.shared.topics, &self.shared.outbox);
+        let waits = |database| {
+            topics.name(database).is_ok_and(|name| {
+                outbox.any(|topic| topic.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_')))
+            })
+        };
+        let linger = self.linger(now);
+        self.ops.check_sent(waits, linger, now, &self.shared);
     }
 
     /// Lets the swarm work until then, or until it is done.

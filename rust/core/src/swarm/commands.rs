@@ -9,7 +9,7 @@ use crate::{
     events::{DisconnectReason, Value},
     gate::DatabaseId,
     identity,
-    swarm::task::Task,
+    swarm::{closing::FLUSH, task::Task},
 };
 
 pub(crate) enum Command {
@@ -32,6 +32,11 @@ pub(crate) enum Command {
         database: DatabaseId,
         full_topic: String,
         n: usize,
+    },
+    /// Until what was published in the database has left, as far as that comes in a moment.
+    WaitSent {
+        op: u64,
+        database: DatabaseId,
     },
     WaitFirstRound {
         op: u64,
@@ -85,6 +90,10 @@ impl Task {
             Command::WaitForPeers { op, database, full_topic, n } => {
                 self.ops.wait_for_peers(op, database, full_topic, n);
                 self.check_topic_waiters();
+            }
+            Command::WaitSent { op, database } => {
+                self.ops.wait_sent(op, database, now + FLUSH);
+                self.hurry(now);
             }
             Command::WaitFirstRound { op, until } => {
                 self.ops.wait_first_round(op, until);

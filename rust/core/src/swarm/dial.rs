@@ -12,9 +12,7 @@ use libp2p::{Multiaddr, PeerId};
 use self::target::{Met, State, Target};
 use crate::swarm::jitter::Jitter;
 
-/// Peers that are dialled at the same time.
-pub(crate) const MAX_DIALS: usize = 128;
-/// When that is reached, a dial that has lasted this long makes room for entries of the list that were not tried yet: of
+/// When as many are dialled as may be at the same time, a dial that has lasted this long makes room for entries of the list that were not tried yet: of
 /// a thousand dead ones the one that lives is reached within seconds.
 const MAKES_ROOM_AFTER: Duration = Duration::from_millis(500);
 /// Former peers that are remembered; the one that was lost first makes place.
@@ -91,11 +89,34 @@ impl Dialer {
         due.truncate(self.limit.saturating_sub(under_way));
         due.iter()
             .filter_map(|(_, peer)| {
+                let addresses = self.usable(peer, now);
                 let target = self.targets.get_mut(peer)?;
+                if addresses.is_empty() {
+                    target.put_off(now);
+                    return None;
+                }
                 target.dial(now);
-                Some((*peer, target.addresses.clone()))
+                Some((*peer, addresses))
             })
             .collect()
+    }
+
+    fn usable(&self, peer: &PeerId, now: Instant) -> Vec<Multiaddr> {
+        let connected = |peer: &PeerId| self.targets.get(peer).is_some_and(|other| other.state == State::Connected);
+        self.targets.get(peer).map(|target| target.usable(connected, now)).unwrap_or_default()
+    }
+
+    /// Another peer has answered at an address of this one. `true`: an operator named the peer.
+    pub(crate) fn answers_elsewhere(
+        &mut self,
+        peer: &PeerId,
+        address: &Multiaddr,
+        other: PeerId,
+        now: Instant,
+    ) -> bool {
+        let Some(target) = self.targets.get_mut(peer) else { return false };
+        target.answers_there(address, other, now);
+        target.is_named()
     }
 
     fn under_way(&self) -> usize {
@@ -234,8 +255,9 @@ impl Dialer {
         }
     }
 
-    pub(crate) fn addresses(&self, peer: &PeerId) -> Option<Vec<Multiaddr>> {
-        self.targets.get(peer).map(|target| target.addresses.clone()).filter(|addresses| !addresses.is_empty())
+    /// Where a dial of the peer may be tried.
+    pub(crate) fn addresses(&self, peer: &PeerId, now: Instant) -> Option<Vec<Multiaddr>> {
+        Some(self.usable(peer, now)).filter(|addresses| !addresses.is_empty())
     }
 }
 

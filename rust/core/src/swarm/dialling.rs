@@ -55,13 +55,15 @@ impl Task {
         if self.peers.is_identified(&peer) {
             return self.shared.done(op, Value::Text(peer.to_base58()));
         }
-        let addresses = if addresses.is_empty() { self.dialer.addresses(&peer).unwrap_or_default() } else { addresses };
+        let now = Instant::now();
+        let addresses =
+            if addresses.is_empty() { self.dialer.addresses(&peer, now).unwrap_or_default() } else { addresses };
         if addresses.is_empty() {
             let text = format!("no address of {peer} is known; dial a multiaddr that ends in /p2p/{peer}");
             let error = Error::new(ErrorKind::Dial, text).with("peer_id", peer.to_base58());
             return self.shared.failed(op, error);
         }
-        self.ops.dial(op, peer, addresses.clone(), timeout, Instant::now());
+        self.ops.dial(op, peer, addresses.clone(), timeout, now);
         self.check(peer, addresses, Some(op));
     }
 
@@ -133,6 +135,15 @@ impl Task {
         }
         if let DialError::LocalPeerId { address } = error {
             self.twin.dialled(address, now);
+        }
+        if let (DialError::WrongPeerId { obtained, address }, Some(peer)) = (error, peer)
+            && self.dialer.answers_elsewhere(&peer, address, *obtained, now)
+            && let Some(more) = self.wrong_peers.pass(now)
+        {
+            tracing::warn!(
+                peer_id = %peer, %address, answered = %obtained, more,
+                "another node answers at the address of a bootstrap node or relay: check the wallet of the entry",
+            );
         }
         // A try at a direct connection, beside the relayed one that there is, or has been.
         let is_relayed = peer.is_some_and(|peer| self.peers.is_relayed(&peer));

@@ -160,6 +160,9 @@ impl Task {
         self.meet_relay(&peer_id, connection_id, &info.protocols, &told, now);
         self.dialer.identified(peer_id, told, now);
         let Some(peer) = self.peers.identified(&peer_id, connection_id, info.agent_version) else {
+            if self.peers.is_identified(&peer_id) {
+                self.ops.identified(peer_id, &self.shared);
+            }
             return self.pace_upgrade(peer_id, now);
         };
         tracing::info!(
@@ -177,9 +180,18 @@ impl Task {
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, cause: Option<&ConnectionError>) {
         let now = Instant::now();
         let another_life = self.is_another_life(&peer, id, now);
+        let relayed = self.peers.remote(&peer, id).is_some_and(is_relayed);
         let gone = self.peers.closed(&peer, id);
+        // Not before: gossip keeps the topics of a peer as long as it has a connection, and does not tell of them again.
+        if self.peers.connections(&peer) == 0 {
+            self.shared.topics.peer_gone(&peer);
+        }
         self.leftover_closed(id);
-        if another_life {
+        // The other side ended it for one that we had dialled before it came to us: it has forgotten what we subscribe to,
+        // and gossip tells of that over a first connection alone.
+        let ended = matches!(gone, Gone::Lost { reason: None | Some(DisconnectReason::Timeout), .. });
+        let replaced = ended && !relayed && self.peers.connections(&peer) > 0;
+        if another_life || replaced {
             self.reset(peer);
         } else if self.peers.connections(&peer) == 1 {
             self.duplicates.second(peer, now);
@@ -198,7 +210,6 @@ impl Task {
                 });
                 tracing::info!(peer_id = %peer, %wallet, reason = reason.as_str(), "a peer is gone");
                 self.shared.counters.disconnections.add(reason.as_str(), 1);
-                self.shared.topics.peer_gone(&peer);
                 self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
                 let pause = match reason {

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     hint::black_box,
-    num::NonZeroU8,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,7 +23,7 @@ use crate::{
     swarm::{
         behaviour::{self, Behaviour},
         commands::parse_node,
-        dial::{Dialer, MAX_DIALS},
+        dial::Dialer,
         discovering,
         door::Door,
         duplicates::Duplicates,
@@ -105,10 +104,7 @@ impl Task {
         let passages = relaying::passages(key.peer_id(), &config, relay_client).map_err(|e| core(&e))?;
         let announces = !announce.is_empty();
         let behaviour = Behaviour::new(guard, public, &config.agent, announces, passages, finders, gossip);
-        let settings = swarm::Config::with_tokio_executor()
-            .with_smart_dial()
-            .with_dial_concurrency_factor(NonZeroU8::new(config.connections.dial_concurrency).unwrap_or(NonZeroU8::MIN))
-            .with_idle_connection_timeout(IDLE);
+        let settings = swarm::Config::with_tokio_executor().with_smart_dial().with_idle_connection_timeout(IDLE);
         let mut swarm = NodeSwarm::new(transport, behaviour, key.peer_id(), settings);
         for address in announce {
             swarm.add_external_address(address);
@@ -123,7 +119,7 @@ impl Task {
         let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
         let relays: Vec<_> = config.nat.relays.iter().map(|relay| parse_node(relay)).collect::<Result<_, _>>()?;
-        let mut dialer = Dialer::new(key.peer_id(), MAX_DIALS, Jitter::random());
+        let mut dialer = Dialer::new(key.peer_id(), config.connections.dial_concurrency.into(), Jitter::random());
         dialer.keep(&relays, now);
         let listed: Vec<_> = relays.into_iter().map(|(peer, _)| peer).collect();
         Ok(Self {
@@ -167,6 +163,7 @@ impl Task {
             failure: None,
             listener_errors: Limited::default(),
             incoming_errors: Limited::default(),
+            wrong_peers: Limited::default(),
             unheard: HashMap::new(),
             blacklisted: HashSet::new(),
             revocations: 0,

@@ -24,12 +24,22 @@ struct Dial {
     again: bool,
 }
 
+/// A database is about to be closed.
+struct Sending {
+    op: u64,
+    database: DatabaseId,
+    until: Instant,
+    /// Nothing of it waits for gossip any more; what gossip has gets until then.
+    lingers_until: Option<Instant>,
+}
+
 #[derive(Default)]
 pub(crate) struct Ops {
     ready: Vec<(u64, Option<DatabaseId>)>,
     topic_peers: Vec<(u64, DatabaseId, String, usize)>,
     first_round: Vec<(u64, Instant)>,
     hang_ups: Vec<(u64, PeerId)>,
+    sending: Vec<Sending>,
     dials: Vec<Dial>,
 }
 
@@ -44,6 +54,10 @@ impl Ops {
 
     pub(crate) fn wait_first_round(&mut self, op: u64, until: Instant) {
         self.first_round.push((op, until));
+    }
+
+    pub(crate) fn wait_sent(&mut self, op: u64, database: DatabaseId, until: Instant) {
+        self.sending.push(Sending { op, database, until, lingers_until: None });
     }
 
     pub(crate) fn wait_gone(&mut self, op: u64, peer: PeerId) {
@@ -151,6 +165,17 @@ impl Ops {
         });
     }
 
+    /// Ends what waits for a database that is closed.
+    pub(crate) fn check_databases(&mut self, is_open: impl Fn(DatabaseId) -> bool, shared: &Shared) {
+        let closed = |op: u64| shared.failed(op, Error::database_closed());
+        for (op, _) in self.ready.extract_if(.., |(_, database)| database.is_some_and(|database| !is_open(database))) {
+            closed(op);
+        }
+        for (op, ..) in self.topic_peers.extract_if(.., |(_, database, ..)| !is_open(*database)) {
+            closed(op);
+        }
+    }
+
     pub(crate) fn check_first_round(&mut self, over: bool, now: Instant, shared: &Shared) {
         self.first_round.retain(|(op, until)| {
             let ended = over || *until <= now;
@@ -159,6 +184,24 @@ impl Ops {
             }
             !ended
         });
+    }
+
+    /// `waits`: events of the database have not come to gossip yet.
+    pub(crate) fn check_sent(
+        &mut self,
+        waits: impl Fn(DatabaseId) -> bool,
+        linger: Duration,
+        now: Instant,
+        shared: &Shared,
+    ) {
+        for sending in &mut self.sending {
+            if sending.lingers_until.is_none() && (sending.until <= now || !waits(sending.database)) {
+                sending.lingers_until = Some(now + linger);
+            }
+        }
+        for sending in self.sending.extract_if(.., |sending| sending.lingers_until.is_some_and(|until| until <= now)) {
+            shared.done(sending.op, Value::None);
+        }
     }
 
     pub(crate) fn check_deadlines(&mut self, now: Instant, shared: &Shared) {
@@ -176,10 +219,11 @@ impl Ops {
         self.topic_peers.retain(|(other, ..)| *other != op);
         self.first_round.retain(|(other, _)| *other != op);
         self.hang_ups.retain(|(other, _)| *other != op);
+        self.sending.retain(|sending| sending.op != op);
         self.dials.retain(|dial| dial.op != op);
     }
 
     pub(crate) fn has_deadlines(&self) -> bool {
-        !self.dials.is_empty() || !self.first_round.is_empty()
+        !self.dials.is_empty() || !self.first_round.is_empty() || !self.sending.is_empty()
     }
 }

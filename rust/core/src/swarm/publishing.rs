@@ -49,7 +49,9 @@ impl Task {
                 }
             }
             self.sync_rendezvous();
-            if !self.shared.topics.databases().is_empty() && self.bootstrap.start() {
+            let open = self.shared.topics.databases();
+            self.ops.check_databases(|database| open.iter().any(|(id, _)| *id == database), &self.shared);
+            if !open.is_empty() && self.bootstrap.start() {
                 self.ask_bootstrap();
             }
             self.update_views();
@@ -141,7 +143,9 @@ impl Task {
 
     /// Whether all who are known on the topic are nodes of this library. Who has not said yet what it is may be another.
     fn all_read_batches(&self, full_topic: &str) -> bool {
-        self.shared.topics.peers(full_topic).iter().all(|peer| self.peers.is_ours(peer))
+        // Gossip may know peers of a topic of which the index knows none, as that of a database that was closed.
+        let peers = self.shared.topics.peers(full_topic);
+        !peers.is_empty() && peers.iter().all(|peer| self.peers.is_ours(peer))
     }
 
     fn unheard(&mut self, full_topic: String, events: usize, now: Instant) {

@@ -76,6 +76,10 @@ impl Task {
             return;
         }
         let text = address.to_string();
+        // The library tells of it again each time that the reservation is renewed.
+        if self.shared.views().addresses.contains(&text) {
+            return;
+        }
         self.swarm.add_external_address(address);
         self.shared.views().addresses.push(text.clone());
         self.emit(NodeEvent::ListenAddress { address: text });

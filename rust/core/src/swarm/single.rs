@@ -65,7 +65,7 @@ impl Task {
         }
         let silent = if now >= self.probe_at { self.peers.silent(now) } else { Vec::new() };
         for peer in silent {
-            let Some(addresses) = self.dialer.addresses(&peer) else { continue };
+            let Some(addresses) = self.dialer.addresses(&peer, now) else { continue };
             self.probe_at = now + PROBE_EVERY;
             let condition = if self.punches(&peer) { PeerCondition::Always } else { PeerCondition::NotDialing };
             let options = DialOpts::peer_id(peer).addresses(addresses).condition(condition).build();

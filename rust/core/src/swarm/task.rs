@@ -90,6 +90,7 @@ pub(super) struct Task {
     pub(super) failure: Option<Error>,
     pub(super) listener_errors: Limited,
     pub(super) incoming_errors: Limited,
+    pub(super) wrong_peers: Limited,
     pub(super) unheard: HashMap<String, Instant>,
     /// Peers whose wallet has left the lists: gossip takes nothing of theirs, whoever passes it on.
     pub(super) blacklisted: HashSet<PeerId>,

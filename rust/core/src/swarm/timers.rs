@@ -39,6 +39,7 @@ impl Task {
         self.shared.views().pending_dials = self.swarm.network_info().connection_counters().num_pending_outgoing();
         self.ops.check_first_round(self.bootstrap.first_round_over(), now, &self.shared);
         self.ops.check_deadlines(now, &self.shared);
+        self.check_sent(now);
         for event in self.merger.due(now) {
             self.shared.mailbox.offer(Control::Event(event));
         }

@@ -1,4 +1,4 @@
-//! Ends a connection on which the other side has stopped to read gossip.
+//! Ends a connection on which the other side has stopped to read gossip, and one that cannot be closed in order.
 //!
 //! Gossip bounds what waits for a peer by number alone, and drops what has waited too long only when it can send something
 //! again. A peer that answers pings and reads nothing would so hold thousands of messages, of any size, for as long as it
@@ -16,6 +16,8 @@ use std::{
 };
 
 use futures::{AsyncRead, AsyncWrite};
+use tokio::time::Sleep;
+
 use libp2p::{
     PeerId, Transport as _,
     core::{
@@ -27,6 +29,11 @@ use libp2p::{
 /// As long as gossip lets a message wait. Pings wake the connection, and with it its streams, more often than that.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// A connection that is closed gets this long to send what it still holds, and its goodbye. Nobody at the other end may
+/// take it any more: TCP would try for a quarter of an hour, and for ever at a peer that is there and does not read. A
+/// peer that is back waits for it before the door (`door.rs`), a little longer than this.
+const CLOSE_LIMIT: Duration = Duration::from_millis(300);
+
 /// What the names of gossip's protocols begin with, but for floodsub, which no peer of ours needs.
 const GOSSIP: &[u8] = b"/meshsub/";
 /// The name stands within so many bytes from the beginning of a stream.
@@ -34,13 +41,18 @@ const OPENING: usize = 64;
 
 pub(crate) fn watched(transport: Boxed<(PeerId, StreamMuxerBox)>) -> Boxed<(PeerId, StreamMuxerBox)> {
     transport
-        .map(|(peer, inner), _| (peer, StreamMuxerBox::new(Muxer { inner, unread: Arc::new(AtomicBool::new(false)) })))
+        .map(|(peer, inner), _| {
+            let muxer = Muxer { inner, unread: Arc::new(AtomicBool::new(false)), closing: None };
+            (peer, StreamMuxerBox::new(muxer))
+        })
         .boxed()
 }
 
 struct Muxer {
     inner: StreamMuxerBox,
     unread: Arc<AtomicBool>,
+    /// Runs from the first try to close it.
+    closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl Muxer {
@@ -64,7 +76,14 @@ impl StreamMuxer for Muxer {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_close(cx)
+        let closed = Pin::new(&mut self.inner).poll_close(cx);
+        if closed.is_pending() {
+            let limit = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_LIMIT)));
+            ready!(limit.as_mut().poll(cx));
+            // Whoever closes it lets go of it now, and of its socket.
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        closed
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
@@ -133,3 +152,6 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.inner).poll_close(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use crate::{discovery::addresses::is_relayed, swarm::jitter::Jitter};
 
@@ -21,6 +21,8 @@ pub(super) const GIVE_UP: Duration = Duration::from_secs(3);
 /// A former peer that did not come back for this long is left to discovery.
 pub(super) const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
 const MAX_ADDRESSES: usize = 16;
+/// Of those that a peer does not name any more.
+const KEPT_ADDRESSES: usize = 4;
 /// What others say of a peer leaves room for what it says itself.
 pub(super) const MAX_HEARSAY: usize = 8;
 
@@ -47,6 +49,8 @@ pub(super) enum Met {
 
 pub(super) struct Target {
     pub(super) addresses: Vec<Multiaddr>,
+    /// Addresses at which another peer answered, which one, and when.
+    answered: Vec<(Multiaddr, PeerId, Instant)>,
     /// Of the list of bootstrap nodes.
     pub(super) bootstrap: bool,
     /// Named by the operator elsewhere.
@@ -64,6 +68,7 @@ impl Target {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             addresses: Vec::new(),
+            answered: Vec::new(),
             bootstrap: false,
             kept: false,
             state: State::Due(now),
@@ -132,6 +137,26 @@ impl Target {
         self.add(addresses, MAX_HEARSAY);
     }
 
+    /// It is not the one who answers there.
+    pub(super) fn answers_there(&mut self, address: &Multiaddr, other: PeerId, now: Instant) {
+        let address = place(address);
+        self.answered.retain(|(known, _, at)| *known != address && now.duration_since(*at) < FORGET_AFTER);
+        self.answered.truncate(MAX_ADDRESSES - 1);
+        self.answered.push((address, other, now));
+    }
+
+    /// Its addresses, but for those at which another peer answered that is still connected, or did so a moment ago. That
+    /// one would take the dial for a sign that we have lost its connection, and close it; and the dial ends there, before
+    /// the other addresses have their turn.
+    pub(super) fn usable(&self, is_connected: impl Fn(&PeerId) -> bool, now: Instant) -> Vec<Multiaddr> {
+        let taken = |address: &Multiaddr| {
+            self.answered.iter().any(|(known, other, at)| {
+                *known == place(address) && (is_connected(other) || now.duration_since(*at) < MAX_DELAY)
+            })
+        };
+        self.addresses.iter().filter(|address| self.answered.is_empty() || !taken(address)).cloned().collect()
+    }
+
     fn add(&mut self, addresses: Vec<Multiaddr>, limit: usize) {
         for address in addresses {
             if !self.addresses.contains(&address) && self.addresses.len() < limit {
@@ -145,6 +170,12 @@ impl Target {
         self.tried = true;
     }
 
+    /// Nothing can be dialled of it now.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.state = State::Due(now + MAX_DELAY);
+        self.tried = true;
+    }
+
     pub(super) const fn connect(&mut self) {
         self.state = State::Connected;
         self.tried = true;
@@ -153,11 +184,14 @@ impl Target {
     pub(super) fn identify(&mut self, addresses: Vec<Multiaddr>) {
         self.delay = FIRST_DELAY;
         self.met = Met::Yes;
-        if !self.is_named() {
-            // A relay that it no longer names does not lead there any more.
-            self.addresses.retain(|known| !is_relayed(known) || addresses.contains(known));
+        if self.is_named() {
+            return self.learn(addresses);
         }
-        self.learn(addresses);
+        // A relay that it no longer names does not lead there any more. Of the others a few stay: it does not know all that
+        // lead to it, and whoever keeps all has no place left for where it is now.
+        let before = std::mem::replace(&mut self.addresses, addresses);
+        let room = (self.addresses.len() + KEPT_ADDRESSES).min(MAX_ADDRESSES);
+        self.add(before.into_iter().filter(|known| !is_relayed(known)).collect(), room);
     }
 
     pub(super) fn lose(&mut self, now: Instant, pause: Duration) {
@@ -202,4 +236,9 @@ impl Target {
         self.state = State::Due(now);
         self.delay = FIRST_DELAY;
     }
+}
+
+/// Where an address leads, whoever is expected there.
+fn place(address: &Multiaddr) -> Multiaddr {
+    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }

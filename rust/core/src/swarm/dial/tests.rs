@@ -192,7 +192,7 @@ fn former_peers_are_remembered_up_to_a_bound_the_last_ones_first() {
         dialer.identified(*peer, address(), start);
         dialer.lost(*peer, start + MS * n, Duration::ZERO);
     }
-    let known: Vec<_> = peers.iter().map(|peer| dialer.addresses(peer).is_some()).collect();
+    let known: Vec<_> = peers.iter().map(|peer| dialer.addresses(peer, start).is_some()).collect();
     assert_eq!(known.iter().filter(|known| **known).count(), MAX_LOST);
     assert!(!known[0] && !known[1]);
 }
@@ -220,13 +220,12 @@ fn hearsay_brings_no_barred_peer_back_and_leaves_room_for_what_a_peer_says_itsel
     dialer.bootstrap(&[(barred, address())], now);
     dialer.bar(&barred);
     assert_eq!(dialer.heard_of(barred, address(), now), Heard::Pointless);
-    let at = |n: usize| -> Multiaddr { format!("/ip4/10.0.0.1/tcp/{n}").parse().expect("a multiaddr") };
     for n in 1..100 {
         dialer.heard_of(peer, vec![at(n)], now);
     }
-    assert_eq!(dialer.addresses(&peer).map(|addresses| addresses.len()), Some(MAX_HEARSAY));
+    assert_eq!(dialer.addresses(&peer, now).map(|addresses| addresses.len()), Some(MAX_HEARSAY));
     dialer.identified(peer, vec![at(1_000)], now);
-    assert!(dialer.addresses(&peer).is_some_and(|addresses| addresses.contains(&at(1_000))));
+    assert!(dialer.addresses(&peer, now).is_some_and(|addresses| addresses.contains(&at(1_000))));
 }
 
 #[test]
@@ -235,4 +234,49 @@ fn hearsay_does_not_fill_the_memory() {
     let taken =
         (0..2 * MAX_TARGETS).filter(|_| dialer.heard_of(PeerId::random(), address(), now) == Heard::New).count();
     assert_eq!(taken, MAX_TARGETS);
+}
+
+#[test]
+fn an_address_at_which_another_connected_peer_answers_is_left_alone() {
+    let (mut dialer, now) = dialer(8);
+    let (peer, other) = (PeerId::random(), PeerId::random());
+    let (wrong, good) = (at(1), at(2));
+    dialer.bootstrap(&[(peer, vec![with_peer(&wrong, peer), good.clone()])], now);
+    dialer.connected(other, now);
+    assert_eq!(dialer.due(now)[0].1.len(), 2);
+    assert!(dialer.answers_elsewhere(&peer, &with_peer(&wrong, peer), other, now), "the operator named it");
+    dialer.failed(peer, now, false);
+    let later = now + MAX_DELAY * 2;
+    assert_eq!(dialer.due(later), [(peer, vec![good.clone()])]);
+    dialer.answers_elsewhere(&peer, &good, other, later);
+    dialer.failed(peer, later, false);
+    let later = later + MAX_DELAY * 2;
+    assert!(dialer.due(later).is_empty(), "nobody else can be reached there");
+    assert!(dialer.round_ended());
+    dialer.lost(other, later, Duration::ZERO);
+    let later = later + MAX_DELAY * 2;
+    let due: Vec<_> = dialer.due(later).into_iter().filter(|(due, _)| *due == peer).collect();
+    assert_eq!(due[0].1.len(), 2, "whoever had the place has gone");
+}
+
+#[test]
+fn a_peer_that_moves_again_and_again_is_found_where_it_is_now() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    for n in (1..100).step_by(2) {
+        dialer.identified(peer, vec![at(n), at(n + 1)], now);
+    }
+    let addresses = dialer.addresses(&peer, now).expect("it has some");
+    assert_eq!(addresses[..2], [at(99), at(100)]);
+    assert_eq!(addresses.len(), 6);
+    dialer.heard_of(peer, vec![at(1_000)], now);
+    assert!(dialer.addresses(&peer, now).is_some_and(|addresses| addresses.contains(&at(1_000))));
+}
+
+fn at(port: u16) -> Multiaddr {
+    format!("/ip4/10.0.0.1/tcp/{port}").parse().expect("a multiaddr")
+}
+
+fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
+    address.clone().with(libp2p::multiaddr::Protocol::P2p(peer))
 }

@@ -1,0 +1,108 @@
+//! Over real sockets, of which loopback's take some megabytes before they stand still.
+
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future::poll_fn, stream::FuturesUnordered};
+use libp2p::{
+    core::{
+        Endpoint,
+        muxing::StreamMuxerExt,
+        transport::{DialOpts, ListenerId, PortUse, TransportEvent},
+        upgrade::Version,
+    },
+    identity::Keypair,
+    noise, tcp, yamux,
+};
+
+use super::*;
+
+/// Each may hold a quarter of a megabyte that nobody has read.
+const STREAMS: usize = 40;
+const CHUNK: usize = 64 * 1024;
+/// Longer than anything here takes that does not stand still.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn transport() -> Boxed<(PeerId, StreamMuxerBox)> {
+    let key = Keypair::generate_ed25519();
+    tcp::tokio::Transport::new(tcp::Config::new())
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(&key).expect("a key"))
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed()
+}
+
+/// Both ends of a connection; ours is watched.
+async fn connection() -> (StreamMuxerBox, StreamMuxerBox) {
+    let mut listening = transport();
+    listening.listen_on(ListenerId::next(), "/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a listener");
+    let TransportEvent::NewAddress { listen_addr, .. } = listening.select_next_some().await else {
+        panic!("no address")
+    };
+    let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+    let dialled = watched(transport()).dial(listen_addr, options).expect("a dial");
+    let accepted = async {
+        match listening.select_next_some().await {
+            TransportEvent::Incoming { upgrade, .. } => upgrade.await.expect("a handshake").1,
+            event => panic!("{event:?}"),
+        }
+    };
+    let (ours, theirs) = futures::join!(dialled, accepted);
+    (ours.expect("a connection").1, theirs)
+}
+
+/// Writes until nothing passes any more, or so much has been written; the connection works meanwhile.
+async fn write(muxer: &mut StreamMuxerBox) {
+    let mut writing = FuturesUnordered::new();
+    for _ in 0..STREAMS {
+        let mut stream = poll_fn(|cx| muxer.poll_outbound_unpin(cx)).await.expect("a stream");
+        writing.push(async move {
+            let chunk = vec![7; CHUNK];
+            for _ in 0..8 {
+                stream.write_all(&chunk).await?;
+            }
+            stream.flush().await
+        });
+    }
+    let work = poll_fn(|cx| {
+        assert!(muxer.poll_unpin(cx).is_pending());
+        while ready!(writing.poll_next_unpin(cx)).is_some() {}
+        Poll::Ready(())
+    });
+    _ = tokio::time::timeout(PATIENCE, work).await;
+}
+
+async fn close(muxer: &mut StreamMuxerBox) -> Result<io::Result<()>, tokio::time::error::Elapsed> {
+    tokio::time::timeout(PATIENCE, poll_fn(|cx| muxer.poll_close_unpin(cx))).await
+}
+
+#[tokio::test]
+async fn a_connection_that_the_other_side_does_not_read_is_closed_all_the_same() {
+    let (mut ours, _theirs) = connection().await;
+    write(&mut ours).await;
+    let began = Instant::now();
+    let error = close(&mut ours).await.expect("it ends").expect_err("it was not in order");
+    assert!(error.to_string().contains("timed out"), "{error}");
+    assert!(began.elapsed() >= CLOSE_LIMIT);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_read_is_closed_in_order() {
+    let (mut ours, mut theirs) = connection().await;
+    let reading = tokio::spawn(async move {
+        let mut streams = FuturesUnordered::new();
+        poll_fn(|cx| {
+            while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
+            match ready!(theirs.poll_inbound_unpin(cx)) {
+                Ok(mut stream) => {
+                    streams.push(async move { _ = stream.read_to_end(&mut Vec::new()).await });
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Err(_) => Poll::Ready(()),
+            }
+        })
+        .await;
+    });
+    write(&mut ours).await;
+    assert!(close(&mut ours).await.expect("it ends").is_ok());
+    reading.abort();
+}
