@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,18 @@ from depinmesh import (
     PeerDisconnected,
     connect,
 )
-from tests.support import alone, eventually, fields_of, mesh_of, soon, state_of, threads_of_ours
+from tests.support import (
+    LISTEN,
+    WAIT,
+    alone,
+    eventually,
+    fields_of,
+    heard,
+    mesh_of,
+    soon,
+    state_of,
+    threads_of_ours,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -172,6 +184,31 @@ async def test_dial_and_hang_up(form: str) -> None:
             assert connected.peer.peer_id == other.node.peer_id
             assert isinstance(disconnected, PeerDisconnected)
             assert disconnected.peer_id == other.node.peer_id
+
+
+@pytest.mark.parametrize("off", ["quic_port", "tcp_port"])
+async def test_a_dial_of_an_address_whose_owner_is_connected_already_makes_nobody_deaf(off: str) -> None:
+    """Who is there shows only when it answers, and it takes the dial for a sign that its connection is lost to us."""
+    keys = sorted((Keypair.generate() for _ in range(2)), key=lambda key: bytes(key.wallet))
+    wallets, listen = [key.wallet for key in keys], {**LISTEN, off: None}
+    # Of two connections the side with the smaller id denies the second: this one is dialled by the other side.
+    async with connect(**fields_of(keys[1], wallets, listen=listen)) as one:
+        entries = one.node.bootstrap_entries()
+        async with (
+            connect(**fields_of(keys[0], wallets, listen=listen, bootstrap_nodes=entries)) as two,
+            one.subscribe("t") as events,
+            two.subscribe("t"),
+        ):
+            await heard(one, two, "t")
+            await heard(two, one, "t")
+            since = one.peers()[0].connected_at
+            await eventually(lambda: datetime.now(UTC) - since > timedelta(seconds=1.2))
+            assert await one.node.dial(two.node.addresses[0].partition("/p2p/")[0]) == two.node.peer_id
+            await eventually(lambda: one.peers() and one.peers()[0].connected_at > since)
+            await heard(one, two, "t")
+            await heard(two, one, "t")
+            await two.publish("t", "still heard")
+            assert (await events.get(WAIT)).message == "still heard"
 
 
 async def test_a_hang_up_ends_the_dials_before_it_and_not_those_after() -> None:

@@ -62,6 +62,13 @@ async def test_a_direct_connection_takes_the_place_of_a_relayed_one_and_no_event
         assert counted(one.node, "resets_total") + counted(two.node, "resets_total") == 0
 
 
+async def test_a_dial_of_the_plain_address_of_a_relayed_peer_returns_when_it_is_connected_directly() -> None:
+    async with relayed_pair() as (_, one, two):
+        address = next(place for place in two.node.addresses if "p2p-circuit" not in place)
+        assert await one.node.dial(address.partition("/p2p/")[0], timeout=WAIT) == two.node.peer_id
+        await eventually(lambda: "relay" not in (transport(one, two), transport(two, one)))
+
+
 @pytest.mark.parametrize("judge", ["listener", "dialler"])
 async def test_the_gate_judges_who_is_at_the_far_end(judge: str) -> None:
     keys = [Keypair.generate() for _ in range(3)]
