@@ -62,8 +62,9 @@ async def collect(db: Database, interval: float) -> None:
         while True:
             await asyncio.sleep(interval)
             for wallet, one in sorted(series.items()):
-                print(f"{wallet} mean={one.total / one.count:.2f} n={one.count} missing={one.missing}", flush=True)
-            series.clear()
+                if one.count:
+                    print(f"{wallet} mean={one.total / one.count:.2f} n={one.count} missing={one.missing}", flush=True)
+                one.count, one.total = 0, 0.0  # the last number stays, by which the next window sees a gap
             if dropped := readings.stats.dropped:
                 print(f"too slow: {dropped} readings were dropped so far", flush=True)
 

@@ -10,6 +10,9 @@ from depinmesh.wallets import check_wallet_source
 if TYPE_CHECKING:
     from depinmesh.wallets import WalletSource
 
+# A year, as in a configuration.
+_LONGEST = 365 * 24 * 3600.0
+
 Overflow: TypeAlias = Literal["drop_oldest", "drop_newest"]
 
 
@@ -27,6 +30,13 @@ def positive(name: str, value: object) -> int:
     if type(value) is not int or value < 1:
         raise _wrong(name, value, "is not a number above 0")
     return value
+
+
+def seconds(name: str, value: object) -> float:
+    """Return the value when it is a time: a finite number of seconds, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
+        raise _wrong(name, value, "is not a number of seconds, 0 or more")
+    return float(value)
 
 
 def overflow_policy(value: object) -> Overflow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from itertools import zip_longest
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,9 @@ class Checks:
     """The wallets that were found good, each until a check says otherwise.
 
     A check that fails or does not end in time, while others succeed, leaves the wallet as it was: in, or out. When all
-    do, the registry has failed; the node's own wallet is asked about in every read, so that one stranger whose check
-    fails is not all of them. In a round those go first who wait and who are connected, then those whose last check is
-    the longest ago, so that rounds which are cut short reach everybody in turn.
+    do, the registry has failed; the node's own wallet is asked about in every read, at its end, so that one stranger
+    whose check fails is not all of them. In a round those go first who wait and who are connected, by turns, then the
+    others; of each those whose last check is the longest ago, so that rounds which are cut short reach everybody.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Checks:
     async def read(self, waiting: Iterable[str]) -> list[str | bytes]:
         """Check those who wait, and, when it is time for that, those who were found good before."""
         began, demands = monotonic(), self._demands
-        asked = dict.fromkeys([self._own, *map(Wallet._trusted, waiting)])
-        if is_round := len(asked) == 1 or began >= self._next_round:
+        asked = list(map(Wallet._trusted, waiting))
+        if is_round := not asked or began >= self._next_round:
             connected = self._connected()
-            by_age = sorted(self._known, key=lambda wallet: (wallet not in connected, self._known[wallet]))
-            asked |= dict.fromkeys(by_age)
-        await self._ask(asked)
+            by_age = sorted((wallet for wallet in self._known if wallet != self._own), key=self._known.__getitem__)
+            inside = [wallet for wallet in by_age if wallet in connected]
+            # One of these, one of those: whoever has many knock must not keep others from being put out.
+            asked = [wallet for pair in zip_longest(asked, inside) for wallet in pair if wallet is not None] + by_age
+        await self._ask(dict.fromkeys([*asked, self._own]))
         if is_round:
             if demands == self._demands:  # or else the next one was demanded meanwhile
                 self._next_round = monotonic() + self._gate.refresh_interval

@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import inspect
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from depinmesh._tasks import report_interruption
 from depinmesh.status import Metric
@@ -29,6 +31,40 @@ def own_calls() -> set[asyncio.Task[None]]:
     """Return the handler call that this code belongs to, if it belongs to one."""
     call = _own_call.get()
     return set() if call is None else {call}
+
+
+class _Waits:
+    """Handler calls of one loop that wait for others to end: nobody waits for them, or two would for each other."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[asyncio.Task[None]] = Counter()
+        self._wakes: set[asyncio.Future[None]] = set()
+
+    async def ended(self, calls: set[asyncio.Task[None]]) -> None:
+        """Wait until these calls have ended, but for our own one, and for those that wait themselves."""
+        loop, own = asyncio.get_running_loop(), own_calls()
+        self._calls.update(own)
+        for wake in self._wakes:
+            if not wake.done():
+                wake.set_result(None)
+        try:
+            while left := {call for call in calls if not call.done()} - self._calls.keys() - own:
+                wake = loop.create_future()
+                self._wakes.add(wake)
+                try:
+                    await asyncio.wait({*left, wake}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    self._wakes.discard(wake)
+        finally:
+            self._calls -= Counter(own)
+
+
+_waits: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waits] = WeakKeyDictionary()
+
+
+async def ended(calls: set[asyncio.Task[None]]) -> None:
+    """Wait until these handler calls have ended; not for the one that asks, nor for those that wait for an end too."""
+    await _waits.setdefault(asyncio.get_running_loop(), _Waits()).ended(calls)
 
 
 class HandlerErrors:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from depinmesh.logs.adapters import Adapter
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+# How long a provider may take to end its pushes.
+_GOODBYE = 2.0
 
 
 class Registries:
@@ -75,7 +77,7 @@ class Registries:
         self._checks.pop(database, None)
         if (push := self._pushes.pop(database, None)) is not None:
             push.cancel()
-            await asyncio.wait([push])
+            await asyncio.wait([push], timeout=_GOODBYE)
         if source is not self._config.bootstrap_nodes and all(source is not other for other in self._sources.values()):
             await self._lives.leave(source)
 
@@ -84,7 +86,7 @@ class Registries:
         for push in self._pushes.values():
             push.cancel()
         if self._pushes:
-            await asyncio.wait(self._pushes.values())
+            await asyncio.wait(self._pushes.values(), timeout=_GOODBYE)
         await self._lives.close()
 
     def abandon(self) -> None:
@@ -124,7 +126,10 @@ class Registries:
         while True:
             try:
                 await self._lives.enter(source)
-                async with aclosing(source.changes()) as changes:
+                async with AsyncExitStack() as stack:
+                    changes = source.changes()
+                    if has(changes, "aclose"):  # a generator; any other iterator has nothing to close
+                        stack.push_async_callback(changes.aclose)
                     async for snapshot in changes:
                         wallets, age = await normalise_answer(snapshot)
                         self._core.set_wallets(database, wallets, age)
@@ -132,6 +137,8 @@ class Registries:
             except ClosedError:
                 return  # the core has ended
             except Exception as error:  # noqa: BLE001  # of the provider
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    return  # it has made this of its cancellation
                 self._log.log(logging.WARNING, "The pushes of a registry failed", {"retry_in": pause}, error)
             else:
                 return

@@ -102,10 +102,12 @@ class Session:
         finally:
             self.core.abort()
             self.pump.stop()
-            await self._registries.close()
-            self._calls.stop()
-            forwarder.remove(self._log)
-            _open.discard(self)
+            try:
+                await self._registries.close()
+            finally:  # also where a loop that ends cancels this
+                self._calls.stop()
+                forwarder.remove(self._log)
+                _open.discard(self)
         await self._calls.ended()
 
     def abandon(self) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from typing import TYPE_CHECKING
 
 from depinmesh import _core
-from depinmesh._arguments import check_handler, overflow_policy, positive
+from depinmesh._arguments import check_handler, overflow_policy, positive, seconds
 from depinmesh._closing import Closing
-from depinmesh._handlers import HandlerRunner, own_calls
+from depinmesh._handlers import HandlerRunner, ended
 from depinmesh._opening import Subscribing
 from depinmesh._tasks import limit
 from depinmesh.errors import (
@@ -26,6 +25,8 @@ from depinmesh.status import DatabaseStatus
 from depinmesh.subscription import Subscription
 
 if TYPE_CHECKING:
+    import asyncio
+
     from depinmesh._arguments import Overflow
     from depinmesh._session import Session
     from depinmesh.event import Event
@@ -173,8 +174,7 @@ class Database:
         for subscription in list(subscriptions):
             subscription._stop()
             running |= subscription._running_calls()
-        if others := running - own_calls():
-            await asyncio.wait(others)
+        await ended(running)
 
     def topics(self) -> list[str]:
         """Return the topics that are subscribed here."""
@@ -205,11 +205,13 @@ class Database:
                 await self._pump.call(self._core.wait_ready, self._id)
 
     async def close(self, *, timeout: float = 10.0) -> None:
-        """End all subscriptions, and close the node too when `connect` made it. It never raises; again it does nothing.
+        """End all subscriptions, and close the node too when `connect` made it. Again it does nothing.
 
-        Events that were published are sent. Handlers that run may finish until `timeout` seconds have passed, then they
-        are cancelled; a handler that calls this is not waited for. Events not yet taken are dropped, and counted.
+        It raises nothing but `ConfigError`, where `timeout` is no number of seconds. Events that were published are
+        sent. Handlers that run may finish until `timeout` seconds have passed, then they are cancelled; a handler that
+        calls this is not waited for. Events not yet taken are dropped, and counted.
         """
+        timeout = seconds("timeout", timeout)
         if self._owns_node:
             await self._node.close(timeout=timeout)
             return

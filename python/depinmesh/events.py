@@ -78,9 +78,10 @@ class PeerDisconnected(NodeEvent):
 class PeerRefused(NodeEvent):
     """A gate refused a peer, or ours was refused by it (`refused-by-peer`)."""
 
-    peer_id: PeerId
+    peer_id: PeerId | None
+    """`None`: it was refused by its address, before it could say who it is (`too-many-from-address`)."""
     wallet: Wallet | None
-    """`None`: the peer has no Ed25519 key; its peer id then has no `.wallet`."""
+    """`None`: the peer has no Ed25519 key, its peer id then has no `.wallet`; or there is no peer id."""
     direction: Direction
     reason: str
     """Why, such as `not-listed`."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from depinmesh import _observing
 from depinmesh._addresses import bootstrap_entries
-from depinmesh._arguments import registry
+from depinmesh._arguments import registry, seconds
 from depinmesh._closing import Closing
 from depinmesh._handlers import HandlerErrors
 from depinmesh._opening import Connecting
@@ -115,13 +115,16 @@ class Node:
         self._started_at = monotonic()
 
     async def close(self, *, timeout: float = 10.0) -> None:
-        """Close the node and its databases; nothing of it runs afterwards. It never raises; again it does nothing.
+        """Close the node and its databases; nothing of it runs afterwards. Again it does nothing.
 
-        Events that were published are sent. Handlers that run may finish until `timeout` seconds have passed, then they
-        are cancelled; a handler that calls this is not waited for. Events not yet taken are dropped, and counted.
+        It raises nothing but `ConfigError`, where `timeout` is no number of seconds. Events that were published are
+        sent. Handlers that run may finish until `timeout` seconds have passed, then they are cancelled; a handler that
+        calls this is not waited for. Events not yet taken are dropped, and counted.
         """
+        timeout = seconds("timeout", timeout)
         if self._state is NodeState.NEW:
             self._state = NodeState.CLOSED
+            self._end_all()  # streams of events may have been taken
         if self._state is NodeState.CLOSED:
             return
         if self._session is not None:

@@ -127,8 +127,7 @@ class Subscription:
         """
         self._pump.check()
         self._stop()
-        if running := self._running_calls() - _handlers.own_calls():
-            await asyncio.wait(running)
+        await _handlers.ended(self._running_calls())
 
     def __repr__(self) -> str:
         """Show topic and state."""

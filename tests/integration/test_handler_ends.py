@@ -100,6 +100,31 @@ async def test_two_handlers_that_both_close_do_not_wait_for_each_other() -> None
         await eventually(lambda: sorted(done) == ["a", "b"], within=5)
 
 
+@pytest.mark.parametrize("how", ["close", "unsubscribe"])
+@pytest.mark.parametrize("topics", [["a", "a"], ["a", "b"]], ids=["one subscription", "each the other's"])
+async def test_two_handlers_that_both_end_a_subscription_do_not_wait_for_each_other(
+    pair: Pair, topics: list[str], how: str
+) -> None:
+    one, two = pair
+    both, done = asyncio.Barrier(2), list[int]()
+
+    async def handler(event: Event) -> None:
+        await both.wait()
+        other = topics[1 - event.message]
+        if how == "close":
+            await subscriptions[other].close()
+        elif other in two.topics():
+            await two.unsubscribe(other)
+        done.append(event.message)
+
+    subscriptions = {topic: await two.subscribe(topic, handler, concurrency=2) for topic in set(topics)}
+    for number, topic in enumerate(topics):
+        await send(one, two, topic, number)
+    await eventually(lambda: sorted(done) == [0, 1], within=5)
+    for subscription in subscriptions.values():
+        await soon(subscription.close())
+
+
 async def test_close_lets_running_handlers_finish() -> None:
     async with mesh_of(2) as (one, two):
         started, finish, ends = asyncio.Event(), asyncio.Event(), []

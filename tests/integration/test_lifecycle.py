@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+import time
+from typing import Any, Self
 
 import pytest
 
@@ -17,7 +20,7 @@ from depinmesh import (
     NodeState,
     connect,
 )
-from tests.support import LISTEN, alone, eventually, fields_of, mesh_of, nothing_left, soon, state_of
+from tests.support import LISTEN, WAIT, alone, eventually, fields_of, mesh_of, nothing_left, soon, state_of
 
 NOWHERE = f"{Keypair.from_seed(bytes(range(32))).wallet}@127.0.0.1:9:9"
 """A bootstrap node that nobody runs."""
@@ -206,6 +209,52 @@ async def test_what_waits_for_a_database_ends_with_it_and_not_with_the_node() ->
     for wait in waits[3:]:
         with pytest.raises(ClosedError):
             await soon(wait)
+
+
+@pytest.mark.parametrize("timeout", [None, "1", -1, float("nan"), float("inf"), True])
+async def test_a_close_with_a_wrong_time_limit_changes_nothing(timeout: Any) -> None:
+    async with nothing_left():
+        db = await connect(**alone())
+        for one in (db, db.node):
+            with pytest.raises(ConfigError, match="timeout"):
+                await one.close(timeout=timeout)
+        assert state_of(db.node) is NodeState.RUNNING
+        await soon(db.close(timeout=0))
+        assert state_of(db.node) is NodeState.CLOSED
+
+
+async def test_a_stream_of_a_node_that_never_started_ends_with_it() -> None:
+    node = Node(**alone())
+    stream = node.events()
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)  # it begins
+    await node.close()
+    with pytest.raises(StopAsyncIteration):
+        await soon(waiting)
+
+
+def test_a_close_that_ends_with_its_loop_leaves_no_thread() -> None:
+    class Slow:
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            await asyncio.sleep(60)
+
+        def wallets(self) -> list[str]:  # plain: in a thread of the node's
+            return []
+
+    async def main() -> None:
+        db = await connect(**alone(authorized_wallets=Slow()))
+        await eventually(lambda: db.node.gate.age is not None)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(db.close(), 0.2)
+
+    asyncio.run(main())
+    until = time.monotonic() + WAIT
+    while left := [one.name for one in threading.enumerate() if one.name.startswith("depinmesh")]:
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
 
 
 async def test_after_close_every_call_raises_closed_error() -> None:

@@ -95,6 +95,54 @@ async def test_pushes_that_fail_are_begun_anew() -> None:
         assert begun == 2
 
 
+@pytest.mark.parametrize("kind", ["iterator", "cleanup"])
+async def test_pushes_of_any_kind_end_with_the_node(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    host_key, friend = keys(2)
+    ended = asyncio.Event()
+    listed = [host_key.wallet]
+
+    class Once:
+        """An iterator that is no generator: there is nothing to close."""
+
+        def __init__(self) -> None:
+            listed.append(friend.wallet)  # the first read may come after the push
+            self.left = [Snapshot(wallets=listed)]
+
+        def __aiter__(self) -> Self:
+            return self
+
+        async def __anext__(self) -> Snapshot:
+            if self.left:
+                return self.left.pop()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            raise StopAsyncIteration
+
+    class Provider:
+        async def wallets(self) -> list[Wallet]:
+            return listed
+
+        def changes(self) -> AsyncIterator[Snapshot]:
+            return Once() if kind == "iterator" else self.cleaning()
+
+        async def cleaning(self) -> AsyncIterator[Snapshot]:
+            try:
+                async for snapshot in Once():
+                    yield snapshot
+            finally:
+                raise OSError("the socket was closed already")
+
+    async with nothing_left(), guarded(Provider(), host_key) as host:
+        await eventually(lambda: host.node.gate.is_authorized(friend.wallet))
+        began = time.monotonic()
+        await soon(host.close())
+        assert time.monotonic() - began < 1.5  # nobody had to be given up
+    assert ended.is_set()
+    assert "The pushes of a registry failed" not in caplog.text
+
+
 async def test_the_age_of_a_snapshot_counts_towards_stale() -> None:
     host_key, friend = keys(2)
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depinmesh import NodeState
+from depinmesh import NodeState, PeerRefused
 from tests.security.attack import address_of, attacker, counted, envelope, full, intruder, reasons, victim
-from tests.support import eventually, state_of
+from tests.support import eventually, soon, state_of
 
 if TYPE_CHECKING:
     from depinmesh import Node
@@ -59,7 +59,10 @@ async def test_an_address_that_uses_up_its_limit_keeps_out_nobody_from_elsewhere
         victim(key.wallet, other.wallet, connections={"max_pending_per_ip": pending}) as db,
         attacker("silent", "--address", address_of(db.node, "tcp"), "--count", SILENT, "--seconds", 30) as silent,
     ):
+        refusals = db.node.events(PeerRefused)
         await silent.wait("closed", n=SILENT - pending)
+        refusal = await soon(anext(refusals))
+        assert (refusal.peer_id, refusal.wallet, refusal.reason) == (None, None, "too-many-from-address")
         turned_away = await neighbour.dial(address_of(db.node, "quic"), hold_ms=1_000)
         await guest.dial(address_of(db.node, "quic"), hold_ms=0)
         await eventually(lambda: [peer.wallet for peer in db.peers()] == [key.wallet])

@@ -84,7 +84,7 @@ class Round:
         return await soon(self.checks.read(waiting))
 
 
-async def test_the_node_goes_first_then_who_waits_then_who_is_connected_then_the_oldest() -> None:
+async def test_who_waits_and_who_is_connected_go_first_by_turns_then_the_oldest_and_the_node_last() -> None:
     one = Round()
     known = wallets(6)
     await one.read(*(known[n] for n in (3, 1, 5, 0, 4, 2)))
@@ -92,12 +92,13 @@ async def test_the_node_goes_first_then_who_waits_then_who_is_connected_then_the
     await one.read()
     one.connected = {known[4], known[5]}
     one.asked.forget()
-    (newcomer,) = wallets(1, "newcomer")
-    assert set(await one.read(newcomer)) == {OWN, newcomer, *known}
-    assert one.asked.calls[:2] == [OWN, newcomer]
-    assert set(one.asked.calls[2:4]) == one.connected
-    assert one.asked.calls[4:6] == [known[1], known[0]]
-    assert sorted(one.asked.calls) == sorted([OWN, newcomer, *known])
+    newcomers = wallets(3, "newcomer")
+    assert set(await one.read(*newcomers)) == {OWN, *newcomers, *known}
+    assert one.asked.calls[0:4:2] == newcomers[:2]
+    assert set(one.asked.calls[1:4:2]) == one.connected
+    assert one.asked.calls[4:7] == [newcomers[2], known[1], known[0]]
+    assert one.asked.calls[-1] == OWN
+    assert sorted(one.asked.calls) == sorted([OWN, *newcomers, *known])
 
 
 async def test_a_round_that_is_demanded_comes_though_somebody_waits_and_though_another_round_is_under_way() -> None:
@@ -106,7 +107,7 @@ async def test_a_round_that_is_demanded_comes_though_somebody_waits_and_though_a
     await one.read(*known)
     one.asked.forget()
     await one.read("stranger")
-    assert one.asked.calls == [OWN, "stranger"]  # as it was not demanded
+    assert one.asked.calls == ["stranger", OWN]  # as it was not demanded
     one.checks.demand()
     one.asked.open.clear()
     reading = asyncio.ensure_future(one.read("stranger"))
@@ -119,7 +120,7 @@ async def test_a_round_that_is_demanded_comes_though_somebody_waits_and_though_a
     assert set(one.asked.calls) == {OWN, "stranger", *known}
     one.asked.forget()
     await one.read("stranger")
-    assert one.asked.calls == [OWN, "stranger"]
+    assert one.asked.calls == ["stranger", OWN]
 
 
 async def test_between_two_rounds_only_the_node_and_who_waits_are_asked_about() -> None:
@@ -128,7 +129,7 @@ async def test_between_two_rounds_only_the_node_and_who_waits_are_asked_about() 
     await one.read(first)
     one.asked.forget()
     assert set(await one.read(second)) == {OWN, first, second}
-    assert one.asked.calls == [OWN, second]
+    assert one.asked.calls == [second, OWN]
     one.asked.forget()
     await one.read()  # for nobody: it is time for a round
     assert sorted(one.asked.calls) == sorted([OWN, first, second])
@@ -146,9 +147,9 @@ async def test_rounds_that_are_cut_short_reach_everybody_in_turn() -> None:
         began = monotonic()
         assert set(await one.read()) == {OWN, *known}  # whom it did not come to stays
         assert monotonic() - began >= LIMIT
-        assert set(one.asked.answered[:3]) == {OWN, *one.connected}  # in each of them
-        seen.append(one.asked.answered[3:])
-    assert [len(some) for some in seen] == [7] * 6
+        assert set(one.asked.answered[:2]) == one.connected  # in each of them
+        seen.append(one.asked.answered[2:])
+    assert [len(some) for some in seen] == [8] * 6
     turns = list(chain(*seen))
     assert set(turns) == set(others)
     assert len(set(turns[: len(others)])) == len(others)  # nobody twice before everybody had a turn
@@ -192,7 +193,7 @@ async def test_a_registry_that_answers_about_nobody_has_failed(how: str) -> None
     known, newcomer = wallets(2)
     await one.read(known)
     setattr(one.asked, how, {OWN, known, newcomer})
-    error, text = (OSError, "no word about own") if how == "fails" else (RegistryError, r"no answer within 0\.16 s")
+    error, text = (OSError, "no word about known-1") if how == "fails" else (RegistryError, r"no answer within 0\.16 s")
     with pytest.raises(error, match=text):
         await one.read(newcomer)
     assert one.told == []  # the gate tells of it
@@ -249,8 +250,8 @@ async def test_a_check_that_hides_its_cancellation_does_not_hold_up_the_read() -
         return True
 
     one.checks._check = check
-    assert await one.read(*known) == [OWN]
-    assert calls == [OWN, *known[:8]]  # eight at once, and nobody after the end
+    assert await one.read(*known) == [known[0]]
+    assert calls == known[:9]  # eight at once, and nobody after the end
     assert [(str(error), count) for _, error, count in one.told] == [("the connection was closed", 50)]
 
 

@@ -48,6 +48,13 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
+def test_who_is_refused_by_its_address_has_no_name() -> None:
+    """It could not say yet who it is."""
+    event = from_core("PeerRefused", {**FIELDS["PeerRefused"], "peer_id": None})
+    assert isinstance(event, PeerRefused)
+    assert (event.peer_id, event.wallet) == (None, None)
+
+
 def refused(number: int) -> PeerRefused:
     """Make a noisy event."""
     return PeerRefused(peer_id=KEY.peer_id, wallet=None, direction="inbound", reason="not-listed", count=number)

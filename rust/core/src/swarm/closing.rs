@@ -59,7 +59,9 @@ impl Task {
             tracing::warn!(events = left, "the node closes, and these events were not sent: nobody took them in time");
         }
         if !linger.is_zero() {
-            self.drive(until.min(Instant::now() + linger), |_| false).await;
+            // The goodbye has its time too.
+            let latest = until.checked_sub(GOODBYE).unwrap_or(start);
+            self.drive(latest.min(Instant::now() + linger), |_| false).await;
         }
         let unmapped = self.outer.portmap.take().map(|portmap| tokio::spawn(portmap.close(start + UNMAP)));
         // Peers come back to whoever says goodbye, and a handshake that is cut short would hold the port for seconds.
@@ -93,6 +95,9 @@ impl Task {
 
     /// A database whose peers are put out with it is closed when what was published in it has left.
     pub(super) fn check_sent(&mut self, now: Instant) {
+        if !self.ops.awaits_sending() {
+            return;
+        }
         let (topics, outbox) = (&self.shared.topics, &self.shared.outbox);
         let waits = |database| {
             topics.name(database).is_ok_and(|name| {

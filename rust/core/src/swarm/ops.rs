@@ -186,6 +186,10 @@ impl Ops {
         });
     }
 
+    pub(crate) const fn awaits_sending(&self) -> bool {
+        !self.sending.is_empty()
+    }
+
     /// `waits`: events of the database have not come to gossip yet.
     pub(crate) fn check_sent(
         &mut self,

@@ -20,6 +20,8 @@ const REFUSED_DELAY: Duration = Duration::from_secs(2);
 pub(super) const GIVE_UP: Duration = Duration::from_secs(3);
 /// A former peer that did not come back for this long is left to discovery.
 pub(super) const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
+/// An address at which another peer answered is left alone for so long while that one is connected.
+pub(super) const OF_ANOTHER_FOR: Duration = Duration::from_secs(5 * 60);
 const MAX_ADDRESSES: usize = 16;
 /// Of those that a peer does not name any more.
 const KEPT_ADDRESSES: usize = 4;
@@ -140,18 +142,19 @@ impl Target {
     /// It is not the one who answers there.
     pub(super) fn answers_there(&mut self, address: &Multiaddr, other: PeerId, now: Instant) {
         let address = place(address);
-        self.answered.retain(|(known, _, at)| *known != address && now.duration_since(*at) < FORGET_AFTER);
+        self.answered.retain(|(known, _, at)| *known != address && now.duration_since(*at) < OF_ANOTHER_FOR);
         self.answered.truncate(MAX_ADDRESSES - 1);
         self.answered.push((address, other, now));
     }
 
     /// Its addresses, but for those at which another peer answered that is still connected, or did so a moment ago. That
     /// one would take the dial for a sign that we have lost its connection, and close it; and the dial ends there, before
-    /// the other addresses have their turn.
+    /// the other addresses have their turn. Whoever answered may be connected, and have left the place.
     pub(super) fn usable(&self, is_connected: impl Fn(&PeerId) -> bool, now: Instant) -> Vec<Multiaddr> {
         let taken = |address: &Multiaddr| {
             self.answered.iter().any(|(known, other, at)| {
-                *known == place(address) && (is_connected(other) || now.duration_since(*at) < MAX_DELAY)
+                let pause = if is_connected(other) { OF_ANOTHER_FOR } else { MAX_DELAY };
+                *known == place(address) && now.duration_since(*at) < pause
             })
         };
         self.addresses.iter().filter(|address| self.answered.is_empty() || !taken(address)).cloned().collect()
@@ -184,6 +187,7 @@ impl Target {
     pub(super) fn identify(&mut self, addresses: Vec<Multiaddr>) {
         self.delay = FIRST_DELAY;
         self.met = Met::Yes;
+        self.answered.clear();
         if self.is_named() {
             return self.learn(addresses);
         }

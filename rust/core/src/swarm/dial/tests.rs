@@ -1,5 +1,5 @@
 use super::{
-    target::{FORGET_AFTER, GIVE_UP, LATELY, MAX_DELAY, MAX_DELAY_LOST, MAX_HEARSAY},
+    target::{FORGET_AFTER, GIVE_UP, LATELY, MAX_DELAY, MAX_DELAY_LOST, MAX_HEARSAY, OF_ANOTHER_FOR},
     *,
 };
 
@@ -253,10 +253,18 @@ fn an_address_at_which_another_connected_peer_answers_is_left_alone() {
     let later = later + MAX_DELAY * 2;
     assert!(dialer.due(later).is_empty(), "nobody else can be reached there");
     assert!(dialer.round_ended());
+    let addresses = |dialer: &Dialer, at: Instant| dialer.addresses(&peer, at).map_or(0, |addresses| addresses.len());
+    assert_eq!(addresses(&dialer, later), 0);
+    assert_eq!(
+        addresses(&dialer, later + OF_ANOTHER_FOR),
+        2,
+        "it may have left the place and be connected all the same"
+    );
     dialer.lost(other, later, Duration::ZERO);
-    let later = later + MAX_DELAY * 2;
-    let due: Vec<_> = dialer.due(later).into_iter().filter(|(due, _)| *due == peer).collect();
-    assert_eq!(due[0].1.len(), 2, "whoever had the place has gone");
+    assert_eq!(addresses(&dialer, later), 2, "whoever had the place has gone");
+    dialer.connected(other, later);
+    dialer.identified(peer, Vec::new(), later);
+    assert_eq!(addresses(&dialer, later), 2, "the peer itself has been there");
 }
 
 #[test]
