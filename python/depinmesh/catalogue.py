@@ -70,7 +70,9 @@ CATALOGUE = (
     MetricInfo("relay_denied_total", "counter", "requests that this node's relay denied", ("request",)),
     # The gate
     MetricInfo("authorized_wallets", "gauge", "wallets that may enter now"),
-    MetricInfo("own_wallet_listed", "gauge", "1 when the node's own wallet is on a list, else 0"),
+    MetricInfo(
+        "own_wallet_listed", "gauge", "1 when the node's own wallet is on a list, else 0; absent before there is one"
+    ),
     MetricInfo("registry_age_seconds", "gauge", "age of the oldest list; absent before the first answer"),
     MetricInfo("registry_calls_total", "counter", "calls of a registry"),
     MetricInfo("registry_failures_total", "counter", "calls of a registry that gave no list"),

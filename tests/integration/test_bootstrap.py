@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import Keypair, MeshTimeoutError, PeerDisconnected, Ready, connect
+from depinmesh import Keypair, MeshTimeoutError, PeerDisconnected, Ready, Wallet, connect
 from tests.support import LISTEN, alone, eventually, fields_of, mesh_of, open_sockets, soon
 
 if TYPE_CHECKING:
@@ -117,6 +117,27 @@ async def test_an_entry_with_another_wallet_does_not_disturb_whoever_answers_the
         await fleet.first.close()
         failures = db.node.status().counters["dial_failures_total"]
         await eventually(lambda: db.node.status().counters["dial_failures_total"] > failures)
+
+
+async def test_the_log_says_once_who_is_not_listed_and_each_time_why_nobody_could_be_reached(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, tcp = free_ports()
+    stranger = Keypair.generate().wallet
+    nodes = [
+        f"{fleet.first_key.wallet}@127.0.0.1:-:{tcp}",
+        f"{stranger}@127.0.0.1:9:9",
+        f"{fleet.key.wallet}@127.0.0.1:9",
+    ]
+
+    def lines(text: str) -> list[str]:
+        return [record.getMessage() for record in caplog.records if text in record.getMessage()]
+
+    async with fleet.join(nodes, wait="none", retry_interval=0.3):
+        await eventually(lambda: len(lines("no bootstrap node could be reached")) >= 3)
+    assert all("refused" in line for line in lines("no bootstrap node could be reached"))
+    (line,) = lines("is not on the list of wallets")
+    assert Wallet(stranger).peer_id in line
 
 
 async def test_a_node_skips_itself_in_the_list(fleet: Fleet) -> None:

@@ -81,6 +81,24 @@ async def test_a_start_and_a_failure_of_the_core_are_seen() -> None:
         assert await status_of(ops, "/readyz") == 503
 
 
+async def test_nothing_shows_what_a_node_was_before_its_core_has_failed(pair: tuple[Database, Database]) -> None:
+    one, _ = pair
+    names = ("depinmesh_ready", "depinmesh_peers", "depinmesh_database_ready", "depinmesh_listen_addresses")
+
+    async def shown(ops: OpsServer) -> dict[str, float]:
+        lines = (await get(ops, "/metrics")).text.splitlines()
+        return {line.partition("{")[0].split()[0]: float(line.split()[-1]) for line in lines if line.startswith(names)}
+
+    async with OpsServer(one.node, port=0) as ops:
+        before = await shown(ops)
+        assert before.keys() == set(names)
+        assert all(before.values())
+        crash(one.node)
+        await eventually(lambda: one.node.state == "failed")
+        assert not any((await shown(ops)).values())
+        assert "[-] peers: 0 of 1 or more" in (await get(ops, "/readyz?verbose")).text
+
+
 async def test_the_status_names_peers_databases_topics_and_registry(pair: tuple[Database, Database]) -> None:
     one, two = pair
     async with OpsServer(one.node, port=0) as ops, two.subscribe("rooms"), one.subscribe("rooms") as rooms:

@@ -163,8 +163,10 @@ async def test_the_view_of_the_gate_follows_the_registry() -> None:
         gate = host.node.gate
         assert (gate.wallets, gate.age, gate.listed) == ([], None, False)
         assert not gate.is_authorized(friend.wallet)
+        assert "own_wallet_listed" not in {metric.name for metric in host.node.metrics()}
         registry.gate.set()
         await eventually(lambda: gate.listed)
+        assert [metric.value for metric in host.node.metrics() if metric.name == "own_wallet_listed"] == [1]
         assert set(gate.wallets) == {host_key.wallet, friend.wallet}
         assert gate.age is not None
         assert 0 <= gate.age < 10

@@ -90,6 +90,7 @@ impl Node {
             }
             shared.begin_close();
             shared.topics.close();
+            shared.views().end();
             if let Some(gate) = shared.gate.get() {
                 gate.shutdown();
             }

@@ -13,10 +13,11 @@ pub(crate) fn all(shared: &Shared) -> Vec<Metric> {
 }
 
 fn of_gate(gate: &Gate) -> Vec<Metric> {
-    let mut samples = vec![
-        Metric::number("authorized_wallets", gate.wallets().len()),
-        Metric::number("own_wallet_listed", usize::from(gate.own_listed())),
-    ];
+    let mut samples = vec![Metric::number("authorized_wallets", gate.wallets().len())];
+    // Without a list nobody knows, and an alert would blame the list.
+    if gate.has_list() {
+        samples.push(Metric::number("own_wallet_listed", usize::from(gate.own_listed())));
+    }
     samples.extend(gate.age().map(|age| Metric::gauge("registry_age_seconds", age.as_secs_f64())));
     samples
 }

@@ -51,6 +51,14 @@ pub(crate) struct Views {
     pub tables: Vec<(&'static str, usize, usize)>,
 }
 
+impl Views {
+    /// The network is no more: whoever looks must not take what it was last for what it is.
+    pub(crate) fn end(&mut self) {
+        let Self { bootstrap, started, time_to_ready, .. } = *self;
+        *self = Self { bootstrap, started, time_to_ready, ..Self::default() };
+    }
+}
+
 pub(crate) struct Shared {
     pub mailbox: Arc<Mailbox<Control>>,
     pub requests: Arc<Requests>,

@@ -119,6 +119,11 @@ impl Bootstrap {
         matches!(self.phase, Phase::Dialling { .. })
     }
 
+    /// A round has taken as long as it may.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        matches!(self.phase, Phase::Dialling { until } if until <= now)
+    }
+
     pub(crate) const fn tally(&self) -> Tally {
         self.tally
     }

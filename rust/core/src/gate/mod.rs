@@ -217,6 +217,11 @@ impl Gate {
         Some(now().saturating_duration_since(oldest))
     }
 
+    /// Whether any list is in force.
+    pub fn has_list(&self) -> bool {
+        self.shared.snapshot.load().listings.values().any(|listing| listing.wallets.is_some())
+    }
+
     /// Whether any list in force names our own wallet.
     pub fn own_listed(&self) -> bool {
         self.shared.snapshot.load().lists(&self.shared.own)

@@ -3,6 +3,9 @@
 //! A wrapper around the library's behaviour, which dials what others have seen of us. An address that is known to be ours
 //! (announced, mapped, or of this machine) is told as well, which the library forgets: without it nobody could dial a
 //! node whose address nobody has to guess, and two nodes behind one NAT would never find their way to each other.
+//!
+//! What the other side names is dialled unseen, and the library has no bounds for it: a listed peer could have us knock at
+//! hundreds of places of others, or at our own. Here it has few tries at a time, of few addresses that it can be at.
 
 use std::{
     collections::HashMap,
@@ -20,12 +23,22 @@ use libp2p::{
     },
 };
 
-use crate::discovery::addresses::is_relayed;
+use crate::discovery::addresses::{Reach, is_relayed};
+
+/// A node of this library names twenty at most.
+const MAX_ADDRESSES: usize = 32;
+/// Tries at the same time with one peer: each side has one, and that of a circuit before may go on.
+const MAX_TRIES: usize = 3;
 
 type Inner = dcutr::Behaviour;
 
+#[derive(Debug, thiserror::Error)]
+#[error("the peer wants to be dialled at more places, or others, than it can be at")]
+struct Unlikely;
+
 pub(crate) struct HolePunch {
     inner: Inner,
+    reach: Reach,
     /// Its dials under way: three in a row, of ten seconds each where a router drops what comes.
     dials: HashMap<ConnectionId, PeerId>,
     /// The last one that came to nothing.
@@ -33,8 +46,8 @@ pub(crate) struct HolePunch {
 }
 
 impl HolePunch {
-    pub(crate) fn new(own: PeerId) -> Self {
-        Self { inner: Inner::new(own), dials: HashMap::new(), failed: None }
+    pub(crate) fn new(own: PeerId, reach: Reach) -> Self {
+        Self { inner: Inner::new(own), reach, dials: HashMap::new(), failed: None }
     }
 
     /// A direct connection to the peer is being tried.
@@ -56,6 +69,23 @@ fn is_place(address: &Multiaddr) -> bool {
 impl NetworkBehaviour for HolePunch {
     type ConnectionHandler = <Inner as NetworkBehaviour>::ConnectionHandler;
     type ToSwarm = dcutr::Event;
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        if let Some(peer) = self.dials.get(&connection) {
+            let tries = self.dials.values().filter(|dialled| *dialled == peer).count();
+            let likely = addresses.len() <= MAX_ADDRESSES && addresses.iter().all(|address| self.reach.admits(address));
+            if tries > MAX_TRIES || !likely {
+                return Err(ConnectionDenied::new(Unlikely));
+            }
+        }
+        self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)
+    }
 
     fn handle_established_inbound_connection(
         &mut self,

@@ -170,6 +170,9 @@ impl Task {
             _ => describe(error),
         };
         tracing::debug!(peer_id = peer.map(PeerId::to_base58), error = %told, "a dial failed");
+        if peer.is_some_and(|peer| self.dialer.is_bootstrap(&peer)) {
+            self.unreachable = Some(told.to_string());
+        }
         self.ops.dial_failed(peer, connection, &told, &self.shared);
         self.hurry(now);
     }

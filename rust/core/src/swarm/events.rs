@@ -180,17 +180,16 @@ impl Task {
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, cause: Option<&ConnectionError>) {
         let now = Instant::now();
         let another_life = self.is_another_life(&peer, id, now);
-        let relayed = self.peers.remote(&peer, id).is_some_and(is_relayed);
+        let replaced = self.peers.may_be_replaced(&peer, id);
         let gone = self.peers.closed(&peer, id);
         // Not before: gossip keeps the topics of a peer as long as it has a connection, and does not tell of them again.
         if self.peers.connections(&peer) == 0 {
             self.shared.topics.peer_gone(&peer);
         }
         self.leftover_closed(id);
-        // The other side ended it for one that we had dialled before it came to us: it has forgotten what we subscribe to,
-        // and gossip tells of that over a first connection alone.
-        let ended = matches!(gone, Gone::Lost { reason: None | Some(DisconnectReason::Timeout), .. });
-        let replaced = ended && !relayed && self.peers.connections(&peer) > 0;
+        // The other side ended it for one that we had dialled (`door.rs`): it has forgotten what we subscribe to, and
+        // gossip tells of that over a first connection alone.
+        let replaced = replaced && self.peers.was_just_dialled(&peer, now);
         if another_life || replaced {
             self.reset(peer);
         } else if self.peers.connections(&peer) == 1 {

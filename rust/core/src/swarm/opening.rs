@@ -164,6 +164,8 @@ impl Task {
             listener_errors: Limited::default(),
             incoming_errors: Limited::default(),
             wrong_peers: Limited::default(),
+            unlisted: HashSet::new(),
+            unreachable: None,
             unheard: HashMap::new(),
             blacklisted: HashSet::new(),
             revocations: 0,

@@ -18,6 +18,9 @@ use crate::{
 const SAME_DIAL: Duration = Duration::from_millis(100);
 /// A handshake takes no longer, so a connection that we dialled this long ago was known to a peer that dials now.
 const SAME_MOMENT: Duration = Duration::from_secs(1);
+/// A connection that we dial ends an older one at the other side's door (`door.rs`) within this time, where it ends one. What
+/// an upgrade has too much goes later (`upgrades.rs`).
+const JUST_NOW: Duration = Duration::from_millis(1_500);
 
 struct Entry {
     wallet: Wallet,
@@ -227,6 +230,23 @@ impl Peers {
             answered: entry.connections.iter().any(answered),
             stays,
             surplus: stays.map_or_else(Vec::new, |stays| others(stays).collect()),
+        })
+    }
+
+    /// This connection is a direct one to a node of this library, and we are not closing it, unless it is silent.
+    pub(crate) fn may_be_replaced(&self, peer: &PeerId, id: ConnectionId) -> bool {
+        let Some(entry) = self.0.get(peer) else { return false };
+        let direct = entry.connections.iter().any(|connection| connection.id == id && !connection.is_relayed());
+        direct && is_ours(&entry.agent) && matches!(entry.closing, None | Some(DisconnectReason::Timeout))
+    }
+
+    /// All that it has are direct connections, and we have dialled one a moment ago.
+    pub(crate) fn was_just_dialled(&self, peer: &PeerId, now: Instant) -> bool {
+        let dialled = |connection: &Connection| {
+            connection.direction == Direction::Outbound && now.duration_since(connection.since) < JUST_NOW
+        };
+        self.0.get(peer).is_some_and(|entry| {
+            !entry.connections.iter().any(Connection::is_relayed) && entry.connections.iter().any(dialled)
         })
     }
 

@@ -12,7 +12,7 @@ use libp2p::{
 
 use crate::{
     config::{NatConfig, NodeConfig},
-    discovery::addresses::{is_direct, is_relayed},
+    discovery::addresses::{Reach, is_direct, is_relayed},
     events::NodeEvent,
     nat::{
         autonat::AutoNat,
@@ -253,7 +253,7 @@ pub(super) fn passages(
     Ok(Passages {
         relay_client,
         relay_server: relay_server.then(|| relays::server(own)),
-        hole_punch: (*uses && *hole_punching).then(|| HolePunch::new(own)),
+        hole_punch: (*uses && *hole_punching).then(|| HolePunch::new(own, Reach::of(&config.listen.hosts))),
         autonat: (*autonat || answers)
             .then(|| AutoNat::new(own, *autonat, config.listen.announce.is_empty(), dial_back)),
     })

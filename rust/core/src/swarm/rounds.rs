@@ -1,6 +1,6 @@
 //! Rounds of the bootstrap: where the list comes from, and who on it is dialled.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use futures::FutureExt;
 use libp2p::{Multiaddr, PeerId};
@@ -8,7 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 use crate::{
     bridge::requests::Answer,
     events::Question,
-    gate::Verdict,
+    gate::{Refusal, Verdict},
     shared::BootstrapSource,
     swarm::{commands::parse_node, task::Task},
 };
@@ -36,9 +36,15 @@ impl Task {
                 Vec::new()
             }
         };
-        for (peer, _) in nodes.iter().filter(|(peer, _)| matches!(self.gate.check_now(peer), Verdict::Refuse(_))) {
+        // Said once, not in each round: and not of whom a list is too old to tell, of which the gate speaks.
+        let own = *self.swarm.local_peer_id();
+        let unlisted = |peer: &PeerId| matches!(self.gate.check_now(peer), Verdict::Refuse(Refusal::NotListed));
+        let unlisted: HashSet<PeerId> =
+            nodes.iter().map(|(peer, _)| *peer).filter(|peer| *peer != own && unlisted(peer)).collect();
+        for peer in unlisted.difference(&self.unlisted) {
             tracing::warn!(peer_id = %peer, "a bootstrap node is not on the list of wallets: it will not be dialled until it is");
         }
+        self.unlisted = unlisted;
         match nodes.len() {
             0 if self.bootstrap.first_round_over() => tracing::debug!("there still are no bootstrap nodes"),
             0 => tracing::info!("there are no bootstrap nodes; asking for them again from time to time"),

@@ -91,6 +91,10 @@ pub(super) struct Task {
     pub(super) listener_errors: Limited,
     pub(super) incoming_errors: Limited,
     pub(super) wrong_peers: Limited,
+    /// Bootstrap nodes that are not on the list of wallets, which has been said.
+    pub(super) unlisted: HashSet<PeerId>,
+    /// Why a bootstrap node could not be reached, of the last that failed.
+    pub(super) unreachable: Option<String>,
     pub(super) unheard: HashMap<String, Instant>,
     /// Peers whose wallet has left the lists: gossip takes nothing of theirs, whoever passes it on.
     pub(super) blacklisted: HashSet<PeerId>,

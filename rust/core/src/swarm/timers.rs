@@ -27,8 +27,9 @@ impl Task {
         self.settle_upgrades(now);
         self.tell_outer();
         self.reserve(now);
-        if self.bootstrap.is_dialling() && self.dialer.round_ended() {
-            tracing::warn!("no bootstrap node could be reached; trying again");
+        if self.bootstrap.is_dialling() && (self.dialer.round_ended() || self.bootstrap.is_late(now)) {
+            let error = self.unreachable.take().unwrap_or_else(|| "no answer in time".to_owned());
+            tracing::warn!(error, "no bootstrap node could be reached; trying again");
             self.bootstrap.round_failed(now);
         }
         if self.bootstrap.due(now) {

@@ -93,7 +93,7 @@ pub(crate) fn direct(
 fn resolving(base: Boxed<(PeerId, StreamMuxerBox)>) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     // `system` keeps what it is given even when it fails, so it is tried on nothing first.
     if let Err(error) = dns::tokio::Transport::system(()) {
-        tracing::warn!(%error, "the resolver configuration cannot be read: DNS names will not resolve");
+        tracing::warn!(%error, "the resolver configuration cannot be read: DNS names will not resolve until the node is started again");
         let (config, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
         return Ok(dns::tokio::Transport::custom(base, config, options).boxed());
     }

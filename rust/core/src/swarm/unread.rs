@@ -28,6 +28,8 @@ use libp2p::{
 
 /// As long as gossip lets a message wait. Pings wake the connection, and with it its streams, more often than that.
 const LIMIT: Duration = Duration::from_secs(5);
+/// What has to pass within that time of a stream that had stood still: a byte now and then is no reading.
+const PROGRESS: usize = 32 * 1024;
 
 /// A connection that is closed gets this long to send what it still holds, and its goodbye. Nobody at the other end may
 /// take it any more: TCP would try for a quarter of an hour, and for ever at a peer that is there and does not read. A
@@ -57,7 +59,14 @@ struct Muxer {
 
 impl Muxer {
     fn stream(&self, inner: SubstreamBox) -> Stream {
-        Stream { inner, unread: self.unread.clone(), opening: Some(Vec::new()), gossip: false, blocked_since: None }
+        Stream {
+            inner,
+            unread: self.unread.clone(),
+            opening: Some(Vec::new()),
+            gossip: false,
+            blocked_since: None,
+            passed: 0,
+        }
     }
 }
 
@@ -102,6 +111,8 @@ struct Stream {
     opening: Option<Vec<u8>>,
     gossip: bool,
     blocked_since: Option<Instant>,
+    /// What has passed since then.
+    passed: usize,
 }
 
 impl Stream {
@@ -116,11 +127,16 @@ impl Stream {
         }
     }
 
-    /// Takes the time for which nothing can be written; the connection ends when that is too long.
-    fn judge<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_ready() || !self.gossip {
-            self.blocked_since = None;
-        } else if self.blocked_since.get_or_insert_with(Instant::now).elapsed() >= LIMIT {
+    /// Takes the time for which too little passes; the connection ends when that is too long. Nothing is left to send when
+    /// `all` of it has passed.
+    fn judge<T>(&mut self, polled: Poll<io::Result<T>>, all: bool) -> Poll<io::Result<T>> {
+        if !self.gossip || (all && polled.is_ready()) || self.passed >= PROGRESS {
+            (self.blocked_since, self.passed) = (None, 0);
+        }
+        if self.gossip && polled.is_pending() && self.blocked_since.is_none() {
+            (self.blocked_since, self.passed) = (Some(Instant::now()), 0);
+        }
+        if self.blocked_since.is_some_and(|since| since.elapsed() >= LIMIT) {
             self.unread.store(true, Relaxed);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -139,13 +155,14 @@ impl AsyncWrite for Stream {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
         if let Poll::Ready(Ok(written)) = &polled {
             self.opened(&bytes[..*written]);
+            self.passed = self.passed.saturating_add(*written);
         }
-        self.judge(polled)
+        self.judge(polled, false)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
-        self.judge(polled)
+        self.judge(polled, true)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -106,3 +106,55 @@ async fn a_connection_that_is_read_is_closed_in_order() {
     assert!(close(&mut ours).await.expect("it ends").is_ok());
     reading.abort();
 }
+
+/// A stream of which so much passes in each fifth of a second.
+struct Drip {
+    bytes: usize,
+    next: Pin<Box<Sleep>>,
+}
+
+impl AsyncRead for Drip {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Drip {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.next.as_mut().poll(cx));
+        self.next = Box::pin(tokio::time::sleep(LIMIT / 25));
+        Poll::Ready(Ok(bytes.len().min(self.bytes)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Writes for a while longer than a stream may stand still; `Err`: it has not ended.
+async fn written(bytes: usize, size: usize) -> Result<io::Result<()>, tokio::time::error::Elapsed> {
+    let inner = SubstreamBox::new(Drip { bytes, next: Box::pin(tokio::time::sleep(Duration::ZERO)) });
+    let (unread, opening) = (Arc::new(AtomicBool::new(false)), Some(Vec::new()));
+    let mut stream = Stream { inner, unread, opening, gossip: false, blocked_since: None, passed: 0 };
+    let all = async {
+        stream.write_all(b"/meshsub/1.1.0\n").await?;
+        loop {
+            stream.write_all(&vec![7; size]).await?;
+            stream.flush().await?;
+        }
+    };
+    tokio::time::timeout(LIMIT + PATIENCE, all).await
+}
+
+#[tokio::test]
+async fn a_little_now_and_then_is_no_reading_unless_it_is_all_there_is() {
+    let (drip, enough, small) =
+        futures::join!(written(PROGRESS / 50, 1 << 20), written(PROGRESS / 10, 1 << 20), written(PROGRESS / 50, 600));
+    assert!(drip.expect("it ends").is_err());
+    assert!(enough.is_err(), "it goes on");
+    assert!(small.is_err(), "each message has left before the next one");
+}
