@@ -76,6 +76,11 @@ pub(crate) fn is_direct(address: &Multiaddr) -> bool {
     !is_relayed(address) && kind(address).is_some()
 }
 
+/// Where it leads, whoever is expected there.
+pub(crate) fn without_peer(address: &Multiaddr) -> Multiaddr {
+    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
+}
+
 /// By the first host; `None` where nobody can be reached.
 fn kind(address: &Multiaddr) -> Option<Kind> {
     match address.iter().next()? {

@@ -140,3 +140,6 @@ impl NetworkBehaviour for HolePunch {
         action
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use libp2p::{
 
 use crate::{
     config::{NatConfig, NodeConfig},
-    discovery::addresses::{Reach, is_direct, is_relayed},
+    discovery::addresses::{Reach, is_direct, is_relayed, without_peer},
     events::NodeEvent,
     nat::{
         autonat::AutoNat,
@@ -257,8 +257,4 @@ pub(super) fn passages(
         autonat: (*autonat || answers)
             .then(|| AutoNat::new(own, *autonat, config.listen.announce.is_empty(), dial_back)),
     })
-}
-
-fn without_peer(address: &Multiaddr) -> Multiaddr {
-    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }

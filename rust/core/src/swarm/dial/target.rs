@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 
-use crate::{discovery::addresses::is_relayed, swarm::jitter::Jitter};
+use crate::{
+    discovery::addresses::{is_relayed, without_peer},
+    swarm::jitter::Jitter,
+};
 
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// While the node has no peer at all.
@@ -141,7 +144,7 @@ impl Target {
 
     /// It is not the one who answers there.
     pub(super) fn answers_there(&mut self, address: &Multiaddr, other: PeerId, now: Instant) {
-        let address = place(address);
+        let address = without_peer(address);
         self.answered.retain(|(known, _, at)| *known != address && now.duration_since(*at) < OF_ANOTHER_FOR);
         self.answered.truncate(MAX_ADDRESSES - 1);
         self.answered.push((address, other, now));
@@ -154,7 +157,7 @@ impl Target {
         let taken = |address: &Multiaddr| {
             self.answered.iter().any(|(known, other, at)| {
                 let pause = if is_connected(other) { OF_ANOTHER_FOR } else { MAX_DELAY };
-                *known == place(address) && now.duration_since(*at) < pause
+                *known == without_peer(address) && now.duration_since(*at) < pause
             })
         };
         self.addresses.iter().filter(|address| self.answered.is_empty() || !taken(address)).cloned().collect()
@@ -240,9 +243,4 @@ impl Target {
         self.state = State::Due(now);
         self.delay = FIRST_DELAY;
     }
-}
-
-/// Where an address leads, whoever is expected there.
-fn place(address: &Multiaddr) -> Multiaddr {
-    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
