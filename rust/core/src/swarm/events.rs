@@ -180,7 +180,7 @@ impl Task {
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, cause: Option<&ConnectionError>) {
         let now = Instant::now();
         let another_life = self.is_another_life(&peer, id, now);
-        let replaced = self.peers.may_be_replaced(&peer, id);
+        let replaced = self.peers.may_be_replaced(&peer, id, now);
         let gone = self.peers.closed(&peer, id);
         // Not before: gossip keeps the topics of a peer as long as it has a connection, and does not tell of them again.
         if self.peers.connections(&peer) == 0 {

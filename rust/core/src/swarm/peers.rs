@@ -233,11 +233,16 @@ impl Peers {
         })
     }
 
-    /// This connection is a direct one to a node of this library, and we are not closing it, unless it is silent.
-    pub(crate) fn may_be_replaced(&self, peer: &PeerId, id: ConnectionId) -> bool {
+    /// This connection is a direct one that a node of this library has dialled, so long ago that its door would close it for
+    /// one that we dial, and we are not closing it, unless it is silent.
+    pub(crate) fn may_be_replaced(&self, peer: &PeerId, id: ConnectionId, now: Instant) -> bool {
         let Some(entry) = self.0.get(peer) else { return false };
-        let direct = entry.connections.iter().any(|connection| connection.id == id && !connection.is_relayed());
-        direct && is_ours(&entry.agent) && matches!(entry.closing, None | Some(DisconnectReason::Timeout))
+        let old = |connection: &Connection| {
+            let age = now.duration_since(connection.since);
+            connection.direction == Direction::Inbound && !connection.is_relayed() && age + SAME_DIAL >= SAME_MOMENT
+        };
+        let old = entry.connections.iter().any(|connection| connection.id == id && old(connection));
+        old && is_ours(&entry.agent) && matches!(entry.closing, None | Some(DisconnectReason::Timeout))
     }
 
     /// All that it has are direct connections, and we have dialled one a moment ago.
