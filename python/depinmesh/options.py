@@ -136,7 +136,10 @@ class Discovery(Options, frozen=True):
         default=2.0,
         description="seconds between two rounds of the search while it finds somebody; then it looks once a minute",
     )
-    max_new_per_round: Count = Field(default=5, description="peers at most that one round of the search adds")
+    max_new_per_round: Count = Field(
+        default=5,
+        description="listed peers at most that one round of the search adds, and as many of whom a registry must be asked",
+    )
     mdns: Flag = Field(
         default=False,
         description="look for nodes on the local network by multicast, and tell it of this one's addresses",

@@ -35,12 +35,19 @@ struct Loop {
     calm: u32,
 }
 
+#[derive(Default)]
+struct New {
+    listed: usize,
+    /// Whoever lies about who is there invents these: they must not take the places of the listed ones.
+    unknown: usize,
+}
+
 struct Place {
     key: RecordKey,
     advertise: Loop,
     find: Loop,
     /// Brought by the round that is under way.
-    new: usize,
+    new: New,
     /// What the advertisement that is under way says is out of date.
     stale: bool,
 }
@@ -72,7 +79,7 @@ impl Rendezvous {
                 key: key(name),
                 advertise: Loop { due: Some(now), calm: 0 },
                 find: Loop { due: Some(now), calm: 0 },
-                new: 0,
+                new: New::default(),
                 stale: false,
             });
         }
@@ -95,7 +102,7 @@ impl Rendezvous {
                 due.push((Work::Advertise(Arc::clone(name)), place.key.clone()));
             }
             if place.find.due.take_if(|at| *at <= now).is_some() {
-                place.new = 0;
+                place.new = New::default();
                 due.push((Work::Find(Arc::clone(name)), place.key.clone()));
             }
         }
@@ -106,12 +113,14 @@ impl Rendezvous {
         self.places.values().flat_map(|place| [place.advertise.due, place.find.due]).flatten().min()
     }
 
-    /// May this round dial somebody new? To be asked for each, as it counts.
-    pub(crate) fn takes(&mut self, work: &Work) -> bool {
+    /// May this round dial somebody new? To be asked for each, as it counts: as many that are listed as of whom the gate
+    /// has to ask first.
+    pub(crate) fn takes(&mut self, work: &Work, listed: bool) -> bool {
         let Work::Find(name) = work else { return false };
         let Some(place) = self.places.get_mut(name) else { return false };
-        let takes = place.find.due.is_none() && place.new < self.max_new;
-        place.new += usize::from(takes);
+        let new = if listed { &mut place.new.listed } else { &mut place.new.unknown };
+        let takes = place.find.due.is_none() && *new < self.max_new;
+        *new += usize::from(takes);
         takes
     }
 
@@ -130,7 +139,8 @@ impl Rendezvous {
                 (&mut place.advertise, RENEW)
             }
             Work::Find(_) => {
-                place.find.calm = if well && place.new == 0 { place.find.calm + 1 } else { 0 };
+                let nobody = place.new.listed + place.new.unknown == 0;
+                place.find.calm = if well && nobody { place.find.calm + 1 } else { 0 };
                 (&mut place.find, self.jitter.around(CALM))
             }
         };

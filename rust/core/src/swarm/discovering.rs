@@ -91,9 +91,13 @@ impl Task {
             TableEvent::Found { query, providers } => {
                 let Some(work) = self.queries.get(&(scope, query)).cloned() else { return };
                 for (peer, addresses) in providers {
+                    let verdict = self.gate.check_now(&peer);
+                    if matches!(verdict, Verdict::Refuse(_)) {
+                        continue;
+                    }
                     // What is known already costs the round nothing.
-                    let news = !self.dialer.knows(&peer) && !addresses.is_empty() && !self.is_refused(&peer);
-                    if !news || self.rendezvous.takes(&work) {
+                    let news = !self.dialer.knows(&peer) && !addresses.is_empty();
+                    if !news || self.rendezvous.takes(&work, matches!(verdict, Verdict::Admit(_))) {
                         self.candidate(peer, addresses, now);
                     }
                 }

@@ -73,7 +73,7 @@ fn a_search_calms_down_after_two_rounds_without_anybody_new() {
     for new in [true, false, true, false, false] {
         assert!(works(&mut machine, now).contains(&find()));
         if new {
-            assert!(machine.takes(&find()));
+            assert!(machine.takes(&find(), true));
         }
         machine.ended(&find(), true, now);
         now += LONGEST;
@@ -140,13 +140,14 @@ fn a_new_address_is_told_at_once() {
 #[test]
 fn a_round_takes_so_many_new_ones_and_no_more() {
     let (mut machine, now) = machine(&["a"]);
-    assert!(!machine.takes(&find()), "no round is under way");
+    assert!(!machine.takes(&find(), true), "no round is under way");
     works(&mut machine, now);
-    assert_eq!((0..50).filter(|_| machine.takes(&find())).count(), 5);
-    assert!(!machine.takes(&advertise()));
+    assert_eq!((0..50).filter(|_| machine.takes(&find(), false)).count(), 5);
+    assert_eq!((0..50).filter(|_| machine.takes(&find(), true)).count(), 5, "invented ones leave room for the listed");
+    assert!(!machine.takes(&advertise(), true));
     machine.ended(&find(), true, now);
     works(&mut machine, now + LONGEST);
-    assert!(machine.takes(&find()));
+    assert!(machine.takes(&find(), true));
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn databases_come_and_go_while_it_runs() {
     assert_eq!(works(&mut machine, now).len(), 4);
     assert_eq!(machine.sync(&names(&["b", "c"]), now), [key("a")]);
     machine.ended(&find(), true, now);
-    assert!(!machine.takes(&find()), "its round means nothing any more");
+    assert!(!machine.takes(&find(), true), "its round means nothing any more");
     assert_eq!(works(&mut machine, now), [Work::Advertise("c".into()), Work::Find("c".into())]);
     assert!(machine.sync(&names(&["a", "b", "c"]), now).is_empty());
     assert_eq!(works(&mut machine, now), [advertise(), find()], "one that is back begins anew");
