@@ -224,6 +224,17 @@ async def test_a_hang_up_ends_the_dials_before_it_and_not_those_after() -> None:
             await soon(before)
 
 
+async def test_a_dial_that_knows_a_better_place_does_not_wait_for_the_one_under_way() -> None:
+    a, b = Keypair.generate(), Keypair.generate()
+    wallets = [a.wallet, b.wallet]
+    async with connect(**fields_of(b, wallets)) as two, mute() as port:
+        entry = f"{b.wallet}@127.0.0.1:-:{port}"
+        async with connect(**fields_of(a, wallets, bootstrap_nodes=[entry], bootstrap={"wait": "none"})) as one:
+            await eventually(lambda: [m.value for m in one.node.metrics() if m.name == "pending_dials"] == [1])
+            assert await one.node.dial(two.node.addresses[0], timeout=5) == two.node.peer_id
+            await eventually(lambda: [peer.peer_id for peer in one.peers()] == [two.node.peer_id])
+
+
 @asynccontextmanager
 async def mute() -> AsyncIterator[int]:
     """Listen, and answer nobody; gives the port."""

@@ -41,7 +41,7 @@ impl Task {
     pub(super) fn dial_due(&mut self, now: Instant) {
         for (peer, addresses) in self.dialer.due(now) {
             match self.gate.check_now(&peer) {
-                Verdict::Admit(_) => self.dial_peer(peer, addresses),
+                Verdict::Admit(_) => self.dial_peer(peer, addresses, None),
                 Verdict::Refuse(refusal) => {
                     self.dialer.refused(peer, now);
                     self.refused(peer, refusal.as_str());
@@ -56,14 +56,14 @@ impl Task {
             return self.shared.done(op, Value::Text(peer.to_base58()));
         }
         let now = Instant::now();
-        let addresses =
-            if addresses.is_empty() { self.dialer.addresses(&peer, now).unwrap_or_default() } else { addresses };
+        let known = self.dialer.addresses(&peer, now).unwrap_or_default();
+        let addresses = if addresses.is_empty() { known.clone() } else { addresses };
         if addresses.is_empty() {
             let text = format!("no address of {peer} is known; dial a multiaddr that ends in /p2p/{peer}");
             let error = Error::new(ErrorKind::Dial, text).with("peer_id", peer.to_base58());
             return self.shared.failed(op, error);
         }
-        self.ops.dial(op, peer, addresses.clone(), timeout, now);
+        self.ops.dial(op, peer, addresses.clone(), &known, timeout, now);
         self.check(peer, addresses, Some(op));
     }
 
@@ -88,7 +88,7 @@ impl Task {
         match result {
             // The caller has gone meanwhile: nobody wants this connection any more.
             Ok(_) if op.is_some_and(|op| !self.ops.is_dialling(op)) => {}
-            Ok(_) => self.dial_peer(peer, addresses),
+            Ok(_) => self.dial_peer(peer, addresses, op),
             Err(denied) => {
                 self.dialer.refused(peer, Instant::now());
                 if let Some(op) = op {
@@ -99,16 +99,20 @@ impl Task {
     }
 
     /// By peer id, and only when there is no connection and no dial (docs/wire.md section 6): else there would be two.
-    fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, op: Option<u64>) {
         let condition =
             if self.punches(&peer) { PeerCondition::Disconnected } else { PeerCondition::DisconnectedAndNotDialing };
         let options = DialOpts::peer_id(peer).addresses(addresses).condition(condition).build();
         match self.swarm.dial(options) {
             Ok(()) => {}
-            // The peer came to us meanwhile; or another dial is under way, whose outcome is this one's.
+            Err(DialError::DialPeerConditionFalse(_)) if self.swarm.is_connected(&peer) => {
+                self.dialer.connected(peer, Instant::now());
+            }
+            // Another dial is under way: its outcome is this one's, unless this one knows a better place. Then that one is
+            // aborted, upon which those who wait for the peer have their turn.
             Err(DialError::DialPeerConditionFalse(_)) => {
-                if self.swarm.is_connected(&peer) {
-                    self.dialer.connected(peer, Instant::now());
+                if op.is_some_and(|op| self.ops.goes_before(op)) {
+                    let _ = self.swarm.disconnect_peer_id(peer);
                 }
             }
             Err(error) => self.dial_failed(Some(peer), None, &error),

@@ -1,10 +1,14 @@
 //! Operations of the host that wait for the network: each ends once, with a value or an error.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
 use crate::{
+    discovery::addresses::without_peer,
     error::{Error, ErrorKind},
     events::Value,
     gate::DatabaseId,
@@ -22,6 +26,8 @@ struct Dial {
     until: Instant,
     /// Its second try has begun.
     again: bool,
+    /// It names places at which the peer is not being dialled already.
+    elsewhere: bool,
 }
 
 /// A database is about to be closed.
@@ -64,15 +70,33 @@ impl Ops {
         self.hang_ups.push((op, peer));
     }
 
-    pub(crate) fn dial(&mut self, op: u64, peer: PeerId, addresses: Vec<Multiaddr>, timeout: Duration, now: Instant) {
-        let until = now + timeout;
-        self.dials.push(Dial { op, peer: Some(peer), addresses, connection: None, timeout, until, again: false });
+    /// `known`: where the peer is dialled anyway.
+    pub(crate) fn dial(
+        &mut self,
+        op: u64,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        known: &[Multiaddr],
+        timeout: Duration,
+        now: Instant,
+    ) {
+        let (known, asked) = (known.iter().map(without_peer), self.wanted(&peer).unwrap_or_default().1);
+        let known: HashSet<_> = known.chain(asked.iter().map(without_peer)).collect();
+        let elsewhere = addresses.iter().any(|address| !known.contains(&without_peer(address)));
+        let (peer, until) = (Some(peer), now + timeout);
+        self.dials.push(Dial { op, peer, addresses, connection: None, timeout, until, again: false, elsewhere });
+    }
+
+    /// Whether another dial of the peer has to end for this one, which tries other places. Once only.
+    pub(crate) fn goes_before(&mut self, op: u64) -> bool {
+        self.dials.iter_mut().any(|dial| dial.op == op && std::mem::take(&mut dial.elsewhere))
     }
 
     /// The dial of an address without a peer id is known by its connection.
     pub(crate) fn dial_stranger(&mut self, op: u64, connection: ConnectionId, timeout: Duration, now: Instant) {
-        let (connection, until) = (Some(connection), now + timeout);
-        self.dials.push(Dial { op, peer: None, addresses: Vec::new(), connection, timeout, until, again: false });
+        let (connection, until, addresses) = (Some(connection), now + timeout, Vec::new());
+        let dial = Dial { op, peer: None, addresses, connection, timeout, until, again: false, elsewhere: false };
+        self.dials.push(dial);
     }
 
     pub(crate) fn is_dialling(&self, op: u64) -> bool {
@@ -83,10 +107,17 @@ impl Ops {
         self.dials.iter().any(|dial| dial.peer == Some(*peer))
     }
 
-    /// The first dial of this peer that waits, and where it is dialled.
+    /// The first dial of this peer that waits, and where all of them dial it.
     pub(crate) fn wanted(&self, peer: &PeerId) -> Option<(u64, Vec<Multiaddr>)> {
-        let dial = self.dials.iter().find(|dial| dial.peer == Some(*peer) && !dial.addresses.is_empty())?;
-        Some((dial.op, dial.addresses.clone()))
+        let mut dials = self.dials.iter().filter(|dial| dial.peer == Some(*peer) && !dial.addresses.is_empty());
+        let first = dials.next()?;
+        let mut addresses = first.addresses.clone();
+        for address in dials.flat_map(|dial| &dial.addresses) {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        Some((first.op, addresses))
     }
 
     /// The same for a second try, which is made once.
