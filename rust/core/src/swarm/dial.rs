@@ -161,7 +161,7 @@ impl Dialer {
         if let Some(target) = self.targets.get_mut(&peer) {
             target.hear(addresses);
             return match target.state {
-                State::Due(at) if target.addresses.is_empty() || at > now => Heard::Pointless,
+                State::Due(at) if !target.has_addresses() || at > now => Heard::Pointless,
                 State::Barred => Heard::Pointless,
                 State::Due(_) | State::Dialling(_) | State::Connected => Heard::Known,
             };

@@ -28,7 +28,7 @@ pub(super) const OF_ANOTHER_FOR: Duration = Duration::from_secs(5 * 60);
 const MAX_ADDRESSES: usize = 16;
 /// Of those that a peer does not name any more.
 const KEPT_ADDRESSES: usize = 4;
-/// What others say of a peer leaves room for what it says itself.
+/// Of those that others name.
 pub(super) const MAX_HEARSAY: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,10 @@ pub(super) enum Met {
 }
 
 pub(super) struct Target {
-    pub(super) addresses: Vec<Multiaddr>,
+    /// As it says itself, or the operator does.
+    addresses: Vec<Multiaddr>,
+    /// As others say, the newest first: where a peer that has moved is found, however many places it had.
+    heard: Vec<Multiaddr>,
     /// Addresses at which another peer answered, which one, and when.
     answered: Vec<(Multiaddr, PeerId, Instant)>,
     /// Of the list of bootstrap nodes.
@@ -73,6 +76,7 @@ impl Target {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             addresses: Vec::new(),
+            heard: Vec::new(),
             answered: Vec::new(),
             bootstrap: false,
             kept: false,
@@ -97,10 +101,14 @@ impl Target {
         matches!(self.state, State::Barred)
     }
 
+    pub(super) const fn has_addresses(&self) -> bool {
+        !self.addresses.is_empty() || !self.heard.is_empty()
+    }
+
     /// When it is to be dialled.
     pub(super) fn due_at(&self) -> Option<Instant> {
         match self.state {
-            State::Due(at) if !self.addresses.is_empty() => Some(at),
+            State::Due(at) if self.has_addresses() => Some(at),
             _ => None,
         }
     }
@@ -114,7 +122,7 @@ impl Target {
     }
 
     pub(super) fn is_useful(&self, now: Instant) -> bool {
-        !self.is_due() || (!self.addresses.is_empty() && now.duration_since(self.since) < FORGET_AFTER)
+        !self.is_due() || (self.has_addresses() && now.duration_since(self.since) < FORGET_AFTER)
     }
 
     /// Its dial has lasted too long for a peer that answered before.
@@ -139,7 +147,9 @@ impl Target {
 
     /// Others say so.
     pub(super) fn hear(&mut self, addresses: Vec<Multiaddr>) {
-        self.add(addresses, MAX_HEARSAY);
+        self.heard.retain(|known| !addresses.contains(known));
+        self.heard.splice(0..0, addresses);
+        self.heard.truncate(MAX_HEARSAY);
     }
 
     /// It is not the one who answers there.
@@ -160,7 +170,9 @@ impl Target {
                 *known == without_peer(address) && now.duration_since(*at) < pause
             })
         };
-        self.addresses.iter().filter(|address| self.answered.is_empty() || !taken(address)).cloned().collect()
+        let heard = self.heard.iter().filter(|address| !self.addresses.contains(address));
+        let all = self.addresses.iter().chain(heard);
+        all.filter(|address| self.answered.is_empty() || !taken(address)).cloned().collect()
     }
 
     fn add(&mut self, addresses: Vec<Multiaddr>, limit: usize) {
@@ -191,6 +203,7 @@ impl Target {
         self.delay = FIRST_DELAY;
         self.met = Met::Yes;
         self.answered.clear();
+        self.heard.clear();
         if self.is_named() {
             return self.learn(addresses);
         }
