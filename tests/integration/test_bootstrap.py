@@ -191,6 +191,19 @@ async def test_a_function_without_a_node_is_asked_again_until_it_has_one(fleet: 
         assert db.node.status().bootstrap_attempts == 3
 
 
+async def test_whom_a_function_named_before_it_failed_is_dialled_all_the_same() -> None:
+    key, late = Keypair.generate(), Keypair.generate()
+    wallets = [key.wallet, late.wallet]
+    _, tcp = free_ports()
+    nodes = answers([f"{late.wallet}@127.0.0.1:-:{tcp}"], OSError("down"))
+    async with connect(**fields_of(key, wallets, bootstrap_nodes=nodes, bootstrap={"retry_interval": 0.1})) as db:
+        await eventually(lambda: db.node.status().bootstrap_attempts >= 4)
+        assert not db.is_ready
+        # Not by dialling the node itself: it knows nobody.
+        async with connect(**fields_of(late, wallets, listen={**LISTEN, "quic_port": None, "tcp_port": tcp})):
+            await db.wait_ready(READY)
+
+
 async def test_a_function_is_not_asked_again_once_ready(fleet: Fleet) -> None:
     calls = 0
 

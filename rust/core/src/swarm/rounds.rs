@@ -33,7 +33,9 @@ impl Task {
             Ok(Answer::Wallets(_) | Answer::Failed(_)) => Vec::new(),
             Err(error) => {
                 tracing::warn!(error, "the bootstrap function failed; trying again");
-                Vec::new()
+                // Whom it named before goes on being dialled.
+                self.bootstrap.answered(false, now);
+                return self.hurry(now);
             }
         };
         // Said once, not in each round: and not of whom a list is too old to tell, of which the gate speaks.
