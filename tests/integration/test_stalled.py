@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FULL = 1_024
 """Events that wait at most, on topics of which nobody takes anything."""
 TRIES = 10
+OTHERS = 40
+"""Topics of the same reader: more than one round tries again."""
 
 
 async def without_end(database: Database, topic: str) -> None:
@@ -44,12 +46,13 @@ async def test_a_topic_that_nobody_takes_keeps_no_other_waiting() -> None:
         reader.subscribe("heard") as events,
     ):
         await heard(author, reader, "heard")
-        topic = f"{author.name}_stalled"
+        others = [f"stalled {number}" for number in range(OTHERS)]
+        topics = [f"{author.name}_{topic}" for topic in ("stalled", *others)]
         publishing = asyncio.create_task(without_end(author, "stalled"))
         try:
             for _ in range(TRIES):
                 link = await deaf.connect(address_of(author.node, "tcp"), deaf=True)
-                assert await deaf.write(await deaf.open(link), rpc(subscribe=[topic], control=graft(topic)))
+                assert await deaf.write(await deaf.open(link), rpc(subscribe=topics, control=graft(topics[0])))
 
                 def is_over(link: int = link) -> bool:
                     return deaf.said("ended", link=link) != []
@@ -63,6 +66,8 @@ async def test_a_topic_that_nobody_takes_keeps_no_other_waiting() -> None:
                         assert (await events.get(15)).message == number
                     # The control: nobody has taken anything of the other topic meanwhile.
                     stalled = sent(author) == before + 10
+                for other in others if stalled else ():
+                    await soon(author.publish(other, "waits too"))
                 if stalled:
                     break
             else:
@@ -72,3 +77,5 @@ async def test_a_topic_that_nobody_takes_keeps_no_other_waiting() -> None:
             await eventually(lambda: author.node.status().outbox < FULL // 2)
         finally:
             publishing.cancel()
+        # And of the other topics, of which nobody publishes any more, nothing is left behind.
+        await eventually(lambda: author.node.status().outbox == 0)

@@ -18,7 +18,7 @@ from tests.support import eventually, heard
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from depinmesh import Database, Subscription
+    from depinmesh import Database, Subscription, Wallet
 
 TOPIC = "rooms"
 MANY = 100
@@ -34,6 +34,8 @@ class Chain:
     at_first: Subscription
     second: Database
     at_second: Subscription
+    listed_at_second: list[Wallet]
+    """What the registry of the second node gives."""
 
     async def send(self, data: str, times: int = 1) -> None:
         sent = await self.guest.publish(full(self.first, TOPIC), data, times)
@@ -48,17 +50,21 @@ class Chain:
 async def chain(*, listed_at_second: bool) -> AsyncIterator[Chain]:
     one, two = Keypair.generate(), Keypair.generate()
     async with intruder() as (guest, key):
-        known = [key.wallet] if listed_at_second else []
+        known = [one.wallet, two.wallet, *([key.wallet] if listed_at_second else [])]
+
+        async def registry() -> list[Wallet]:
+            return list(known)
+
         async with (
             victim(two.wallet, key.wallet, key=one) as first,
-            victim(one.wallet, *known, key=two, bootstrap_nodes=first.node.bootstrap_entries()) as second,
+            victim(key=two, authorized_wallets=registry, bootstrap_nodes=first.node.bootstrap_entries()) as second,
             first.subscribe(TOPIC) as at_first,
             second.subscribe(TOPIC) as at_second,
         ):
             await heard(first, second, TOPIC)
             await guest.dial(address_of(first.node, "tcp"), hold_ms=0)
             await guest.wait("peer-subscribed", topic=full(first, TOPIC))
-            yield Chain(guest, key, first, at_first, second, at_second)
+            yield Chain(guest, key, first, at_first, second, at_second, known)
 
 
 @pytest.mark.timeout(60)
@@ -95,6 +101,24 @@ async def test_an_author_unknown_to_a_node_is_not_heard_there_and_who_passed_it_
         await eventually(lambda: reasons(c.second.node, "dropped_total")["author-not-listed"] >= before + MANY)
         assert set(reasons(c.second.node, "dropped_total")) == {"author-not-listed"}
         assert (c.at_second.stats.delivered, c.at_second.stats.pending) == (0, 0)
+
+
+@pytest.mark.timeout(60)
+async def test_the_events_of_a_wallet_that_was_removed_are_counted_where_others_pass_them_on() -> None:
+    async with chain(listed_at_second=True) as c:
+        heard_there = False
+        while not heard_there:  # the control
+            await c.send(envelope(c.key.peer_id, "on the way"))
+            with contextlib.suppress(MeshTimeoutError):
+                heard_there = (await c.at_second.get(0.2)).from_peer == c.key.peer_id
+        c.listed_at_second.remove(c.key.wallet)
+        await c.second.node.gate.refresh()
+        assert not c.second.node.gate.is_authorized(c.key.wallet)
+        delivered = c.at_second.stats.delivered + c.at_second.stats.pending
+        for number in range(MANY):
+            await c.send(envelope(c.key.peer_id, number))
+        await eventually(lambda: reasons(c.second.node, "dropped_total") == {"author-not-listed": MANY})
+        assert c.at_second.stats.delivered + c.at_second.stats.pending == delivered
 
         # The link between the two is as good as ever.
         await c.first.publish(TOPIC, "from the first itself")

@@ -32,7 +32,7 @@ use crate::{
     identity::SecretKey,
     pubsub::{envelope, wire},
     swarm::{
-        behaviour::{Gossip, gossip},
+        behaviour::{Gossip, LastMessage, gossip},
         commands::parse_node,
     },
 };
@@ -187,6 +187,7 @@ fn open(key: &Keypair) -> Result<Swarm<Behaviour>, Box<dyn std::error::Error>> {
         gossip: *gossip(
             key,
             &PubSubConfig { max_message_size: wire::MAX_PAYLOAD, flood_publish: true, batching: false },
+            LastMessage::new(key.public().to_peer_id()),
         )?,
     };
     let settings = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);

@@ -17,6 +17,8 @@ use crate::{
 
 const MAX_EVENTS: usize = 1_024;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Times as much may wait aside: some topics that nobody takes keep no other waiting, many must not fill the memory.
+const ASIDE_AT_MOST: usize = 8;
 
 /// One event on its way to gossip.
 pub(crate) struct Outgoing {
@@ -74,12 +76,25 @@ impl Filling {
     const fn is_half_empty(&self) -> bool {
         self.events < MAX_EVENTS / 2 && self.bytes < MAX_BYTES / 2
     }
+
+    /// What waits aside leaves room for another topic that may have to.
+    const fn leaves_room(&self) -> bool {
+        self.events < ASIDE_AT_MOST * MAX_EVENTS && self.bytes < ASIDE_AT_MOST * MAX_BYTES
+    }
 }
 
 impl State {
     /// The filling of the place where an event of the topic waits.
     fn filling_of(&self, full_topic: &str) -> Filling {
         if self.is_aside(full_topic) { self.aside_filling } else { self.filling }
+    }
+
+    fn takes(&self, full_topic: &str, size: usize) -> bool {
+        self.filling_of(full_topic).takes(size) && self.aside_filling.leaves_room()
+    }
+
+    fn is_writable(&self, full_topic: &str) -> bool {
+        self.filling_of(full_topic).is_half_empty() && self.aside_filling.leaves_room()
     }
 
     fn is_aside(&self, full_topic: &str) -> bool {
@@ -113,13 +128,12 @@ impl Outbox {
             if state.closed {
                 return Err(Error::closed());
             }
-            let filling = state.filling_of(&event.full_topic);
-            if !filling.takes(event.size()) {
+            if !state.takes(&event.full_topic, event.size()) {
                 return Err(Error::new(
                     ErrorKind::Backpressure,
                     "the queue of events to send is full; publish slower, or await publish(), which waits for room",
                 )
-                .with("queued", filling.events));
+                .with("queued", state.filling.events + state.aside_filling.events));
             }
             if state.is_aside(&event.full_topic) {
                 state.push_aside(event);
@@ -134,7 +148,7 @@ impl Outbox {
     /// `true`: there is room now. Else the operation is among those that [`Outbox::writable`] hands out.
     pub(crate) fn wait(&self, op: u64, full_topic: String) -> bool {
         let mut state = self.state();
-        if state.closed || state.filling_of(&full_topic).is_half_empty() {
+        if state.closed || state.is_writable(&full_topic) {
             return true;
         }
         state.waiting.push((op, full_topic));
@@ -194,7 +208,7 @@ impl Outbox {
             return Vec::new();
         }
         let waiting = std::mem::take(&mut state.waiting).into_iter();
-        let (ready, waiting): (Vec<_>, _) = waiting.partition(|(_, topic)| state.filling_of(topic).is_half_empty());
+        let (ready, waiting): (Vec<_>, _) = waiting.partition(|(_, topic)| state.is_writable(topic));
         state.waiting = waiting;
         ready.into_iter().map(|(op, _)| op).collect()
     }
@@ -234,6 +248,11 @@ impl Outbox {
         let topics = topics.min(to_try.len());
         let first = to_try.drain(..topics).filter_map(|topic| aside.get_mut(&topic)?.pop_front());
         first.inspect(|event| aside_filling.remove(event)).collect()
+    }
+
+    /// Topics wait aside that have not been tried since.
+    pub(crate) fn has_aside(&self) -> bool {
+        !self.state().to_try.is_empty()
     }
 
     /// What waits aside of a topic waits among the others again.

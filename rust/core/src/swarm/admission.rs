@@ -38,10 +38,6 @@ impl Task {
                     Wallet::from_peer_id(peer)
                         .is_ok_and(|wallet| databases.iter().any(|(id, _)| self.gate.listed_in(*id, &wallet)))
                 };
-                let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
-                for peer in self.blacklisted.extract_if(|peer| listed(peer)) {
-                    gossip.remove_blacklisted_peer(&peer);
-                }
                 self.dialer.admit(listed, Instant::now());
                 self.update_views();
             }
@@ -102,11 +98,9 @@ impl Task {
             self.forget_in_tables(&peer);
             if close {
                 self.peers.closing(&peer, DisconnectReason::Revoked);
-                let gossip = &mut self.swarm.behaviour_mut().gossip;
-                gossip.inner.blacklist_peer(&peer);
-                // Its connections take a moment to close, and a queue towards it may be long.
-                gossip.leave(peer);
-                self.blacklisted.insert(peer);
+                // Its connections take a moment to close, and a queue towards it may be long. What others pass on of its
+                // events is judged, and counted, as that of any author who is not listed.
+                self.swarm.behaviour_mut().gossip.leave(peer);
                 // `Err` says that it was not connected.
                 let _ = self.swarm.disconnect_peer_id(peer);
             }

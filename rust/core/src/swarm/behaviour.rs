@@ -1,6 +1,12 @@
 //! What a connection carries, in the order that security asks for: the guard first (see `swarm/guard.rs`).
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use libp2p::{
     PeerId,
@@ -110,9 +116,32 @@ impl Behaviour {
     }
 }
 
+/// The message of this node that gossip made last. Of one that it could not send it says no more than that.
+#[derive(Clone)]
+pub(crate) struct LastMessage {
+    own: PeerId,
+    number: Arc<AtomicU64>,
+}
+
+impl LastMessage {
+    pub(crate) fn new(own: PeerId) -> Self {
+        Self { own, number: Arc::default() }
+    }
+
+    pub(crate) fn id(&self) -> MessageId {
+        message_id(Some(self.own), self.number.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, message: &Message) {
+        if message.source == Some(self.own) {
+            self.number.store(message.sequence_number.unwrap_or_default(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// GossipSub as a Go node runs it; docs/wire.md section 4 has the table. It holds the key, and stays where it is: a move
 /// would leave a copy behind that nobody wipes.
-pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Box<Gossip>, &'static str> {
+pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig, last: LastMessage) -> Result<Box<Gossip>, &'static str> {
     let PubSubConfig { max_message_size: _, flood_publish, batching: _ } = pubsub;
     let config = ConfigBuilder::default()
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
@@ -125,7 +154,10 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig) -> Result<Box<Gossip>
         .validate_messages()
         .support_floodsub()
         .connection_handler_queue_len(5_000)
-        .message_id_fn(message_id)
+        .message_id_fn(move |message| {
+            last.note(message);
+            message_id(message.source, message.sequence_number.unwrap_or_default())
+        })
         .build()
         .map_err(|_| "the GossipSub settings contradict each other")?;
     let mut gossip = Gossip::new_with_subscription_filter(
@@ -160,8 +192,8 @@ fn no_judgement() -> (PeerScoreParams, PeerScoreThresholds) {
 }
 
 /// Author and sequence number, raw: the id that Go computes. Another one would end gossip repair without an error.
-fn message_id(message: &Message) -> MessageId {
-    let mut id = message.source.map_or_else(Vec::new, PeerId::to_bytes);
-    id.extend_from_slice(&message.sequence_number.unwrap_or_default().to_be_bytes());
+fn message_id(source: Option<PeerId>, number: u64) -> MessageId {
+    let mut id = source.map_or_else(Vec::new, PeerId::to_bytes);
+    id.extend_from_slice(&number.to_be_bytes());
     MessageId::from(id)
 }

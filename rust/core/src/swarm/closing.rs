@@ -35,7 +35,9 @@ impl Task {
         let start = Instant::now();
         let until = until.min(start + FLUSH + GOODBYE);
         let linger = self.linger(start);
-        while !self.shared.outbox.is_empty() && Instant::now() < until {
+        // The goodbye has its time too.
+        let sent_until = until.min(start + FLUSH);
+        while !self.shared.outbox.is_empty() && Instant::now() < sent_until {
             while let Ok(event) = gate_events.try_recv() {
                 self.on_gate(event);
             }
@@ -59,9 +61,7 @@ impl Task {
             tracing::warn!(events = left, "the node closes, and these events were not sent: nobody took them in time");
         }
         if !linger.is_zero() {
-            // The goodbye has its time too.
-            let latest = until.checked_sub(GOODBYE).unwrap_or(start);
-            self.drive(latest.min(Instant::now() + linger), |_| false).await;
+            self.drive(sent_until.min(Instant::now() + linger), |_| false).await;
         }
         let unmapped = self.outer.portmap.take().map(|portmap| tokio::spawn(portmap.close(start + UNMAP)));
         // Peers come back to whoever says goodbye, and a handshake that is cut short would hold the port for seconds.

@@ -21,7 +21,7 @@ use crate::{
     pubsub::{kept::Kept, receive::Receiver},
     shared::Shared,
     swarm::{
-        behaviour::{self, Behaviour},
+        behaviour::{self, Behaviour, LastMessage},
         commands::parse_node,
         dial::Dialer,
         discovering,
@@ -35,6 +35,7 @@ use crate::{
         ops::Ops,
         outer::Outer,
         peers::Peers,
+        publishing::RETRY,
         relaying,
         task::{NodeSwarm, Task},
         transport,
@@ -82,11 +83,12 @@ impl Task {
             warmup::begin();
         }
         let for_transport = gate.clone();
+        let last_message = LastMessage::new(key.peer_id());
         let (public, built, gossip) = wiping(|| {
             let identity = key.libp2p();
             let NodeConfig { listen, connections, nat, .. } = &config;
             let built = transport::build(&identity, listen, connections, nat, for_transport, door);
-            (identity.public(), built, behaviour::gossip(&identity, &config.pubsub))
+            (identity.public(), built, behaviour::gossip(&identity, &config.pubsub, last_message.clone()))
         });
         let (transport, relay_client) = built.map_err(|e| core(&e))?;
         let gossip = gossip.map_err(|e| core(&e))?;
@@ -167,11 +169,12 @@ impl Task {
             unlisted: HashSet::new(),
             unreachable: None,
             unheard: HashMap::new(),
-            blacklisted: HashSet::new(),
             revocations: 0,
             published_at: None,
             paused_until: None,
             retry_at: None,
+            retry_pause: RETRY,
+            last_message,
             retried: 0,
             tick_at: now,
             probe_at: now,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use libp2p::gossipsub::{IdentTopic, PublishError, TopicHash};
+use libp2p::gossipsub::{IdentTopic, MessageAcceptance, PublishError, TopicHash};
 
 use crate::{
     events::Value,
@@ -12,8 +12,9 @@ use crate::{
 
 /// Work between two looks at everything else, so that neither publishing nor receiving starves the other.
 const PUBLISH_BUDGET: usize = 32;
-/// How long a topic waits when the queues to all of its peers are full.
-const RETRY: Duration = Duration::from_millis(10);
+/// How long a topic waits when the queues to all of its peers are full; twice as long each time, while nobody takes anything.
+pub(super) const RETRY: Duration = Duration::from_millis(10);
+const LONGEST_RETRY: Duration = Duration::from_millis(160);
 /// One warning about a topic without a subscriber in this time.
 const UNHEARD_EVERY: Duration = Duration::from_secs(60);
 const UNHEARD_TOPICS: usize = 1_024;
@@ -80,6 +81,7 @@ impl Task {
     /// Tries the topics again of which nobody has taken anything.
     pub(super) fn retry(&mut self, now: Instant) {
         self.retry_at = None;
+        self.retry_pause = (self.retry_pause * 2).clamp(RETRY, LONGEST_RETRY);
         for event in self.shared.outbox.take_aside(PUBLISH_BUDGET) {
             let full_topic = event.full_topic.clone();
             if self.awaits_revocation() {
@@ -87,7 +89,13 @@ impl Task {
                 self.retry_at = Some(now);
             } else if self.send(Parcel::of(event), now) {
                 self.shared.outbox.rejoin(&full_topic);
+                self.retry_pause = RETRY;
             }
+        }
+        // There were more topics than one round tries, and all of these left.
+        if self.retry_at.is_none() && self.shared.outbox.has_aside() {
+            self.retry_at = Some(now);
+            self.tick_at = now;
         }
         self.tell_writable();
     }
@@ -108,14 +116,23 @@ impl Task {
             // not do this.
             Err(PublishError::AllQueuesFull(copies)) => {
                 self.retried += copies as u64;
+                self.forget_unsent();
                 self.shared.outbox.set_aside(&full_topic, events);
-                let at = *self.retry_at.get_or_insert(now + RETRY);
+                let at = *self.retry_at.get_or_insert(now + self.retry_pause);
                 self.tick_at = self.tick_at.min(at);
                 return false;
             }
             Err(error) => tracing::error!(topic = full_topic, %error, "gossip refused an event"),
         }
         true
+    }
+
+    /// Gossip keeps, and announces, also what it could not send. It is sent again as another message, so whoever is
+    /// told of this one would get the event twice.
+    fn forget_unsent(&mut self) {
+        let own = *self.swarm.local_peer_id();
+        let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
+        gossip.report_message_validation_result(&self.last_message.id(), &own, MessageAcceptance::Ignore);
     }
 
     fn tell_writable(&self) {

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::{Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -31,7 +31,7 @@ use crate::{
     pubsub::{kept::Kept, receive::Receiver},
     shared::Shared,
     swarm::{
-        behaviour::{Behaviour, BehaviourEvent},
+        behaviour::{Behaviour, BehaviourEvent, LastMessage},
         commands::Command,
         dial::Dialer,
         dialling::Checked,
@@ -96,8 +96,6 @@ pub(super) struct Task {
     /// Why a bootstrap node could not be reached, of the last that failed.
     pub(super) unreachable: Option<String>,
     pub(super) unheard: HashMap<String, Instant>,
-    /// Peers whose wallet has left the lists: gossip takes nothing of theirs, whoever passes it on.
-    pub(super) blacklisted: HashSet<PeerId>,
     /// Revocations of the gate that have had their effect here.
     pub(super) revocations: u64,
     pub(super) published_at: Option<Instant>,
@@ -105,6 +103,8 @@ pub(super) struct Task {
     pub(super) paused_until: Option<Instant>,
     /// The queues to all peers of some topics are full: these are tried again then.
     pub(super) retry_at: Option<Instant>,
+    pub(super) retry_pause: Duration,
+    pub(super) last_message: LastMessage,
     /// Copies that such queues did not take, and that are tried again: gossip reports them as failed all the same.
     pub(super) retried: u64,
     pub(super) tick_at: Instant,

@@ -71,6 +71,27 @@ fn a_topic_rejoins_in_its_order() {
 }
 
 #[test]
+fn many_topics_that_nobody_takes_have_a_bound_together() {
+    let outbox = Outbox::default();
+    for topic in 0..100 {
+        let topic = topic.to_string();
+        fill(&outbox, &topic);
+        if let Some(first) = outbox.take() {
+            outbox.set_aside(&topic, vec![first]);
+        }
+    }
+    assert!(outbox.len() <= (ASIDE_AT_MOST + 1) * MAX_EVENTS, "{} events", outbox.len());
+    assert!(outbox.push(event("other", 0)).is_err());
+    assert!(!outbox.wait(1, "other".to_owned()));
+    // Somebody takes what waits of one of them.
+    let first = outbox.take_aside(1);
+    outbox.rejoin(&first[0].full_topic);
+    while outbox.take().is_some() {}
+    assert_eq!(outbox.writable(), [1]);
+    assert_eq!(fill(&outbox, "other"), MAX_EVENTS);
+}
+
+#[test]
 fn topics_that_are_aside_are_tried_in_turn() {
     let outbox = Outbox::default();
     for topic in ["a", "b", "c"] {

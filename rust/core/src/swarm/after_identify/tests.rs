@@ -5,7 +5,9 @@ use crate::{config::PubSubConfig, swarm::behaviour};
 
 fn gossip() -> AfterIdentify<behaviour::Gossip> {
     let pubsub = PubSubConfig { max_message_size: 1_048_000, flood_publish: false, batching: false };
-    AfterIdentify::new(behaviour::gossip(&Keypair::generate_ed25519(), &pubsub).expect("settings that agree"))
+    let key = Keypair::generate_ed25519();
+    let last = behaviour::LastMessage::new(key.public().to_peer_id());
+    AfterIdentify::new(behaviour::gossip(&key, &pubsub, last).expect("settings that agree"))
 }
 
 fn endpoint() -> ConnectedPoint {
