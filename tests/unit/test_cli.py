@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -142,6 +141,7 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
 
 
 def test_help_is_quick() -> None:
+    resource = pytest.importorskip("resource", reason="Windows does not tell what a child has used")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-m", "depinmesh", "--help"], capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from depinmesh import Config, Keypair
+from depinmesh._loading.environment import variable_of
 from depinmesh.options import Listen
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,25 @@ def test_the_unit_is_notified_watched_and_given_time_to_close() -> None:
     assert int(service["TimeoutStopSec"]) > CLOSE
     credential, _, _ = service["LoadCredential"].partition(":")
     assert service["Environment"] == f"DEPINMESH_KEY_FILE=%d/{credential}"
+
+
+def test_the_service_takes_its_credential_whatever_key_the_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of the file is for commands beside the service, and may be one that the service cannot read."""
+    assert "key_file: key.json" in UNIT.read_text()
+    (tmp_path / "node.yaml").write_text("key_file: key.json\nauthorized_wallets: []\n")
+    key = Keypair.generate()
+    credential = tmp_path / "credential"
+    credential.touch(mode=0o600)
+    credential.write_text(key.to_base58())
+    variable, _, _ = unit()["Environment"].partition("=")
+    assert variable == variable_of("key_file")
+    monkeypatch.setenv(variable, str(credential))
+    assert Config.load(tmp_path / "node.yaml").private_key == key
+    monkeypatch.delenv(variable)
+    credential.rename(tmp_path / "key.json")
+    assert Config.load(tmp_path / "node.yaml").private_key == key
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
@@ -135,6 +155,15 @@ def test_the_container_copies_what_there_is_and_all_of_the_workspace() -> None:
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
     assert {member.split("/")[0] for member in manifest["members"]} <= set(sources)
     assert f"FROM rust:{manifest['package']['rust-version']}-slim" in DOCKERFILE.read_text()
+
+
+def test_the_extras_that_are_installed_are_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for file in (UNIT, DOCKERFILE):
+        wanted = re.findall(r"\[([a-z]+(?:,[a-z]+)+)\]", file.read_text())
+        assert wanted, file
+        assert {extra for one in wanted for extra in one.split(",")} <= set(extras)
+        assert any("solana" in one.split(",") for one in wanted), "registries of this type need it"
 
 
 def test_compose_mounts_what_there_is() -> None:
@@ -207,6 +236,22 @@ def test_the_pod_runs_a_command_and_probes_pages_that_there_are() -> None:
     assert key["value"] in {mount["mountPath"] for mount in container["volumeMounts"]}
     mode = next(volume for volume in spec["volumes"] if "secret" in volume)["secret"]["defaultMode"]
     assert mode & 0o027 == 0
+
+
+def test_the_addresses_of_the_machines_are_announced_when_the_lines_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (KUBERNETES / "statefulset.yaml").read_text()
+    taken = re.sub(r"^( *)# (- name:|  +[a-zA-Z]+:)", r"\1\2", text, flags=re.MULTILINE)
+    document = yaml.safe_load(taken)
+    is_allowed(document)
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    (*_, address, announced) = container["env"]  # a variable can be used only below its own lines
+    assert address["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
+    assert announced["name"] == variable_of("listen.announce")
+    monkeypatch.setenv(announced["name"], announced["value"].replace(f"$({address['name']})", "192.0.2.1"))
+    config = Config.load(KUBERNETES / "node.yaml", private_key=Keypair.generate())
+    assert config.listen.announce == ("/ip4/192.0.2.1/udp/4001/quic-v1", "/ip4/192.0.2.1/tcp/4002")
+    host_ports = {port["hostPort"] for port in container["ports"] if "hostPort" in port}
+    assert host_ports == {config.listen.quic_port, config.listen.tcp_port}
 
 
 def is_allowed(document: dict[str, Any]) -> None:

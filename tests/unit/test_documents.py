@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import pkgutil
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from depinmesh import Config, ConfigError, Keypair
+import depinmesh
+from depinmesh import Config, ConfigError, Event, Keypair
 from depinmesh._loading.layers import source_of
 from depinmesh._loading.load import load
 from depinmesh._loading.options import all_options
@@ -27,6 +29,20 @@ def test_every_option_and_command_is_documented() -> None:
     assert all(f"| `{'.'.join(path)}` |" in table for path, _ in all_options())
     commands = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert all(f"depinmesh {name}" in commands for name in COMMANDS)
+
+
+def test_the_page_of_the_api_has_every_public_name() -> None:
+    """A module shows what is defined in it, and any other name is shown by itself."""
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    shown = {name: pkgutil.resolve_name(name) for name in re.findall(r"^::: (\S+)$", text, re.MULTILINE)}
+    for name in set(depinmesh.__all__) - {"__version__"}:
+        value = getattr(depinmesh, name)
+        assert value.__module__ in shown or any(value is one for one in shown.values()), name
+    assert "`depinmesh.__version__`" in text
+    fields = [
+        name for name in dir(Event) if not name.startswith("_")
+    ]  # of the core, whose texts the site does not have
+    assert all(f"| `{name}` |" in text for name in fields)
 
 
 def blocks(kind: str) -> list[str]:
