@@ -39,6 +39,11 @@ def flat(value: object, given: Callable[[Path, object], Given], path: Path = ())
     return layer
 
 
+def below(layer: Layer, path: Path) -> Layer:
+    """Return what stands at a path and below it, as seen from there."""
+    return {inner[len(path) :]: given for inner, given in layer.items() if inner[: len(path)] == path}
+
+
 def nested(layer: Layer) -> dict[str, object]:
     """Return the nested mappings that a layer stands for."""
     result: dict[str, object] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from depinmesh._loading.document import document_layer
 from depinmesh._loading.environment import environment_layer
-from depinmesh._loading.layers import SOURCE_FIELDS, Given, Layer, flat, merged, nested, source_of
+from depinmesh._loading.layers import SOURCE_FIELDS, Given, Layer, below, flat, merged, nested, source_of
 from depinmesh._loading.options import field_of, is_group
 from depinmesh._loading.sources import SourceError, imported, made_source
 from depinmesh._loading.text import from_text
@@ -100,18 +100,16 @@ def _value(path: tuple[str, ...], given: Given, field: FieldInfo) -> object:
 
 def _add_sources(layer: Layer, values: Layer, problems: list[ConfigProblem]) -> None:
     for path in _source_paths(layer):
-        below = {inner[len(path) :]: given for inner, given in layer.items() if inner[: len(path)] == path}
-        given = next(iter(below.values()))
-        value = given.value if () in below else nested(below)
+        given = below(layer, path)
         try:
-            if path == ("bootstrap_nodes",) and value == _OWN_REGISTRY:
+            if path == ("bootstrap_nodes",) and () in given and given[()].value == _OWN_REGISTRY:
                 source = _own_registry(values)
             else:
-                source = made_source(value, given.folder)
+                source = made_source(given)
         except SourceError as error:
             problems += [problem.under(".".join(path)) for problem in error.problems]
             source = ()
-        values[path] = given._replace(value=source)
+        values[path] = next(iter(given.values()))._replace(value=source)
 
 
 def _source_paths(layer: Layer) -> list[tuple[str, ...]]:

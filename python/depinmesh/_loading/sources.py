@@ -6,20 +6,23 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from depinmesh._loading.text import converted, items
+from depinmesh._loading.layers import below, flat, nested
+from depinmesh._loading.text import NOTHING, converted, items
 from depinmesh.errors import ConfigError, ConfigProblem, MeshError, shown, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from depinmesh._loading.layers import Layer
 
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _COMBINED = ("any_of", "all_of")
 _FORMS = "a list, `module:function`, or a mapping with `type` and the arguments of a registry"
+_LISTS = {"Iterable", "Sequence", "tuple", "list"}  # as annotations have them
 
 
 class SourceError(Exception):
@@ -30,21 +33,22 @@ class SourceError(Exception):
         self.problems = problems
 
 
-def made_source(value: object, folder: Path | None) -> object:
-    """Return the list, function or provider that a value stands for.
+def made_source(layer: Layer) -> object:
+    """Return the list, function or provider that a layer stands for.
 
     Args:
-        value: Text, a list, a mapping with `type`, or what is a source already.
-        folder: Where modules and files of relative names are looked for, too; `None`: the working directory.
+        layer: Text, a list, or what is a source already, at the path `()`; else a `type` and arguments. Each has the
+            folder in which its own modules and files are looked for.
 
     Raises:
         SourceError: There is no such thing, or it cannot be made.
     """
+    if () not in layer:
+        return _provider(layer)
+    value, _, folder = layer[()]
     if isinstance(value, str):
         text = value.strip()
         return imported(text, folder) if _REFERENCE.fullmatch(text) else items(text)
-    if isinstance(value, Mapping):
-        return _provider(value, folder)
     return value
 
 
@@ -69,9 +73,9 @@ def imported(reference: str, folder: Path | None) -> object:
     return found
 
 
-def _provider(given: Mapping[str, object], folder: Path | None) -> object:
-    arguments = dict(given)
-    kind = arguments.pop("type", None)
+def _provider(layer: Layer) -> object:
+    arguments = {path[0]: below(layer, path[:1]) for path in layer}
+    kind = _plain(arguments.pop("type")) if "type" in arguments else None
     types = source_types()
     if kind is None:
         raise SourceError(ConfigProblem("type", None, "is missing", f"{_FORMS}; types are {', '.join(types)}"))
@@ -81,8 +85,8 @@ def _provider(given: Mapping[str, object], folder: Path | None) -> object:
         raise SourceError(ConfigProblem("type", shown(kind), "is no type of registry", hint))
     make = _class(types[kind])
     if kind in _COMBINED:
-        return _call(make, _parts(arguments, folder), {})
-    return _call(make, [], _arguments(make, arguments, folder))
+        return _call(make, _parts(arguments), {})
+    return _call(make, [], _arguments(make, arguments))
 
 
 def source_types() -> dict[str, str]:
@@ -103,14 +107,15 @@ def _class(name: str) -> Callable[..., object]:
     return found
 
 
-def _parts(arguments: Mapping[str, object], folder: Path | None) -> list[object]:
-    sources = arguments.get("sources")
-    if arguments.keys() != {"sources"} or not isinstance(sources, list):
+def _parts(arguments: Mapping[str, Layer]) -> list[object]:
+    given = arguments.get("sources", {}).get(())
+    if arguments.keys() != {"sources"} or given is None or not isinstance(given.value, str | list):
         raise SourceError(ConfigProblem("sources", None, "must be the only argument, and a list", _FORMS))
+    sources = items(given.value) if isinstance(given.value, str) else given.value
     made, problems = [], []
     for index, source in enumerate(sources):
         try:
-            made.append(made_source(source, folder))
+            made.append(made_source(flat(source, lambda _, value: given._replace(value=value))))
         except SourceError as error:
             problems += [problem.under(f"sources[{index}]") for problem in error.problems]
     if problems:
@@ -118,8 +123,8 @@ def _parts(arguments: Mapping[str, object], folder: Path | None) -> list[object]
     return made
 
 
-def _arguments(make: Callable[..., object], given: Mapping[str, object], folder: Path | None) -> dict[str, object]:
-    """Return the arguments as the class takes them; text becomes numbers and paths where its annotations say so."""
+def _arguments(make: Callable[..., object], given: Mapping[str, Layer]) -> dict[str, object]:
+    """Return the arguments as the class takes them; its annotations say what becomes of text and of `off`."""
     parameters = {
         name: parameter
         for name, parameter in inspect.signature(make).parameters.items()
@@ -138,10 +143,10 @@ def _arguments(make: Callable[..., object], given: Mapping[str, object], folder:
     if problems:
         raise SourceError(*problems)
     made, wrong = {}, []
-    for name, value in given.items():
+    for name, layer in given.items():
         try:
             unit = "bytes" if name.endswith("size") else None
-            made[name] = _argument(value, _words(parameters[name]), folder, unit)
+            made[name] = _argument(layer, _words(parameters[name]), unit)
         except SourceError as error:
             wrong += [problem.under(name) for problem in error.problems]
     if wrong:
@@ -149,19 +154,37 @@ def _arguments(make: Callable[..., object], given: Mapping[str, object], folder:
     return made
 
 
-def _argument(value: object, words: set[str], folder: Path | None, unit: str | None) -> object:
+def _argument(layer: Layer, words: set[str], unit: str | None) -> object:
     if "WalletSource" in words:
-        return made_source(value, folder)
+        return made_source(layer)
+    value = _plain(layer)
+    if isinstance(value, bool) and "bool" not in words:
+        if value or "None" not in words:
+            hint = "in YAML yes, no, on and off are flags: quote what is text"
+            raise SourceError(ConfigProblem("", shown(value), "is a flag, which this argument does not take", hint))
+        return None  # YAML reads `off` so
     if not isinstance(value, str) or "Keypair" in words:
         return value
+    return _from_text(value, words, layer[()].folder, unit)
+
+
+def _from_text(value: str, words: set[str], folder: Path | None, unit: str | None) -> object:
+    if "None" in words and value.strip().lower() in NOTHING:
+        return None
     if words & {"Path", "PathLike"}:
         return (folder or Path()) / Path(value).expanduser()
+    if words & _LISTS:
+        return items(value)
     if "str" in words or not words & {"float", "int", "bool"}:
         return value
     try:
         return converted(value, {base for base in (bool, float, int) if base.__name__ in words}, unit)
     except ValueError as error:
         raise SourceError(ConfigProblem("", shown(value), str(error), None)) from None
+
+
+def _plain(layer: Layer) -> object:
+    return layer[()].value if () in layer else nested(layer)
 
 
 def _words(parameter: inspect.Parameter) -> set[str]:

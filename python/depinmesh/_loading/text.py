@@ -35,7 +35,7 @@ _BYTES: Mapping[str, int | Decimal] = {
     "GiB": 2**30,
 }
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_NOTHING = ("none", "null", "off", "~", "")
+NOTHING = ("none", "null", "off", "~", "")
 
 
 def from_text(value: object, field: FieldInfo) -> object:
@@ -46,7 +46,7 @@ def from_text(value: object, field: FieldInfo) -> object:
     if not isinstance(value, str):
         return value
     text = value.strip()
-    if types.NoneType in bases and text.lower() in _NOTHING:
+    if types.NoneType in bases and text.lower() in NOTHING:
         return None
     return converted(text, bases, unit_of(field))
 

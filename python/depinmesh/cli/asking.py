@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 from depinmesh import IdentityError, RegistryError, Wallet
 from depinmesh._calls import Calls
 from depinmesh._tasks import limit
+from depinmesh.errors import without_secrets
 from depinmesh.wallets import normalise_wallets_async
 
 
@@ -71,9 +72,20 @@ class Asking:
             raise RegistryError(f"the bootstrap list is not a list, but {type(entries).__name__}")
         return list(entries)
 
-    def changes(self) -> AsyncIterator[object] | None:
-        """Return the iterator of pushes; None: it does not push."""
-        return self.source.changes() if _has(self.source, "changes") else None
+    async def changes(self) -> AsyncGenerator[Listing]:
+        """Give the list each time that the source pushes it, if it does; `RegistryError` when that fails."""
+        if not _has(self.source, "changes"):
+            return
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                changes = self.source.changes()
+                if _has(changes, "aclose"):  # a generator; any other iterator has nothing to close
+                    stack.push_async_callback(changes.aclose)
+                async for snapshot in changes:
+                    yield await Listing.of(snapshot)
+        except Exception as error:  # whatever the provider raises
+            text = f"listening to the registry failed: {type(error).__name__}: {without_secrets(str(error))}"
+            raise RegistryError(text) from error
 
     async def _ask(self, function: Any, what: str) -> Any:
         try:

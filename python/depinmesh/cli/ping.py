@@ -7,12 +7,12 @@ from time import monotonic
 from depinmesh import Node, Peer, PeerId
 from depinmesh.cli.app import Count, Seconds, app, run, say
 from depinmesh.cli.settings import OwnNode
-from depinmesh.errors import DialError
+from depinmesh.errors import DialError, MeshTimeoutError
 
 APP = app("ping")
 
-_LOOK = 0.05  # seconds between two looks for the next measurement, which the node makes every 2 s
-_NEXT = 2.0
+_LOOK = 0.05  # seconds between two looks for the next measurement
+_NEXT = 2.0  # seconds after which the node makes it
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,7 +31,8 @@ async def ping(
 ) -> None:
     """Connect to a node, and show how long its answers take.
 
-    It starts a node of its own, on free ports. A round trip is measured every 2 s.
+    It starts a node of its own, on free ports. A round trip is measured every 2 s. The exit code is 3 when an answer
+    does not come in time, and 1 when the connection ends.
 
     Args:
         address: Of the node: `wallet@host:quic:tcp`, a multiaddr, or the peer id of a node that is connected anyway.
@@ -44,20 +45,23 @@ async def ping(
         peer_id = await node.dial(address, timeout=timeout)
         peer = _peer(node, peer_id)
         say(f"connected to {peer.wallet} by {peer.transport} in {(monotonic() - start) * 1000:.0f} ms, {peer.agent}")
-        for number in range(count):
-            if number:
-                await asyncio.sleep(_NEXT)
-            print(f"{await _round_trip(node, peer_id, timeout) * 1000:.2f} ms", flush=True)
+        shown: set[float] = set()
+        for _ in range(count):
+            rtt = await _round_trip(node, peer_id, shown, timeout)
+            shown.add(rtt)
+            print(f"{rtt * 1000:.2f} ms", flush=True)
 
 
-async def _round_trip(node: Node, peer_id: PeerId, timeout: float) -> float:
-    until = monotonic() + timeout
+async def _round_trip(node: Node, peer_id: PeerId, shown: set[float], timeout: float) -> float:
+    """Return the next one, which is none of those before: they are measured in nanoseconds."""
+    until = monotonic() + timeout + (_NEXT if shown else 0)
     while monotonic() < until:
         rtt = _peer(node, peer_id).rtt
-        if rtt is not None:
+        if rtt is not None and rtt not in shown:
             return rtt
         await asyncio.sleep(_LOOK)
-    raise DialError(f"{peer_id} is connected, but has not answered a ping within {timeout:g} s", peer_id=peer_id)
+    text = f"{peer_id} has not answered a ping within {timeout:g} s, though the connection is still there"
+    raise MeshTimeoutError(text, timeout=timeout)
 
 
 def _peer(node: Node, peer_id: PeerId) -> Peer:

@@ -86,8 +86,8 @@ async def watch(*, interval: Seconds | None = None, source: Source = Source()) -
     """Show the listed wallets, and then each that is added or removed, until Ctrl-C.
 
     Args:
-        interval: Seconds between two readings; by default gate.refresh_interval. What the registry pushes comes at
-            once.
+        interval: Seconds between two readings, and before it listens again where that failed; by default
+            gate.refresh_interval. What the registry pushes comes at once.
     """
     known: frozenset[Wallet] = frozenset()
 
@@ -99,9 +99,13 @@ async def watch(*, interval: Seconds | None = None, source: Source = Source()) -
     async def follow() -> None:
         async with source.asking() as (config, registry):
             every = config.gate.refresh_interval if interval is None else interval
-            changes = registry.changes()
-            heard = [] if changes is None else [_hear(changes, show_changes)]
-            await asyncio.gather(_read(registry, every, show_changes), *heard)
+            tasks = [asyncio.ensure_future(work(registry, every, show_changes)) for work in (_read, _hear)]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:  # none may use a registry that is closed
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     await until_stopped(follow())
 
@@ -115,9 +119,17 @@ async def _read(registry: Asking, interval: float, on_listing: Callable[[Listing
         await asyncio.sleep(interval)
 
 
-async def _hear(changes: AsyncIterator[object], on_listing: Callable[[Listing], None]) -> None:
-    async for snapshot in changes:
-        on_listing(await Listing.of(snapshot))
+async def _hear(registry: Asking, pause: float, on_listing: Callable[[Listing], None]) -> None:
+    while True:
+        try:
+            async with contextlib.aclosing(registry.changes()) as changes:
+                async for listing in changes:
+                    on_listing(listing)
+        except RegistryError as error:
+            say(f"depinmesh registry: {error}; again in {pause:g} s")
+        else:
+            return  # it pushes nothing, or nothing more
+        await asyncio.sleep(pause)
 
 
 def _print_changes(before: frozenset[Wallet], now: frozenset[Wallet]) -> None:

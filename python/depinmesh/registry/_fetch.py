@@ -66,7 +66,8 @@ class Fetcher:
         # Compressed bodies are not asked for: a small one can be made that fills the memory.
         self._headers = {**(headers or {}), "accept-encoding": "identity"}
         self._ca_file = ca_file
-        self._redirect_hosts = frozenset(host.lower() for host in redirect_hosts)
+        hosts = (redirect_hosts,) if isinstance(redirect_hosts, str) else redirect_hosts
+        self._redirect_hosts = frozenset(host.lower() for host in hosts)
         self._client: httpx2.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
