@@ -86,6 +86,7 @@ class NodeOptions(TypedDict):
     rendezvous_interval: float
     max_new_per_round: int
     mdns: bool
+    discovery_registry: bool
     low: int
     high: int
     grace: float

@@ -184,6 +184,7 @@ class Config(Options, frozen=True):
             "rendezvous_interval": self.discovery.rendezvous_interval,
             "max_new_per_round": self.discovery.max_new_per_round,
             "mdns": self.discovery.mdns,
+            "discovery_registry": self.discovery.registry,
             "low": self.connections.low,
             "high": self.connections.high,
             "grace": self.connections.grace,

@@ -144,6 +144,10 @@ class Discovery(Options, frozen=True):
         default=False,
         description="look for nodes on the local network by multicast, and tell it of this one's addresses",
     )
+    registry: Flag = Field(
+        default=False,
+        description="read the bootstrap nodes once a minute also while ready, and dial those that are not connected",
+    )
 
 
 class Connections(Options, frozen=True):

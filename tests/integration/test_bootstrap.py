@@ -221,6 +221,31 @@ async def test_a_function_is_not_asked_again_once_ready(fleet: Fleet) -> None:
         await eventually(lambda: calls > 1)  # and is when the last peer is gone
 
 
+@pytest.mark.slow  # it reads the list once a minute
+@pytest.mark.timeout(150)
+async def test_a_node_that_looks_again_finds_those_that_came_onto_the_list() -> None:
+    keys = [Keypair.generate() for _ in range(4)]
+    wallets = [key.wallet for key in keys]
+    nodes: list[str] = []
+
+    def joining(key: Keypair, **discovery: bool) -> Connecting[Database]:
+        return connect(
+            **fields_of(key, wallets, bootstrap_nodes=lambda: list(nodes), discovery={"dht": False, **discovery})
+        )
+
+    async with joining(keys[0]) as first:
+        nodes += first.node.bootstrap_entries()
+        async with joining(keys[1], registry=True) as looks, joining(keys[2]) as does_not:
+            known = list(nodes)
+            nodes.clear()
+            async with joining(keys[3]) as newcomer:
+                nodes += known + newcomer.node.bootstrap_entries()
+                await eventually(lambda: newcomer.node.peer_id in {peer.peer_id for peer in looks.peers()}, 90)
+                # The other is as ready, and has had as much time.
+                assert does_not.is_ready
+                assert newcomer.node.peer_id not in {peer.peer_id for peer in does_not.peers()}
+
+
 async def test_retry_bootstrap_asks_now(fleet: Fleet) -> None:
     async with fleet.join(answers([], fleet.good), retry_interval=600.0) as db:
         assert not db.is_ready

@@ -31,7 +31,7 @@ def test_defaults() -> None:
         refresh_interval=30, timeout=10, min_interval=1, negative_ttl=10, max_stale=900, revocation="close"
     )
     assert made.bootstrap == Bootstrap(wait="first-round", connect_timeout=30, retry_interval=5, loss_delay=2)
-    assert made.discovery == Discovery(dht=True, rendezvous_interval=2, max_new_per_round=5, mdns=False)
+    assert made.discovery == Discovery(dht=True, rendezvous_interval=2, max_new_per_round=5, mdns=False, registry=False)
     assert made.connections == Connections(
         low=100, high=400, grace=60, max_per_ip=64, max_pending_per_ip=16, dial_concurrency=128, handshake_timeout=10
     )
@@ -316,7 +316,7 @@ def test_core_options_are_complete() -> None:
         listen={"quic_port": 1, "tcp_port": None, "hosts": ["::1"], "announce": ["/dns/a/tcp/1"]},
         gate={"timeout": 3, "revocation": "keep"},
         bootstrap={"connect_timeout": 4},
-        discovery={"rendezvous_interval": 7, "mdns": True},
+        discovery={"rendezvous_interval": 7, "mdns": True, "registry": True},
         connections={"max_per_ip": 5},
         nat={"hole_punching": False, "upnp": False, "autonat_server": True, "relays": [f"{KEY.wallet}@192.0.2.1:1:-"]},
         pubsub={"max_message_size": 6000, "flood_publish": True, "batching": True},
@@ -339,6 +339,7 @@ def test_core_options_are_complete() -> None:
         "rendezvous_interval": 7,
         "max_new_per_round": 5,
         "mdns": True,
+        "discovery_registry": True,
         "low": 100,
         "high": 400,
         "grace": 60.0,

@@ -38,6 +38,7 @@ def options(waker: Literal["auto", "descriptor", "thread"] = "auto", host: str =
         "rendezvous_interval": 2.0,
         "max_new_per_round": 5,
         "mdns": False,
+        "discovery_registry": False,
         "low": 100,
         "high": 400,
         "grace": 60.0,

@@ -36,6 +36,7 @@ pub(crate) struct NodeOptions {
     rendezvous_interval: f64,
     max_new_per_round: usize,
     mdns: bool,
+    discovery_registry: bool,
     low: usize,
     high: usize,
     grace: f64,
@@ -95,6 +96,7 @@ impl NodeOptions {
                 rendezvous_interval: duration(self.rendezvous_interval),
                 max_new_per_round: self.max_new_per_round,
                 mdns: self.mdns,
+                registry: self.discovery_registry,
             },
             connections: ConnectionConfig {
                 low: self.low,

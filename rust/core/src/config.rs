@@ -42,6 +42,8 @@ pub struct DiscoveryConfig {
     pub max_new_per_round: usize,
     /// Multicast on the local network.
     pub mdns: bool,
+    /// The list of bootstrap nodes, again and again.
+    pub registry: bool,
 }
 
 #[derive(Clone, Debug)]

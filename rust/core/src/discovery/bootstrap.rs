@@ -4,24 +4,38 @@
 //! idle --start--> asking --answer--> dialling --all failed--> waiting --retry_interval--> asking
 //!                   any of them --ready--> ready --last peer gone--> grace --loss_delay--> asking
 //! ```
+//! With `discovery.registry` a node that is ready asks too, now and then, for nodes that are new on the list.
 //! Redialling nodes that are known already is `swarm/dial.rs`; this decides when the list itself is asked for again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{config::BootstrapConfig, swarm::jitter::Jitter};
+
+/// How often a node asks that is ready.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
     Asking,
-    Dialling { until: Instant },
-    Waiting { until: Instant },
-    Ready,
-    Grace { until: Instant },
+    Dialling {
+        until: Instant,
+    },
+    Waiting {
+        until: Instant,
+    },
+    /// `None`: it does not look again, or is asking.
+    Ready {
+        look_at: Option<Instant>,
+    },
+    Grace {
+        until: Instant,
+    },
 }
 
 pub(crate) struct Bootstrap {
     config: BootstrapConfig,
+    looks_again: bool,
     phase: Phase,
     jitter: Jitter,
     first_round_over: bool,
@@ -37,9 +51,10 @@ pub(crate) struct Tally {
 }
 
 impl Bootstrap {
-    pub(crate) const fn new(config: BootstrapConfig, jitter: Jitter) -> Self {
+    pub(crate) const fn new(config: BootstrapConfig, looks_again: bool, jitter: Jitter) -> Self {
         Self {
             config,
+            looks_again,
             phase: Phase::Idle,
             jitter,
             first_round_over: false,
@@ -51,20 +66,18 @@ impl Bootstrap {
     #[must_use]
     pub(crate) fn start(&mut self) -> bool {
         match self.phase {
-            Phase::Asking | Phase::Dialling { .. } | Phase::Ready => false,
+            Phase::Asking | Phase::Dialling { .. } | Phase::Ready { .. } => false,
             Phase::Idle | Phase::Waiting { .. } | Phase::Grace { .. } => self.ask(),
         }
     }
 
     /// The list came, and `dialling` says whether anybody in it can be dialled; or the function failed (`false`).
     pub(crate) fn answered(&mut self, dialling: bool, now: Instant) {
-        if self.phase != Phase::Asking {
-            return;
-        }
-        if dialling {
-            self.phase = Phase::Dialling { until: now + self.config.connect_timeout };
-        } else {
-            self.round_failed(now);
+        match self.phase {
+            Phase::Asking if dialling => self.phase = Phase::Dialling { until: now + self.config.connect_timeout },
+            Phase::Asking => self.round_failed(now),
+            Phase::Ready { .. } => self.look_again(now),
+            Phase::Idle | Phase::Dialling { .. } | Phase::Waiting { .. } | Phase::Grace { .. } => {}
         }
     }
 
@@ -77,16 +90,26 @@ impl Bootstrap {
         }
     }
 
-    pub(crate) const fn ready(&mut self) {
+    pub(crate) fn ready(&mut self, now: Instant) {
         self.first_round_over = true;
         if matches!(self.phase, Phase::Asking | Phase::Dialling { .. }) {
             self.tally.successes += 1;
         }
-        self.phase = Phase::Ready;
+        if !self.is_ready() {
+            self.look_again(now);
+        }
+    }
+
+    pub(crate) const fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
+    }
+
+    fn look_again(&mut self, now: Instant) {
+        self.phase = Phase::Ready { look_at: self.looks_again.then(|| now + self.jitter.around(LOOK_AGAIN)) };
     }
 
     pub(crate) fn not_ready(&mut self, now: Instant) {
-        if self.phase == Phase::Ready {
+        if self.is_ready() {
             self.phase = Phase::Grace { until: now + self.config.loss_delay };
         }
     }
@@ -100,6 +123,10 @@ impl Bootstrap {
                 false
             }
             Phase::Waiting { until } | Phase::Grace { until } if until <= now => self.ask(),
+            Phase::Ready { look_at: Some(at) } if at <= now => {
+                self.phase = Phase::Ready { look_at: None };
+                true
+            }
             _ => false,
         }
     }
@@ -107,7 +134,8 @@ impl Bootstrap {
     pub(crate) const fn next(&self) -> Option<Instant> {
         match self.phase {
             Phase::Dialling { until } | Phase::Waiting { until } | Phase::Grace { until } => Some(until),
-            Phase::Idle | Phase::Asking | Phase::Ready => None,
+            Phase::Ready { look_at } => look_at,
+            Phase::Idle | Phase::Asking => None,
         }
     }
 
@@ -147,7 +175,7 @@ mod tests {
             retry_interval: Duration::from_secs(5),
             loss_delay: Duration::from_secs(2),
         };
-        (Bootstrap::new(config, Jitter::seeded(7)), Instant::now())
+        (Bootstrap::new(config, false, Jitter::seeded(7)), Instant::now())
     }
 
     #[test]
@@ -178,7 +206,7 @@ mod tests {
         let (mut machine, now) = machine();
         assert!(machine.start());
         machine.answered(true, now);
-        machine.ready();
+        machine.ready(now);
         assert_eq!(machine.tally(), Tally { attempts: 1, successes: 1, failures: 0 });
         assert!(!machine.due(now + Duration::from_secs(3_600)));
         machine.not_ready(now);
@@ -190,9 +218,29 @@ mod tests {
     fn a_peer_that_returns_within_the_loss_delay_stops_the_retry() {
         let (mut machine, now) = machine();
         assert!(machine.start());
-        machine.ready();
+        machine.ready(now);
         machine.not_ready(now);
-        machine.ready();
+        machine.ready(now);
         assert_eq!(machine.next(), None);
+    }
+    #[test]
+    fn one_that_looks_again_asks_once_a_minute_while_it_is_ready() {
+        let (machine, now) = machine();
+        let mut machine = Bootstrap { looks_again: true, ..machine };
+        assert!(machine.start());
+        machine.ready(now);
+        machine.answered(true, now);
+        let (soon, late) = (now + Duration::from_secs(40), now + Duration::from_secs(75));
+        machine.ready(soon);
+        assert!(!machine.due(soon), "it is not the first minute that begins anew with each peer");
+        assert!(machine.due(late));
+        assert!(machine.is_ready());
+        assert!(!machine.due(late + Duration::from_secs(600)), "one question at a time");
+        machine.answered(false, late);
+        assert_eq!(machine.tally().failures, 0, "a list without anybody new is no failure");
+        assert!(!machine.due(late + Duration::from_secs(40)));
+        assert!(machine.due(late + Duration::from_secs(75)));
+        machine.not_ready(late);
+        assert!(machine.due(late + Duration::from_secs(2)));
     }
 }

@@ -130,7 +130,7 @@ impl Task {
             relays: Relays::new(&listed, now),
             relayed: Relayed::default(),
             outer: Outer::default(),
-            bootstrap: Bootstrap::new(config.bootstrap.clone(), Jitter::random()),
+            bootstrap: Bootstrap::new(config.bootstrap.clone(), config.discovery.registry, Jitter::random()),
             reach,
             rendezvous: Rendezvous::new(
                 config.discovery.rendezvous_interval,

@@ -50,6 +50,7 @@ impl Task {
         match nodes.len() {
             0 if self.bootstrap.first_round_over() => tracing::debug!("there still are no bootstrap nodes"),
             0 => tracing::info!("there are no bootstrap nodes; asking for them again from time to time"),
+            count if self.bootstrap.is_ready() => tracing::debug!(count, "looked at the bootstrap nodes again"),
             count => tracing::info!(count, "found bootstrap nodes"),
         }
         let dialling = self.dialer.bootstrap(&nodes, now);

@@ -28,7 +28,7 @@ impl Task {
         let now = Instant::now();
         let (edges, ready) = refresh(&self.shared, &self.gate, self.peers.infos(), now);
         if ready {
-            self.bootstrap.ready();
+            self.bootstrap.ready(now);
         } else if edges.iter().any(|edge| matches!(edge, NodeEvent::NotReady { database: None })) {
             self.bootstrap.not_ready(now);
             self.dialer.hurry(now);

@@ -82,6 +82,7 @@ pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
             rendezvous_interval: Duration::from_secs(2),
             max_new_per_round: 5,
             mdns: false,
+            registry: false,
         },
         connections: ConnectionConfig {
             low: 100,
