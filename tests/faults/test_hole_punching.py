@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.faults.nat_fleet import NatFleet, connected, transport
+from tests.faults.nat_fleet import PORT, NatFleet, connected, transport
 from tests.faults.nat_lab import nat_lab
 from tests.support import eventually
 
@@ -139,6 +139,21 @@ async def test_two_behind_one_router_meet_on_their_own_network() -> None:
         fleet = NatFleet(stack)
         await fleet.relay(public)
         one, two = [await fleet.join(await lab.host(router)) for _ in range(2)]
+        await connected(one, two, "quic", "tcp", within=FIRST_EVENT + DIRECT)
+
+
+async def test_a_neighbour_on_the_same_machine_keeps_nobody_from_a_direct_connection() -> None:
+    """It sees the node at 127.0.0.1, where nobody else can reach it."""
+    async with two_behind("port-restricted", "port-restricted") as place:
+        await place.fleet.relay(place.public[0])
+        here = {"hosts": ["0.0.0.0"], "quic_port": PORT, "tcp_port": PORT + 1}
+        one = await place.fleet.join(place.hosts[0], listen=here)
+        beside = here | {"quic_port": PORT + 2, "tcp_port": PORT + 3}
+        at = f"/ip4/127.0.0.1/udp/{PORT}/quic-v1/p2p/{one.peer_id}"
+        neighbour = await place.fleet.join(place.hosts[0], listen=beside, bootstrap_nodes=[at])
+        await connected(one, neighbour, "quic", within=FIRST_EVENT)
+        assert "/127.0.0.1/" in await way(neighbour, one)
+        two = await place.fleet.join(place.hosts[1])
         await connected(one, two, "quic", "tcp", within=FIRST_EVENT + DIRECT)
 
 

@@ -5,18 +5,19 @@
 //! node whose address nobody has to guess, and two nodes behind one NAT would never find their way to each other.
 //!
 //! What the other side names is dialled unseen, and the library has no bounds for it: a listed peer could have us knock at
-//! hundreds of places of others, or at our own. Here it has few tries at a time, of few addresses that it can be at.
+//! hundreds of places of others, or at our own. Here it has few tries at a time, of few addresses, and those that it cannot
+//! be at are left out. The others count: one that a neighbour of it has seen, or made up, must not cost it the rest.
 
 use std::{
     collections::HashMap,
     task::{Context, Poll},
 };
 
+use either::Either;
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     dcutr,
-    multiaddr::Protocol,
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, THandler,
         THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -32,9 +33,20 @@ const MAX_TRIES: usize = 3;
 
 type Inner = dcutr::Behaviour;
 
+/// What the handler of a relayed connection tells: the library does not name the type.
+type Told = <THandlerOutEvent<Inner> as OfRelayed>::Told;
+
+trait OfRelayed {
+    type Told;
+}
+
+impl<T, D> OfRelayed for Either<T, D> {
+    type Told = T;
+}
+
 #[derive(Debug, thiserror::Error)]
-#[error("the peer wants to be dialled at more places, or others, than it can be at")]
-struct Unlikely;
+#[error("the peer wants to be dialled more often at the same time than it needs")]
+struct TooOften;
 
 pub(crate) struct HolePunch {
     inner: Inner,
@@ -59,11 +71,11 @@ impl HolePunch {
     pub(crate) fn has_failed(&self, connection: ConnectionId) -> bool {
         self.failed == Some(connection)
     }
-}
 
-/// What was seen over a relayed connection is no place: the relay, or a peer id alone.
-fn is_place(address: &Multiaddr) -> bool {
-    !is_relayed(address) && !matches!(address.iter().next(), None | Some(Protocol::P2p(_)))
+    /// Somebody may be reached there. What was seen over a relayed connection is no place: the relay, or a peer id alone.
+    fn is_place(&self, address: &Multiaddr) -> bool {
+        !is_relayed(address) && self.reach.admits(address)
+    }
 }
 
 impl NetworkBehaviour for HolePunch {
@@ -79,9 +91,8 @@ impl NetworkBehaviour for HolePunch {
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         if let Some(peer) = self.dials.get(&connection) {
             let tries = self.dials.values().filter(|dialled| *dialled == peer).count();
-            let likely = addresses.len() <= MAX_ADDRESSES && addresses.iter().all(|address| self.reach.admits(address));
-            if tries > MAX_TRIES || !likely {
-                return Err(ConnectionDenied::new(Unlikely));
+            if tries > MAX_TRIES {
+                return Err(ConnectionDenied::new(TooOften));
             }
         }
         self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)
@@ -110,8 +121,8 @@ impl NetworkBehaviour for HolePunch {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match &event {
-            FromSwarm::NewExternalAddrCandidate(candidate) if !is_place(candidate.addr) => return,
-            FromSwarm::ExternalAddrConfirmed(confirmed) if is_place(confirmed.addr) => {
+            FromSwarm::NewExternalAddrCandidate(candidate) if !self.is_place(candidate.addr) => return,
+            FromSwarm::ExternalAddrConfirmed(confirmed) if self.is_place(confirmed.addr) => {
                 let candidate = NewExternalAddrCandidate { addr: confirmed.addr };
                 self.inner.on_swarm_event(FromSwarm::NewExternalAddrCandidate(candidate));
             }
@@ -126,7 +137,20 @@ impl NetworkBehaviour for HolePunch {
         self.inner.on_swarm_event(event);
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        mut event: THandlerOutEvent<Self>,
+    ) {
+        if let Either::Left(
+            Told::InboundConnectNegotiated { remote_addrs } | Told::OutboundConnectNegotiated { remote_addrs },
+        ) = &mut event
+        {
+            // With none left the try fails at once, as the library knows it.
+            remote_addrs.retain(|address| self.is_place(address));
+            remote_addrs.truncate(MAX_ADDRESSES);
+        }
         self.inner.on_connection_handler_event(peer, connection, event);
     }
 
