@@ -5,12 +5,14 @@
 //! node whose address nobody has to guess, and two nodes behind one NAT would never find their way to each other.
 //!
 //! What the other side names is dialled unseen, and the library has no bounds for it: a listed peer could have us knock at
-//! hundreds of places of others, or at our own. Here it has few tries at a time, of few addresses, and those that it cannot
-//! be at are left out. The others count: one that a neighbour of it has seen, or made up, must not cost it the rest.
+//! hundreds of places of others, or at our own, for as long as it likes. Here it has few tries, of few addresses, and those
+//! that it cannot be at are left out. The others count: one that a neighbour of it has seen, or made up, must not cost it
+//! the rest.
 
 use std::{
     collections::HashMap,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use either::Either;
@@ -30,6 +32,11 @@ use crate::discovery::addresses::{Reach, is_relayed};
 const MAX_ADDRESSES: usize = 32;
 /// Tries at the same time with one peer: each side has one, and that of a circuit before may go on.
 const MAX_TRIES: usize = 3;
+/// Exchanges of addresses with one peer in a row, each of which may be a try: a relayed connection has three at most, and a
+/// peer may be started anew a few times. Then one in each of these times, whichever connection it comes by: a peer can open
+/// as many as it likes, and the library keeps a little of each try for good.
+const MAX_IN_A_ROW: u32 = 12;
+const ANOTHER_AFTER: Duration = Duration::from_secs(30);
 
 type Inner = dcutr::Behaviour;
 
@@ -55,11 +62,13 @@ pub(crate) struct HolePunch {
     dials: HashMap<ConnectionId, PeerId>,
     /// The last one that came to nothing.
     failed: Option<ConnectionId>,
+    /// Until when the exchanges of a peer count: each for [`ANOTHER_AFTER`], one after the other.
+    count: HashMap<PeerId, Instant>,
 }
 
 impl HolePunch {
     pub(crate) fn new(own: PeerId, reach: Reach) -> Self {
-        Self { inner: Inner::new(own), reach, dials: HashMap::new(), failed: None }
+        Self { inner: Inner::new(own), reach, dials: HashMap::new(), failed: None, count: HashMap::new() }
     }
 
     /// A direct connection to the peer is being tried.
@@ -70,6 +79,18 @@ impl HolePunch {
     /// The dial that has just failed was such a try, which says nothing of other ways to the peer.
     pub(crate) fn has_failed(&self, connection: ConnectionId) -> bool {
         self.failed == Some(connection)
+    }
+
+    /// Counts one more exchange with the peer, unless it has had too many.
+    fn may_exchange(&mut self, peer: PeerId, now: Instant) -> bool {
+        self.count.retain(|_, until| *until > now);
+        let until = self.count.entry(peer).or_insert(now);
+        let next = *until + ANOTHER_AFTER;
+        let may = next <= now + ANOTHER_AFTER * MAX_IN_A_ROW;
+        if may {
+            *until = next;
+        }
+        may
     }
 
     /// Somebody may be reached there. What was seen over a relayed connection is no place: the relay, or a peer id alone.
@@ -143,6 +164,10 @@ impl NetworkBehaviour for HolePunch {
         connection: ConnectionId,
         mut event: THandlerOutEvent<Self>,
     ) {
+        if !self.may_exchange(peer, Instant::now()) {
+            tracing::debug!(peer_id = %peer, "a peer wants a direct connection to be tried too often");
+            return;
+        }
         if let Either::Left(
             Told::InboundConnectNegotiated { remote_addrs } | Told::OutboundConnectNegotiated { remote_addrs },
         ) = &mut event

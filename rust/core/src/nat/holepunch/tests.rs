@@ -1,4 +1,4 @@
-use std::{net::Ipv4Addr, task::Waker};
+use std::{io, net::Ipv4Addr, task::Waker};
 
 use super::*;
 
@@ -59,6 +59,42 @@ fn a_peer_is_dialled_at_few_addresses() {
     let (mut punch, peer) = (hole_punch(), PeerId::random());
     name(&mut punch, peer, 0, [at("127.0.0.1", 9), at("8.8.8.8", MAX_ADDRESSES + 1)].concat());
     assert_eq!(dial(&mut punch).expect("a dial").matches("8.8.8.8").count(), MAX_ADDRESSES);
+}
+
+#[test]
+fn a_peer_that_exchanges_addresses_for_ever_is_dialled_a_few_times() {
+    let (mut punch, peer, other) = (hole_punch(), PeerId::random(), PeerId::random());
+    for i in 0..100 {
+        // Opening connections anew brings it no more than using one again.
+        name(&mut punch, peer, i / 10, at("8.8.8.8", MAX_ADDRESSES));
+    }
+    assert_eq!(std::iter::from_fn(|| dial(&mut punch)).count(), MAX_IN_A_ROW as usize);
+    name(&mut punch, other, 100, at("8.8.4.4", 1));
+    assert!(dial(&mut punch).is_some(), "what one peer does is nothing to another");
+}
+
+#[test]
+fn exchanges_that_fail_count_too() {
+    let (mut punch, peer) = (hole_punch(), PeerId::random());
+    for i in 0..100 {
+        let told = Either::Left(Told::InboundConnectFailed { error: io::Error::other("rubbish").into() });
+        punch.on_connection_handler_event(peer, ConnectionId::new_unchecked(i), told);
+    }
+    let mut poll = || punch.poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(std::iter::from_fn(|| poll().is_ready().then_some(())).count(), MAX_IN_A_ROW as usize);
+}
+
+#[test]
+fn a_peer_has_more_tries_later() {
+    let (mut punch, peer, start) = (hole_punch(), PeerId::random(), Instant::now());
+    let mut had = |at| std::iter::from_fn(|| punch.may_exchange(peer, at).then_some(())).count();
+    assert_eq!(had(start), MAX_IN_A_ROW as usize);
+    assert_eq!(had(start + ANOTHER_AFTER / 2), 0);
+    assert_eq!(had(start + ANOTHER_AFTER), 1);
+    assert_eq!(had(start + 3 * ANOTHER_AFTER), 2);
+    assert_eq!(had(start + 100 * ANOTHER_AFTER), MAX_IN_A_ROW as usize, "they do not add up");
+    assert!(punch.may_exchange(PeerId::random(), start + 200 * ANOTHER_AFTER));
+    assert_eq!(punch.count.len(), 1, "who has all of them left is forgotten");
 }
 
 #[test]
