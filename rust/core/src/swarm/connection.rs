@@ -16,6 +16,8 @@ pub(crate) struct Connection {
     pub(super) since: Instant,
     pub(super) opened_at: SystemTime,
     pub(super) identified: bool,
+    /// It is being closed, as it was silent or nameless for too long.
+    pub(super) overdue: bool,
     pub(super) last_answer: Instant,
     pub(super) rtt: Option<Duration>,
 }
@@ -37,6 +39,7 @@ impl Connection {
             since: now,
             opened_at: SystemTime::now(),
             identified: false,
+            overdue: false,
             last_answer: now,
             rtt: None,
         }

@@ -26,7 +26,7 @@ struct Entry {
     wallet: Wallet,
     agent: String,
     connections: Vec<Connection>,
-    /// Set when we close: the reason that the peer's disconnection is given.
+    /// Set when we close all of them: the reason that the peer's disconnection is given.
     closing: Option<DisconnectReason>,
     /// The peer dials us anew: its old connections are being closed.
     left: bool,
@@ -102,25 +102,27 @@ impl Peers {
     pub(crate) fn identified(&mut self, peer: &PeerId, id: ConnectionId, agent: String) -> Option<PeerInfo> {
         let entry = self.0.get_mut(peer).filter(|entry| entry.closing.is_none())?;
         let before = entry.identified();
+        let connection = entry.connections.iter_mut().find(|connection| connection.id == id && !connection.overdue)?;
+        connection.identified = true;
         entry.agent = agent;
-        entry.connections.iter_mut().find(|connection| connection.id == id)?.identified = true;
         if before { None } else { entry.info(*peer) }
     }
 
     pub(crate) fn closed(&mut self, peer: &PeerId, id: ConnectionId) -> Gone {
         let Some(entry) = self.0.get_mut(peer) else { return Gone::Not };
         let before = entry.identified();
-        let direction = entry.connections.iter().find(|connection| connection.id == id).map(|c| c.direction);
-        entry.connections.retain(|connection| connection.id != id);
-        let (wallet, reason, returns, after) = (entry.wallet, entry.closing, entry.left, entry.identified());
+        let ended = entry.connections.extract_if(.., |connection| connection.id == id).next();
+        let timeout = ended.as_ref().is_some_and(|ended| ended.overdue).then_some(DisconnectReason::Timeout);
+        let reason = entry.closing.or(timeout);
+        let (wallet, returns, after) = (entry.wallet, entry.left, entry.identified());
         if entry.connections.is_empty() {
             self.0.remove(peer);
         } else if after || !before {
             return Gone::Not;
         }
-        match direction {
+        match ended {
             _ if before => Gone::Lost { wallet, reason, returns },
-            Some(direction) => Gone::BeforeIdentify { direction, reason },
+            Some(ended) => Gone::BeforeIdentify { direction: ended.direction, reason },
             None => Gone::Not,
         }
     }
@@ -133,16 +135,17 @@ impl Peers {
         }
     }
 
-    /// Connections that have been silent for too long, or that never said who is there.
+    /// Connections that have been silent for too long, or that never said who is there: they are to be closed. That says
+    /// nothing of others to the same peer.
     pub(crate) fn overdue(&mut self, now: Instant, identify_limit: Duration) -> Vec<ConnectionId> {
         let mut overdue = Vec::new();
         for entry in self.0.values_mut() {
-            for connection in &entry.connections {
+            for connection in &mut entry.connections {
                 let silent = now.duration_since(connection.last_answer) >= PING_LIMIT;
                 let nameless = !connection.identified && now.duration_since(connection.since) >= identify_limit;
                 if silent || nameless {
+                    connection.overdue = true;
                     overdue.push(connection.id);
-                    entry.closing.get_or_insert(DisconnectReason::Timeout);
                 }
             }
         }
@@ -242,7 +245,7 @@ impl Peers {
             connection.direction == Direction::Inbound && !connection.is_relayed() && age + SAME_DIAL >= SAME_MOMENT
         };
         let old = entry.connections.iter().any(|connection| connection.id == id && old(connection));
-        old && is_ours(&entry.agent) && matches!(entry.closing, None | Some(DisconnectReason::Timeout))
+        old && is_ours(&entry.agent) && entry.closing.is_none()
     }
 
     /// All that it has are direct connections, and we have dialled one a moment ago.
@@ -320,3 +323,6 @@ impl Peers {
 fn is_ours(agent: &str) -> bool {
     agent.strip_prefix("depinmesh/").is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests;
