@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from depinmesh import _core
 from depinmesh.logs.forward import log_metrics
-from depinmesh.status import Metric, NatStatus, NodeState, Status, counters_of
+from depinmesh.status import BootstrapStatus, Metric, NatStatus, NodeState, Status, counters_of
 
 if TYPE_CHECKING:
     from depinmesh.node import Node
@@ -33,10 +33,16 @@ def status(node: Node) -> Status:
         registry_age=node.gate.age,
         uptime=_uptime(node),
         bootstrap_attempts=core.get("bootstrap_attempts", 0),
+        bootstrap=_bootstrap(node),
         outbox=core.get("outbox", 0),
         events_lost=core.get("events_lost", 0),
         counters=counters_of(metrics(node)),
     )
+
+
+def _bootstrap(node: Node) -> tuple[BootstrapStatus, ...]:
+    rows = [] if node._session is None else node._session.core.bootstrap()
+    return tuple(BootstrapStatus._from_row(row) for row in rows)
 
 
 def metrics(node: Node) -> list[Metric]:

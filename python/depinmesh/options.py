@@ -138,7 +138,7 @@ class Discovery(Options, frozen=True):
     )
     max_new_per_round: Count = Field(
         default=5,
-        description="listed peers at most that one round of the search adds, and as many of whom a registry must be asked",
+        description="listed peers at most that a round of the search adds, and as many that a registry is asked about",
     )
     mdns: Flag = Field(
         default=False,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+from depinmesh.identity import PeerId, Wallet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from depinmesh.identity import PeerId, Wallet
+    from depinmesh._core import BootstrapRow
 
 
 class NodeState(enum.StrEnum):
@@ -72,6 +75,33 @@ class NatStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapStatus:
+    """A bootstrap node of the list that was read last, and what became of it."""
+
+    wallet: Wallet
+    peer_id: PeerId
+    addresses: tuple[str, ...]
+    """Where it is dialled, as multiaddrs."""
+    is_connected: bool
+    dialled_at: datetime | None
+    """When this node last dialled it by itself, in UTC; None if it never did."""
+    error: str | None
+    """Why the last dial came to nothing; None when none has failed since it was connected last."""
+
+    @classmethod
+    def _from_row(cls, row: BootstrapRow) -> Self:
+        peer_id, wallet, addresses, is_connected, dialled_at, error = row
+        return cls(
+            wallet=Wallet._trusted(wallet),
+            peer_id=PeerId._trusted(peer_id),
+            addresses=tuple(addresses),
+            is_connected=is_connected,
+            dialled_at=None if dialled_at is None else datetime.fromtimestamp(dialled_at, UTC),
+            error=error,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """A node as it was when this was made."""
 
@@ -92,6 +122,9 @@ class Status:
     """Seconds since the node was started."""
     bootstrap_attempts: int
     """How often the bootstrap nodes were dialled."""
+    bootstrap: tuple[BootstrapStatus, ...]
+    """The bootstrap nodes, without the node itself, as of a second ago at most. Of a long list 1,024: those come first
+    that are not connected."""
     outbox: int
     """Published events that wait to be sent."""
     events_lost: int

@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from depinmesh import Connecting, Database
+    from depinmesh.status import BootstrapStatus
 
 READY = 5.0
 """Seconds within which a node with one good entry must be ready."""
@@ -244,6 +246,31 @@ async def test_a_node_that_looks_again_finds_those_that_came_onto_the_list() -> 
                 # The other is as ready, and has had as much time.
                 assert does_not.is_ready
                 assert newcomer.node.peer_id not in {peer.peer_id for peer in does_not.peers()}
+
+
+async def test_the_status_says_of_each_bootstrap_node_what_became_of_it(fleet: Fleet) -> None:
+    unlisted, silent = Keypair.generate(), Keypair.from_seed(bytes(range(32)))
+    place = fleet.dead.partition("@")[2]
+    async with fleet.join([*fleet.good, f"{unlisted.wallet}@{place}", f"{silent.wallet}@{place}"]) as db:
+        await db.wait_ready(READY)
+
+        def nodes() -> dict[Wallet, BootstrapStatus]:
+            return {node.wallet: node for node in db.node.status().bootstrap}
+
+        await eventually(lambda: len(nodes()) == 3 and nodes()[fleet.first_key.wallet].is_connected)
+        await eventually(lambda: nodes()[silent.wallet].error)
+        await eventually(lambda: nodes()[unlisted.wallet].error)
+        good, bad, dead = (nodes()[key.wallet] for key in (fleet.first_key, unlisted, silent))
+        assert (good.error, good.peer_id) == (None, fleet.first.node.peer_id)
+        assert good.dialled_at is not None
+        assert dead.dialled_at is not None
+        assert good.dialled_at <= dead.dialled_at <= datetime.now(UTC)
+        assert "not on the list" in str(bad.error)
+        assert (bad.is_connected, dead.is_connected) == (False, False)
+        assert any(place.rpartition(":")[2] in address for address in dead.addresses)
+        assert str(dead.error).startswith("the peer could not be reached: /ip4/127.0.0.1/")
+        await fleet.first.close()
+        await eventually(lambda: not nodes()[fleet.first_key.wallet].is_connected)
 
 
 async def test_retry_bootstrap_asks_now(fleet: Fleet) -> None:

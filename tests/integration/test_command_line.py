@@ -37,6 +37,9 @@ def test_views_of_a_running_node(fleet: Fleet) -> None:
     assert shown["check peers"] == "ok: 2 of 2 or more"
     assert shown["registry"] == "5 wallets, our own is listed, a fixed list"
     assert status(one)["node"]["bootstrap_entries"] == [one.entry]
+    assert "bootstrap nodes" not in shown  # it was the first
+    last = dict(line.split("\t") for line in run("status", "--ops", others[-1].ops).stdout.splitlines())
+    assert last["bootstrap nodes"] == "2 of 2 connected"
 
 
 def test_views_say_why_there_is_nothing(fleet: Fleet) -> None:

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use depinmesh_core::{error::Field, events::Direction, gate::Entry, peer::PeerInfo};
+use depinmesh_core::{
+    error::Field,
+    events::Direction,
+    gate::Entry,
+    peer::{BootstrapInfo, PeerInfo},
+};
 use pyo3::{
     IntoPyObjectExt as _,
     exceptions::PyTypeError,
@@ -47,6 +52,19 @@ pub(crate) const fn direction_name(direction: Direction) -> &'static str {
         Direction::Inbound => "inbound",
         Direction::Outbound => "outbound",
     }
+}
+
+/// A `BootstrapRow` of `_core.pyi`.
+pub(crate) fn bootstrap_row<'py>(py: Python<'py>, node: &BootstrapInfo) -> PyResult<Bound<'py, PyTuple>> {
+    (
+        node.peer.to_base58(),
+        node.wallet.to_string(),
+        &node.addresses,
+        node.connected,
+        node.dialled_at.map(unix_seconds),
+        node.error.as_deref(),
+    )
+        .into_pyobject(py)
 }
 
 /// A `PeerRow` of `_core.pyi`.

@@ -20,7 +20,7 @@ use pyo3::{
 };
 
 use crate::{
-    convert::{duration, fields_to_dict, peer_row, wallet_entries},
+    convert::{bootstrap_row, duration, fields_to_dict, peer_row, wallet_entries},
     encode::encode,
     errors::OrRaise as _,
     event::Event,
@@ -250,6 +250,10 @@ impl Node {
     #[pyo3(signature = (database, /))]
     fn peers<'py>(&self, py: Python<'py>, database: Option<u32>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         self.core.get(py)?.peers(database).iter().map(|peer| peer_row(py, peer)).collect()
+    }
+
+    fn bootstrap<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        self.core.get(py)?.bootstrap().iter().map(|node| bootstrap_row(py, node)).collect()
     }
 
     fn addresses(&self, py: Python<'_>) -> PyResult<Vec<String>> {

@@ -22,7 +22,7 @@ use crate::{
     identity::SecretKey,
     logs,
     metrics::Metric,
-    peer::PeerInfo,
+    peer::{BootstrapInfo, PeerInfo},
     pubsub::Author,
     runtime, samples,
     shared::{BootstrapSource, Shared},
@@ -195,6 +195,11 @@ impl Node {
 
     pub fn peers(&self, database: Option<DatabaseId>) -> Vec<PeerInfo> {
         self.shared.peers(database)
+    }
+
+    /// How the dials of the bootstrap nodes went.
+    pub fn bootstrap(&self) -> Vec<BootstrapInfo> {
+        self.shared.views().bootstrap_nodes.clone()
     }
 
     pub fn addresses(&self) -> Vec<String> {

@@ -18,3 +18,15 @@ pub struct PeerInfo {
     pub agent: String,
     pub rtt: Option<Duration>,
 }
+
+/// A bootstrap node, and what became of the last dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootstrapInfo {
+    pub peer: PeerId,
+    pub wallet: Wallet,
+    pub addresses: Vec<String>,
+    pub connected: bool,
+    pub dialled_at: Option<SystemTime>,
+    /// Why it is not connected.
+    pub error: Option<String>,
+}

@@ -21,7 +21,7 @@ use crate::{
     gate::{DatabaseId, Gate},
     metrics::Counters,
     nat::reachability::Reachability,
-    peer::PeerInfo,
+    peer::{BootstrapInfo, PeerInfo},
     pubsub::{outbox::Outbox, topics::Topics},
 };
 
@@ -33,6 +33,7 @@ pub(crate) struct Views {
     pub ready: bool,
     pub ready_databases: BTreeMap<DatabaseId, bool>,
     pub bootstrap: Tally,
+    pub bootstrap_nodes: Vec<BootstrapInfo>,
     pub started: Option<Instant>,
     /// From the start to the first peer.
     pub time_to_ready: Option<Duration>,

@@ -10,6 +10,8 @@ from depinmesh.cli.views.report import DEFAULT_OPS, Ops, fetch
 
 APP = app("status")
 
+_FAILED_SHOWN = 5
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run it."""
@@ -40,6 +42,7 @@ def _lines(report: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for address in nat["public_addresses"]:
         yield "reached at", address
     yield "peers", len(report["peers"])
+    yield from _bootstrap(node["bootstrap"])
     for database in report["databases"]:
         ready = "ready" if database["is_ready"] else "not ready"
         about = f"{ready}, peers: {len(database['peers'])}, topics: {len(database['topics'])}"
@@ -50,6 +53,16 @@ def _lines(report: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for check in report["checks"]:
         yield f"check {check['name']}", f"{'ok' if check['ok'] else 'FAILED'}: {check['detail']}"
     yield "version", f"depinmesh {report['build']['depinmesh']}"
+
+
+def _bootstrap(nodes: list[dict[str, Any]]) -> Iterator[tuple[str, object]]:
+    if nodes:
+        yield "bootstrap nodes", f"{sum(node['is_connected'] for node in nodes)} of {len(nodes)} connected"
+    failed = [node for node in nodes if node["error"] is not None and not node["is_connected"]]
+    for node in failed[:_FAILED_SHOWN]:
+        yield f"  {node['wallet']}", node["error"]
+    if len(failed) > _FAILED_SHOWN:
+        yield "  ...", f"and {len(failed) - _FAILED_SHOWN} more, see --json"
 
 
 def _age(seconds: float | None, *, is_there: bool) -> str:

@@ -1,5 +1,6 @@
 //! Whom to dial, and when: bootstrap nodes and former peers (docs/wire.md section 7). Pure: the caller brings the time.
 
+mod report;
 mod target;
 
 use std::{
@@ -36,15 +37,18 @@ pub(crate) struct Dialer {
     limit: usize,
     targets: HashMap<PeerId, Target>,
     jitter: Jitter,
+    /// Since [`Dialer::report`].
+    changed: bool,
 }
 
 impl Dialer {
     pub(crate) fn new(own: PeerId, limit: usize, jitter: Jitter) -> Self {
-        Self { own, limit, targets: HashMap::new(), jitter }
+        Self { own, limit, targets: HashMap::new(), jitter, changed: false }
     }
 
     /// A new list of bootstrap nodes: those that are not connected are due at once. `false`: nobody to dial.
     pub(crate) fn bootstrap(&mut self, nodes: &[(PeerId, Vec<Multiaddr>)], now: Instant) -> bool {
+        self.changed = true;
         // Who left the list and was never met is forgotten; a former peer stays one.
         self.targets.retain(|_, target| !target.bootstrap || target.kept || target.met == Met::Yes || !target.is_due());
         for target in self.targets.values_mut() {
@@ -87,6 +91,7 @@ impl Dialer {
             .collect();
         due.sort_unstable();
         due.truncate(self.limit.saturating_sub(under_way));
+        self.changed |= !due.is_empty();
         due.iter()
             .filter_map(|(_, peer)| {
                 let addresses = self.usable(peer, now);
@@ -176,6 +181,7 @@ impl Dialer {
     }
 
     pub(crate) fn connected(&mut self, peer: PeerId, now: Instant) {
+        self.changed = true;
         self.targets.entry(peer).or_insert_with(|| Target::new(now)).connect();
     }
 
@@ -189,6 +195,7 @@ impl Dialer {
 
     /// A connection that had been identified is gone: back after this pause, then with growing ones.
     pub(crate) fn lost(&mut self, peer: PeerId, now: Instant, pause: Duration) {
+        self.changed = true;
         if let Some(target) = self.targets.get_mut(&peer).filter(|target| !target.is_barred()) {
             target.lose(now, pause);
         }

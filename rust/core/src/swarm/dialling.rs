@@ -44,6 +44,7 @@ impl Task {
                 Verdict::Admit(_) => self.dial_peer(peer, addresses, None),
                 Verdict::Refuse(refusal) => {
                     self.dialer.refused(peer, now);
+                    self.dialer.blame(&peer, not_authorized(peer, refusal).to_string());
                     self.refused(peer, refusal.as_str());
                 }
                 Verdict::Unknown => self.check(peer, addresses, None),
@@ -91,8 +92,10 @@ impl Task {
             Ok(_) => self.dial_peer(peer, addresses, op),
             Err(denied) => {
                 self.dialer.refused(peer, Instant::now());
+                let error = not_authorized(peer, denied.reason);
+                self.dialer.blame(&peer, error.to_string());
                 if let Some(op) = op {
-                    self.ops.fail(op, not_authorized(peer, denied.reason), &self.shared);
+                    self.ops.fail(op, error, &self.shared);
                 }
             }
         }
@@ -164,15 +167,16 @@ impl Task {
                 self.dialer.failed(peer, now, self.peers.is_empty());
             }
         }
-        if let (None, Some(peer)) = (denial, peer)
-            && self.is_still_coming(peer, error)
-        {
-            return;
-        }
         let told = match (denial, peer) {
             (Some(Denial::Gate(reason)), Some(peer)) => not_authorized(peer, reason),
             _ => describe(error),
         };
+        if let Some(peer) = peer {
+            self.dialer.blame(&peer, told.to_string());
+            if denial.is_none() && self.is_still_coming(peer, error) {
+                return;
+            }
+        }
         tracing::debug!(peer_id = peer.map(PeerId::to_base58), error = %told, "a dial failed");
         if peer.is_some_and(|peer| self.dialer.is_bootstrap(&peer)) {
             self.unreachable = Some(told.to_string());

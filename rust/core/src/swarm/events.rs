@@ -229,6 +229,7 @@ impl Task {
             }
             Gone::BeforeIdentify { .. } => {
                 self.dialer.unmet(peer, now, self.peers.is_empty());
+                self.dialer.blame(&peer, "its connection ended before it said who it is");
                 self.dial_again(peer);
             }
         }

@@ -111,6 +111,7 @@ impl Task {
             );
             self.refused(peer, "refused-by-peer");
             self.dialer.refused(peer, now);
+            self.dialer.blame(&peer, text.as_str());
             let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
             let error = Error::new(ErrorKind::NotAuthorized, text)
                 .with("peer_id", peer.to_base58())

@@ -50,6 +50,9 @@ impl Task {
             self.kept.forget_old(now);
             self.tell_of_twin(now);
             self.show_peers();
+            if let Some(nodes) = self.dialer.report(now) {
+                self.shared.views().bootstrap_nodes = nodes;
+            }
             self.show_tables();
         }
         let timers = [

@@ -70,6 +70,9 @@ pub(super) struct Target {
     pub(super) met: Met,
     /// Tried since the last list of bootstrap nodes came.
     pub(super) tried: bool,
+    pub(super) dialled_at: Option<Instant>,
+    /// What became of the last dial, of one that an operator named.
+    pub(super) error: Option<String>,
 }
 
 impl Target {
@@ -85,6 +88,8 @@ impl Target {
             since: now,
             met: Met::Never,
             tried: false,
+            dialled_at: None,
+            error: None,
         }
     }
 
@@ -99,6 +104,11 @@ impl Target {
 
     pub(super) const fn is_barred(&self) -> bool {
         matches!(self.state, State::Barred)
+    }
+
+    /// Where it is, as it says itself, or the operator does.
+    pub(super) fn named(&self) -> &[Multiaddr] {
+        &self.addresses
     }
 
     pub(super) const fn has_addresses(&self) -> bool {
@@ -185,6 +195,7 @@ impl Target {
 
     pub(super) const fn dial(&mut self, now: Instant) {
         self.state = State::Dialling(now);
+        self.dialled_at = Some(now);
         self.tried = true;
     }
 
@@ -194,9 +205,10 @@ impl Target {
         self.tried = true;
     }
 
-    pub(super) const fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.state = State::Connected;
         self.tried = true;
+        self.error = None;
     }
 
     pub(super) fn identify(&mut self, addresses: Vec<Multiaddr>) {
