@@ -76,10 +76,10 @@ class Flood:
         assert await self.peer.write(self.stream, rpc(publish=[Message(self.peer.key, self.topic, data)]), within=60)
         await self.node.wait("got", author=self.peer.key.peer_id, message=word, n=n, within=60)
 
-    async def subscribes(self, count: int, at_once: int) -> None:
-        """Subscribe to so many topics, and wait until that has been read."""
+    async def subscribes(self, count: int, at_once: int, length: int = 0) -> None:
+        """Subscribe to so many topics of the database, and wait until that has been read."""
         for some in batches(count, at_once):
-            topics = (f"topic {number}" for number in some)
+            topics = (f"{self.node.database}_{str(number).rjust(length)}" for number in some)
             assert await self.peer.write(self.stream, rpc(subscribe=topics), within=60)
         await self.is_heard(f"after {count}")
 
@@ -87,9 +87,9 @@ class Flood:
         """Return how many bytes more the node holds now."""
         return int((await self.node.report())[meter] - self.before[meter])
 
-    async def costs_little(self) -> None:
+    async def costs_little(self, limit: int = GROWTH) -> None:
         """Check what the node holds, a few seconds later at most: what is on its way is not held."""
-        await self._shrinks_to(GROWTH, "held")
+        await self._shrinks_to(limit, "held")
 
     async def hangs_up(self) -> None:
         self.peer.tell("hang-up", link=self.link)
@@ -175,21 +175,39 @@ async def test_r5_w7_subscriptions_beyond_measure_are_not_taken() -> None:
         f.peer.write_only(f.stream, rpc(subscribe=map(str, range(349_525))))
         await f.peer.wait("read-end", stream=f.stream)
         f.stream = await f.peer.open(f.link)
-        await f.subscribes(120_000, 60_000)
+        await f.subscribes(120_000, 30_000)
         await f.costs_little()
         await f.hangs_up()
         await f.comes_again()
-        await f.subscribes(120_000, 60_000)
+        await f.subscribes(120_000, 30_000)
         await f.leaves_nothing()
 
 
-async def test_r5_as_many_subscriptions_as_a_peer_may_have_are_given_back() -> None:
+@pytest.mark.parametrize(("length", "limit"), [(0, GROWTH), (512, 2 * GROWTH)], ids=["short", "longest"])
+async def test_r5_as_many_subscriptions_as_a_peer_may_have_are_given_back(length: int, limit: int) -> None:
+    at_once = 1_500 if length else 5_000
     async with flood() as f:
-        await f.subscribes(20_000, 5_000)
-        await f.costs_little()
+        await f.subscribes(20_000, at_once, length)
+        await f.costs_little(limit)
         await f.hangs_up()
         await f.comes_again()
-        await f.subscribes(20_000, 5_000)
+        await f.subscribes(20_000, at_once, length)
+        await f.leaves_nothing()
+
+
+async def test_r5_names_that_are_longer_than_any_topic_are_left_out() -> None:
+    """A hundred names of a megabyte took 200 MB, and a peer may subscribe to 20,000."""
+    async with flood() as f:
+        assert await f.peer.write(f.stream, rpc(unsubscribe=[f.topic]))
+        await f.is_heard("unsubscribed")
+        assert (await f.node.report())["heard"] == []
+        for number in range(100):
+            name = f"{f.node.database}_{number}".ljust(1_000_000, "x")
+            assert await f.peer.write(f.stream, rpc(subscribe=[name, f.topic]), within=60)
+        await f.is_heard()
+        # The control: what came with them was taken.
+        assert (await f.node.report())["heard"] == [f.peer.key.peer_id]
+        await f.costs_little()
         await f.leaves_nothing()
 
 

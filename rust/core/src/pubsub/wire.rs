@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use libp2p::gossipsub::TopicHash;
+
 use crate::error::{Error, ErrorKind};
 
 /// A GossipSub RPC of a Go node must stay below this.
@@ -35,6 +37,8 @@ pub(crate) const MESSAGE_SEEN_TIME: Duration = Duration::from_secs(15);
 
 const MAX_TOPIC: usize = 512;
 const MAX_DATABASE: usize = 128;
+/// The longest name that [`full_topic`] makes.
+const MAX_FULL_TOPIC: usize = MAX_DATABASE + 1 + MAX_TOPIC;
 
 /// `<database>_<topic>`, raw, as Go writes it.
 pub(crate) fn full_topic(database: &str, topic: &str) -> Result<String, Error> {
@@ -50,6 +54,11 @@ pub(crate) fn full_topic(database: &str, topic: &str) -> Result<String, Error> {
     let shown: String = topic.chars().take(64).flat_map(char::escape_default).collect();
     Err(Error::new(ErrorKind::Topic, format!("the topic '{shown}' {problem}; use 1 to 512 bytes of printable text"))
         .with("topic", topic))
+}
+
+/// Nobody here can want a topic with a longer name, and gossip keeps the name of whatever a peer subscribes to.
+pub(crate) fn may_be_kept(full_topic: &TopicHash) -> bool {
+    full_topic.as_str().len() <= MAX_FULL_TOPIC
 }
 
 pub(crate) fn check_database(name: &str) -> Result<(), Error> {

@@ -11,9 +11,9 @@ use std::{
 use libp2p::{
     PeerId,
     gossipsub::{
-        AllowAllSubscriptionFilter, Behaviour as Gossipsub, ConfigBuilder, IdentityTransform,
+        Behaviour as Gossipsub, CallbackSubscriptionFilter, ConfigBuilder, IdentityTransform,
         MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
-        ValidationMode,
+        TopicHash, ValidationMode,
     },
     identify,
     identity::{Keypair, PublicKey},
@@ -35,7 +35,8 @@ use crate::{
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PING_LIMIT: Duration = Duration::from_secs(8);
 
-pub(crate) type Gossip = Gossipsub<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
+pub(crate) type Gossip = Gossipsub<IdentityTransform, MaxCountSubscriptionFilter<Names>>;
+type Names = CallbackSubscriptionFilter<fn(&TopicHash) -> bool>;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
@@ -164,7 +165,8 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig, last: LastMessage) ->
         MessageAuthenticity::Signed(key.clone()),
         config,
         MaxCountSubscriptionFilter {
-            filter: AllowAllSubscriptionFilter {},
+            // What it refuses is left out, and what came with that is taken.
+            filter: CallbackSubscriptionFilter(wire::may_be_kept),
             max_subscribed_topics: wire::MAX_TOPICS_OF_PEER,
             max_subscriptions_per_request: wire::MAX_TOPICS_OF_PEER,
         },
