@@ -17,13 +17,17 @@ const REACH: Duration = Duration::from_secs(600);
 /// Runs of numbers without a gap that are kept for an author. One more for a moment makes 64 KiB, and no more is taken.
 const MAX_RUNS: usize = 4_095;
 
+/// Former processes of an author that are kept apart, below the one that is heard and above it, when its runs are full.
+const FORMER: usize = 256;
+
 /// 2020-01-01 in nanoseconds. Lower numbers were not read from a clock.
 const EARLIEST: u64 = 1_577_836_800_000_000_000;
 
 /// How far an author's clock may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(24 * 3600);
 
-/// A counter does not run so many numbers ahead within [`REACH`]: what lies so far behind was read from another clock.
+/// A counter does not run so many numbers ahead within [`REACH`]: what lies so far behind was read from another clock, or
+/// by another process.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 /// What is to be done with a message, by its sequence number.
@@ -111,13 +115,14 @@ impl Author {
             let by = Duration::from_nanos(floor - number);
             return if by < CLOCK_STEP { Verdict::Replayed } else { Verdict::Behind { by } };
         }
-        match &mut self.progress {
-            Some(progress) => progress.highest = progress.highest.max(number),
-            None => {
-                self.progress = Some(Progress { highest: number, checkpoint: number, checkpoint_at: now, floor: 0 });
-            }
-        }
+        let progress =
+            self.progress.get_or_insert(Progress { highest: number, checkpoint: number, checkpoint_at: now, floor: 0 });
+        progress.highest = progress.highest.max(number);
+        let highest = progress.highest;
         self.insert(number, next);
+        if self.runs.len() > MAX_RUNS {
+            self.close_a_gap(highest);
+        }
         Verdict::Fresh
     }
 
@@ -134,12 +139,32 @@ impl Author {
             (false, true) => self.runs[next].first = number,
             (false, false) => self.runs.insert(next, Run { first: number, last: number }),
         }
-        if self.runs.len() > MAX_RUNS {
-            // The lowest gap is closed: a message that was missing there will count as seen, but none comes twice.
-            if let (Some(lowest), Some(second)) = (self.runs.pop_front(), self.runs.front_mut()) {
-                second.first = lowest.first;
-            }
+    }
+
+    /// A message that was missing there will count as seen, but none comes twice. It is the gap that is furthest from what
+    /// is heard now: there messages are under way.
+    fn close_a_gap(&mut self, highest: u64) {
+        let gaps = 0..self.runs.len() - 1;
+        let (low, high) = (self.first_to_close(gaps.clone()), self.first_to_close(gaps.rev()));
+        let distance = |gap: usize| highest.abs_diff(self.runs[gap].last);
+        let gap = if distance(low) >= distance(high) { low } else { high };
+        if let Some(upper) = self.runs.remove(gap + 1) {
+            self.runs[gap].last = upper.last;
         }
+    }
+
+    /// The first gap within a process. Between two of them the author may start anew, when its clock is set back: only
+    /// where too many come first they are joined, at the narrowest gap. A gap has the number of the run below it.
+    fn first_to_close(&self, gaps: impl Iterator<Item = usize>) -> usize {
+        let mut narrowest = (u64::MAX, 0);
+        for gap in gaps.take(FORMER) {
+            let width = self.runs[gap + 1].first - self.runs[gap].last;
+            if width < nanoseconds(CLOCK_STEP) {
+                return gap;
+            }
+            narrowest = narrowest.min((width, gap));
+        }
+        narrowest.1
     }
 }
 

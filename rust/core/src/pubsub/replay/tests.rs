@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -183,6 +185,46 @@ fn memory_is_bounded_and_nothing_comes_twice_for_it() {
     assert_eq!(scene.hear(0, START + 2 * (10_000 - MAX_RUNS as u64) + 1), Verdict::Fresh);
 }
 
+#[test]
+fn an_author_whose_clock_was_set_back_is_heard_when_its_runs_are_full() {
+    let mut scene = Scene::new();
+    for n in 0..5_000 {
+        assert_eq!(scene.hear(0, START + 2 * n), Verdict::Fresh);
+    }
+    scene.reset();
+    let restarted = START - 3_600 * SECOND;
+    // What is late is heard too, although the gap is the lowest.
+    for n in [3, 5, 1, 0, 4, 2].into_iter().chain(6..100).chain((102..10_000).step_by(2)).chain([9_997, 5_001]) {
+        assert_eq!(scene.hear(1, restarted + n), Verdict::Fresh, "{n}");
+    }
+    for n in 0..5_000 {
+        assert_eq!(scene.hear(1, START + 2 * n), Verdict::Replayed);
+        assert_eq!(scene.hear(1, restarted + 2 * n), Verdict::Replayed);
+    }
+    assert!(scene.runs() <= MAX_RUNS);
+}
+
+#[test]
+fn former_processes_leave_room_for_the_one_that_is_heard() {
+    let mut scene = Scene::new();
+    let restarted = |n: u64| START + n * 10 * SECOND;
+    for n in 0..10_000 {
+        assert_eq!(scene.hear(10 * n, restarted(n)), Verdict::Fresh);
+    }
+    let last = restarted(10_000);
+    for n in (0..7_000).step_by(2).chain((0..3_500).rev().map(|n| 2 * n + 1)) {
+        assert_eq!(scene.hear(100_000, last + n), Verdict::Fresh, "{n}");
+    }
+    for n in 0..10_000 {
+        assert_eq!(scene.hear(100_000, restarted(n)), Verdict::Replayed);
+    }
+    // The clock is set back to between the last of them.
+    scene.reset();
+    for n in 0..100 {
+        assert_eq!(scene.hear(100_001, restarted(9_900) + 5 * SECOND + n), Verdict::Fresh);
+    }
+}
+
 /// What may happen: the author counts up, or is started anew; a message is heard; time passes; the author connects.
 #[derive(Clone, Debug)]
 enum Step {
@@ -225,6 +267,26 @@ proptest! {
                 prop_assert!(!accepted.contains(&number));
                 accepted.push(number);
             }
+        }
+    }
+
+    #[test]
+    fn each_process_is_heard_after_a_fresh_connection_whatever_its_clock_says(
+        processes in prop::collection::vec((0..4_000_u64, 1..4_000_u64, 1..5_u64), 1..8),
+    ) {
+        let mut scene = Scene::new();
+        let mut heard = HashSet::new();
+        for (index, (at, count, step)) in (0..).zip(processes) {
+            let started = START + (10 * at + index) * SECOND;
+            scene.reset();
+            for number in (0..count).map(|n| started + n * step) {
+                prop_assert_eq!(scene.hear(0, number), Verdict::Fresh);
+                heard.insert(number);
+            }
+            prop_assert!(scene.runs() <= MAX_RUNS);
+        }
+        for number in heard {
+            prop_assert_eq!(scene.hear(0, number), Verdict::Replayed);
         }
     }
 
