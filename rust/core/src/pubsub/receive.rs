@@ -1,9 +1,9 @@
 //! The checks on a message from the network, in their order, and the way of its events into the subscriptions.
 //!
-//! Signature, author and sequence number were verified by gossip before (strict signing). Then: author in the
-//! database's list, size, JSON and envelope, `from_peer`, timestamp, duplicate, replay. Each refusal is counted; nothing
-//! that fails is delivered. A message is forwarded when an event in it was delivered: what one signature covers cannot be
-//! taken apart, and each node checks each event. All of it happens before the host language sees an object.
+//! Signature, author and sequence number were verified by gossip before (strict signing). Then: author not this node, and
+//! in the database's list, size, JSON and envelope, `from_peer`, timestamp, duplicate, replay. Each refusal is counted;
+//! nothing that fails is delivered. A message is forwarded when an event in it was delivered: what one signature covers
+//! cannot be taken apart, and each node checks each event. All of it happens before the host language sees an object.
 
 use std::{
     collections::HashMap,
@@ -48,6 +48,7 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) struct Receiver {
+    own: PeerId,
     gate: Gate,
     topics: Arc<Topics>,
     counters: Arc<Counters>,
@@ -60,8 +61,15 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(gate: Gate, topics: Arc<Topics>, counters: Arc<Counters>, max_message_size: usize) -> Self {
+    pub(crate) fn new(
+        own: PeerId,
+        gate: Gate,
+        topics: Arc<Topics>,
+        counters: Arc<Counters>,
+        max_message_size: usize,
+    ) -> Self {
         Self {
+            own,
             gate,
             topics,
             counters,
@@ -117,10 +125,10 @@ impl Receiver {
         Outcome { acceptance, losses }
     }
 
-    /// Tells the operator, once a second. That events come twice is the way of gossip.
+    /// Tells the operator, once a second. That events come twice, or back to their author, is the way of gossip.
     fn report(&mut self, topic: &str, from: Option<PeerId>, reason: &str, count: u64, now: Instant) {
         let from = from.map(PeerId::to_base58);
-        if matches!(reason, "duplicate" | "replay") {
+        if matches!(reason, "duplicate" | "replay" | "own") {
             tracing::debug!(topic, from, reason, count, "dropped an event");
         } else if let Some(more) = self.drops.pass(now) {
             tracing::warn!(topic, from, reason, count, more, "dropped an event");
@@ -136,6 +144,10 @@ impl Receiver {
         drops: &mut Drops,
     ) -> Result<Vec<Delivered>, Drop> {
         let full = message.topic.as_str();
+        if message.source == Some(self.own) {
+            // We have sent it ourselves, before we were started anew or longer ago than gossip remembers.
+            return Err(Drop::ignored("own"));
+        }
         let author =
             message.source.and_then(|peer| self.author(peer, route)).ok_or(Drop::ignored("author-not-listed"))?;
         let is_batch = batch::is_batch(&message.data);

@@ -153,6 +153,8 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig, last: LastMessage) ->
         .flood_publish(*flood_publish)
         .validation_mode(if defences::STRICT_SIGNING { ValidationMode::Strict } else { ValidationMode::None })
         .validate_messages()
+        // Otherwise what a peer sends back to us after a restart is reported as if it were forged; `receive.rs` drops it.
+        .allow_self_origin(true)
         .support_floodsub()
         .connection_handler_queue_len(5_000)
         .message_id_fn(move |message| {

@@ -139,6 +139,7 @@ impl Task {
             ),
             queries: HashMap::new(),
             receiver: Receiver::new(
+                key.peer_id(),
                 gate.clone(),
                 Arc::clone(&shared.topics),
                 Arc::clone(&shared.counters),
