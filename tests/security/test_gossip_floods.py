@@ -257,6 +257,23 @@ async def test_r5_a_message_that_is_asked_for_again_and_again_is_sent_a_few_time
         assert 2 <= len([line for line in f.peer.said("frame") if line["bytes"] > 2_000]) <= 1 + RETRANSMISSIONS
 
 
+async def test_r10_messages_on_topics_that_nobody_takes_are_not_kept() -> None:
+    async with flood() as f:
+        data, topics = bytes(1_000_000), [f"{f.node.database}_untaken", "of another database"]
+        forged = Message(f.peer.key, f.topic, "forged", signature=bytes(64))
+        for number in range(200):
+            message = Message(f.peer.key, topics[number % 2], data)
+            assert await f.peer.write(f.stream, rpc(publish=[message, forged]), within=60)
+        # What is kept is forgotten after five seconds, so that it is not waited for here.
+        assert await f.growth() < GROWTH
+        # The control: what comes after them is delivered.
+        await f.is_heard()
+        metrics = (await f.node.report())["metrics"]
+        dropped = {name: n for name, n in metrics.items() if name.startswith("dropped_total:") and n}
+        assert dropped == {"dropped_total:not-subscribed": 200, "dropped_total:signature": 200}
+        await f.leaves_nothing()
+
+
 async def test_r10_a_flood_takes_the_place_of_its_own_topic_alone() -> None:
     """Of what gossip keeps for peers that missed it."""
     async with raw() as peer, victim(peer.key.wallet) as db, db.subscribe("calm"), db.subscribe("flooded"):

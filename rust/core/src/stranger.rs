@@ -30,7 +30,7 @@ use crate::{
     config::PubSubConfig,
     error::{Error, ErrorKind},
     identity::SecretKey,
-    pubsub::{envelope, wire},
+    pubsub::{envelope, wanted::Wanted, wire},
     swarm::{
         behaviour::{Gossip, LastMessage, gossip},
         commands::parse_node,
@@ -187,6 +187,7 @@ fn open(key: &Keypair) -> Result<Swarm<Behaviour>, Box<dyn std::error::Error>> {
         gossip: *gossip(
             key,
             &PubSubConfig { max_message_size: wire::MAX_PAYLOAD, flood_publish: true, batching: false },
+            Wanted::default(),
             LastMessage::new(key.public().to_peer_id()),
         )?,
     };

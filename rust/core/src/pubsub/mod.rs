@@ -9,6 +9,7 @@ pub(crate) mod outbox;
 pub(crate) mod receive;
 pub mod replay;
 pub mod topics;
+pub(crate) mod wanted;
 pub mod wire;
 
 use std::{ops::Range, sync::Arc, time::SystemTime};

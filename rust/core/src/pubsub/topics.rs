@@ -48,6 +48,8 @@ pub(crate) struct Topics {
     state: Mutex<State>,
     changed: Notify,
     next_id: AtomicU64,
+    /// Messages on topics that nobody takes, since they were counted: see [`super::wanted`].
+    pub refused: AtomicU64,
 }
 
 /// A received event's way: the database it belongs to and the rings that want it.
@@ -68,7 +70,13 @@ pub(crate) struct Changes {
 
 impl Topics {
     pub(crate) fn new(mailbox: Arc<Mailbox<Control>>) -> Arc<Self> {
-        Arc::new(Self { mailbox, state: Mutex::default(), changed: Notify::new(), next_id: AtomicU64::new(1) })
+        Arc::new(Self {
+            mailbox,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            next_id: AtomicU64::new(1),
+            refused: AtomicU64::new(0),
+        })
     }
 
     /// Takes the name. The network hears of it by [`Topics::announce`].
@@ -200,6 +208,10 @@ impl Topics {
             bare: Arc::clone(&topic.bare),
             rings: topic.rings.iter().map(|(_, ring)| Arc::clone(ring)).collect(),
         })
+    }
+
+    pub(crate) fn takes(&self, full: &str) -> bool {
+        self.state().topics.contains_key(full)
     }
 
     pub(crate) fn subscribed(&self) -> usize {

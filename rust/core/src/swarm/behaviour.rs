@@ -11,9 +11,8 @@ use std::{
 use libp2p::{
     PeerId,
     gossipsub::{
-        Behaviour as Gossipsub, CallbackSubscriptionFilter, ConfigBuilder, IdentityTransform,
-        MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
-        TopicHash, ValidationMode,
+        Behaviour as Gossipsub, CallbackSubscriptionFilter, ConfigBuilder, MaxCountSubscriptionFilter, Message,
+        MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds, TopicHash, ValidationMode,
     },
     identify,
     identity::{Keypair, PublicKey},
@@ -26,7 +25,7 @@ use crate::{
     defences,
     discovery::{addresses::Scope, kad::Table},
     nat::{autonat::AutoNat, holepunch::HolePunch},
-    pubsub::wire,
+    pubsub::{wanted::Wanted, wire},
     swarm::{after_identify::AfterIdentify, guard::Guard},
 };
 
@@ -35,7 +34,7 @@ use crate::{
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PING_LIMIT: Duration = Duration::from_secs(8);
 
-pub(crate) type Gossip = Gossipsub<IdentityTransform, MaxCountSubscriptionFilter<Names>>;
+pub(crate) type Gossip = Gossipsub<Wanted, MaxCountSubscriptionFilter<Names>>;
 type Names = CallbackSubscriptionFilter<fn(&TopicHash) -> bool>;
 
 #[derive(NetworkBehaviour)]
@@ -142,7 +141,12 @@ impl LastMessage {
 
 /// GossipSub as a Go node runs it; docs/wire.md section 4 has the table. It holds the key, and stays where it is: a move
 /// would leave a copy behind that nobody wipes.
-pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig, last: LastMessage) -> Result<Box<Gossip>, &'static str> {
+pub(crate) fn gossip(
+    key: &Keypair,
+    pubsub: &PubSubConfig,
+    wanted: Wanted,
+    last: LastMessage,
+) -> Result<Box<Gossip>, &'static str> {
     let PubSubConfig { max_message_size: _, flood_publish, batching: _ } = pubsub;
     let config = ConfigBuilder::default()
         .max_transmit_size(wire::MAX_RPC + wire::READ_AHEAD)
@@ -163,7 +167,7 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig, last: LastMessage) ->
         })
         .build()
         .map_err(|_| "the GossipSub settings contradict each other")?;
-    let mut gossip = Gossip::new_with_subscription_filter(
+    let mut gossip = Gossip::new_with_subscription_filter_and_transform(
         MessageAuthenticity::Signed(key.clone()),
         config,
         MaxCountSubscriptionFilter {
@@ -172,6 +176,7 @@ pub(crate) fn gossip(key: &Keypair, pubsub: &PubSubConfig, last: LastMessage) ->
             max_subscribed_topics: wire::MAX_TOPICS_OF_PEER,
             max_subscriptions_per_request: wire::MAX_TOPICS_OF_PEER,
         },
+        wanted,
     )?;
     let (params, thresholds) = no_judgement();
     gossip.with_peer_score(params, thresholds).map_err(|_| "the weights of the scores contradict each other")?;

@@ -18,7 +18,7 @@ use crate::{
     identity::SecretKey,
     limited::Limited,
     nat::relay::{Relayed, Relays},
-    pubsub::{kept::Kept, receive::Receiver},
+    pubsub::{kept::Kept, receive::Receiver, wanted::Wanted},
     shared::Shared,
     swarm::{
         behaviour::{self, Behaviour, LastMessage},
@@ -83,12 +83,13 @@ impl Task {
             warmup::begin();
         }
         let for_transport = gate.clone();
+        let wanted = Wanted::by(Arc::clone(&shared.topics));
         let last_message = LastMessage::new(key.peer_id());
         let (public, built, gossip) = wiping(|| {
             let identity = key.libp2p();
             let NodeConfig { listen, connections, nat, .. } = &config;
             let built = transport::build(&identity, listen, connections, nat, for_transport, door);
-            (identity.public(), built, behaviour::gossip(&identity, &config.pubsub, last_message.clone()))
+            (identity.public(), built, behaviour::gossip(&identity, &config.pubsub, wanted, last_message.clone()))
         });
         let (transport, relay_client) = built.map_err(|e| core(&e))?;
         let gossip = gossip.map_err(|e| core(&e))?;

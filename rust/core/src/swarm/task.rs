@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -191,13 +191,17 @@ pub(super) async fn next_event(swarm: &mut NodeSwarm, shared: &Shared) -> SwarmE
     poll_fn(|cx| poll_event(swarm, shared, cx)).await
 }
 
-/// Messages with a wrong signature are reported by gossip only in its log, within this poll.
+/// Messages with a wrong signature are reported by gossip only in its log, within this poll; as are those that we refuse
+/// for their topic.
 fn poll_event(swarm: &mut NodeSwarm, shared: &Shared, cx: &mut Context<'_>) -> Poll<SwarmEvent<BehaviourEvent>> {
     logs::take_invalid_messages();
     let event = Pin::new(swarm).poll_next(cx);
-    let invalid = logs::take_invalid_messages();
-    if invalid > 0 {
-        shared.counters.dropped.add("signature", invalid);
+    let refused = shared.topics.refused.swap(0, Ordering::Relaxed);
+    let invalid = logs::take_invalid_messages().saturating_sub(refused);
+    for (reason, count) in [("not-subscribed", refused), ("signature", invalid)] {
+        if count > 0 {
+            shared.counters.dropped.add(reason, count);
+        }
     }
     match event {
         Poll::Ready(Some(event)) => Poll::Ready(event),

@@ -1,13 +1,13 @@
 use libp2p::identity::Keypair;
 
 use super::*;
-use crate::{config::PubSubConfig, swarm::behaviour};
+use crate::{config::PubSubConfig, pubsub::wanted::Wanted, swarm::behaviour};
 
 fn gossip() -> AfterIdentify<behaviour::Gossip> {
     let pubsub = PubSubConfig { max_message_size: 1_048_000, flood_publish: false, batching: false };
     let key = Keypair::generate_ed25519();
     let last = behaviour::LastMessage::new(key.public().to_peer_id());
-    AfterIdentify::new(behaviour::gossip(&key, &pubsub, last).expect("settings that agree"))
+    AfterIdentify::new(behaviour::gossip(&key, &pubsub, Wanted::default(), last).expect("settings that agree"))
 }
 
 fn endpoint() -> ConnectedPoint {
