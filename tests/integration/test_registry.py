@@ -282,7 +282,7 @@ async def longest_turns(source: Any, last: str) -> tuple[float, float]:
 async def test_a_hundred_thousand_wallets_hold_up_the_loop_for_no_more_than_a_moment(form: str) -> None:
     wallets = random_wallets(100_000)
     clock, work = await longest_turns(wallets if form == "list" else lambda: wallets, wallets[-1])
-    # Other processes stretch the clock, not the work; the clock would show a loop that waits for a lock. A build without
-    # optimisation holds the interpreter's for a third of a second.
+    # Other processes stretch the clock, not the work; the clock would show a loop that waits for a lock. Without
+    # optimisation the interpreter's is held for a third of a second.
     assert work < 3 * 0.05
     assert clock < 3 * 1.0

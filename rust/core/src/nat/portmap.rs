@@ -90,7 +90,7 @@ impl PortMap {
         }
         let (told, addresses) = watch::channel(HashSet::new());
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(Keeper::new(hosts, ports, told).run(stopped));
+        let task = tokio::spawn(Keeper::new(hosts, ports, told).run(None, stopped));
         Some(Self { addresses, stop, task })
     }
 
@@ -117,6 +117,8 @@ impl PortMap {
 struct Mapped {
     outer: u16,
     until: Instant,
+    /// The router knows no leases: it stays until it is taken back.
+    permanent: bool,
 }
 
 struct Keeper {
@@ -135,12 +137,13 @@ impl Keeper {
         Self { hosts, ports, mapped: BTreeMap::new(), outer: None, told, complaint: None }
     }
 
-    async fn run(mut self, mut stop: oneshot::Receiver<()>) {
-        let mut router = None;
+    async fn run(mut self, mut router: Option<Gateway<Tokio>>, mut stop: oneshot::Receiver<()>) {
+        // One that did not answer for once may still have mappings to take back.
+        let mut last = None;
         loop {
             if router.is_none() {
                 router = tokio::select! {
-                    _ = &mut stop => return,
+                    _ = &mut stop => break,
                     found = search_gateway(SearchOptions::default()) => self.found(found.map_err(|e| e.to_string())),
                 };
             }
@@ -152,7 +155,7 @@ impl Keeper {
                     Ok(()) => ROUND,
                     Err(error) => {
                         self.complain(error);
-                        router = None;
+                        last = router.take();
                         AGAIN
                     }
                 },
@@ -163,7 +166,7 @@ impl Keeper {
                 () = sleep(pause) => {}
             }
         }
-        if let Some(gateway) = router {
+        if let Some(gateway) = router.or(last) {
             self.take_back(&gateway).await;
         }
     }
@@ -202,9 +205,9 @@ impl Keeper {
         let mut failure = None;
         for port in self.ports.clone() {
             match self.map(gateway, port, own).await {
-                Ok(outer_port) => {
-                    let new = self.mapped.insert(port, Mapped { outer: outer_port, until: Instant::now() + LEASE });
-                    if new.is_none_or(|new| new.outer != outer_port) {
+                Ok(mapped) => {
+                    let outer_port = mapped.outer;
+                    if self.mapped.insert(port, mapped).is_none_or(|before| before.outer != outer_port) {
                         tracing::info!(address = %port.at(outer, outer_port), "the router maps a port to this node");
                     }
                 }
@@ -219,7 +222,7 @@ impl Keeper {
         Ok(())
     }
 
-    async fn map(&self, gateway: &Gateway<Tokio>, port: Port, own: Ipv4Addr) -> Result<u16, String> {
+    async fn map(&self, gateway: &Gateway<Tokio>, port: Port, own: Ipv4Addr) -> Result<Mapped, String> {
         let inner = SocketAddr::from((own, port.number));
         let wanted = self.mapped.get(&port).map_or(port.number, |mapped| mapped.outer);
         let mut lease = u32::try_from(LEASE.as_secs()).unwrap_or_default();
@@ -229,8 +232,9 @@ impl Keeper {
             lease = 0;
             added = add(lease).await?;
         }
+        let mapped = |outer| Mapped { outer, until: Instant::now() + LEASE, permanent: lease == 0 };
         match added {
-            Ok(()) => Ok(wanted),
+            Ok(()) => Ok(mapped(wanted)),
             Err(AddPortError::PortInUse) => {
                 let any = limited(gateway.add_any_port(port.protocol(), inner, lease, DESCRIPTION)).await?;
                 let outer = any.map_err(|error: AddAnyPortError| error.to_string())?;
@@ -240,7 +244,7 @@ impl Keeper {
                     "the router maps this port to another machine already: it maps another one to this node; give each \
                      node behind a router ports of its own"
                 );
-                Ok(outer)
+                Ok(mapped(outer))
             }
             Err(error) => Err(error.to_string()),
         }
@@ -277,12 +281,11 @@ impl Keeper {
     /// What still holds.
     fn tell(&mut self) {
         let now = Instant::now();
-        self.mapped.retain(|_, mapped| mapped.until > now);
+        self.mapped.retain(|_, mapped| mapped.permanent || mapped.until > now);
+        let renewed = self.mapped.iter().filter(|(_, mapped)| mapped.until > now);
         let addresses: HashSet<Multiaddr> = self
             .outer
-            .into_iter()
-            .flat_map(|host| self.mapped.iter().map(move |(port, mapped)| port.at(host, mapped.outer)))
-            .collect();
+            .map_or_else(HashSet::new, |host| renewed.map(|(port, mapped)| port.at(host, mapped.outer)).collect());
         self.told.send_if_modified(|told| {
             let changed = *told != addresses;
             *told = addresses;

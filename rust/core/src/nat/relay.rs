@@ -29,12 +29,19 @@ const CIRCUITS: usize = 1_024;
 const CIRCUITS_OF_WALLET: usize = 64;
 const CIRCUIT_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 const CIRCUIT_BYTES: u64 = 1 << 40;
-/// Requests of one wallet within two minutes. None by address: a fleet may stand behind one.
+/// Requests of one wallet in a row, and after which time there may be one more: 240 in two minutes. Whoever looks for a peer
+/// that is away asks for it with each dial. None by address: a fleet may stand behind one.
 const REQUESTS: NonZeroU32 = NonZeroU32::new(240).expect("not zero");
-const REQUESTS_WITHIN: Duration = Duration::from_secs(2 * 60);
+const ONE_MORE_AFTER: Duration = Duration::from_millis(500);
 
 /// The relay that this node is for others.
 pub(crate) fn server(own: PeerId) -> relay::Behaviour {
+    let mut server = relay::Behaviour::new(own, limits());
+    server.set_status(Some(relay::Status::Enable));
+    server
+}
+
+fn limits() -> relay::Config {
     let config = relay::Config {
         max_reservations: RESERVATIONS,
         // The library compares with `>`, so that one more gets through.
@@ -47,17 +54,15 @@ pub(crate) fn server(own: PeerId) -> relay::Behaviour {
         max_circuit_bytes: CIRCUIT_BYTES,
         circuit_src_rate_limiters: Vec::new(),
     };
-    let config = config.reservation_rate_per_peer(REQUESTS, REQUESTS_WITHIN);
-    let mut server = relay::Behaviour::new(own, config.circuit_src_per_peer(REQUESTS, REQUESTS_WITHIN));
-    server.set_status(Some(relay::Status::Enable));
-    server
+    config.reservation_rate_per_peer(REQUESTS, ONE_MORE_AFTER).circuit_src_per_peer(REQUESTS, ONE_MORE_AFTER)
 }
 
 /// What is relayed here.
 #[derive(Default)]
 pub(crate) struct Relayed {
     reservations: HashSet<PeerId>,
-    circuits: usize,
+    /// By who asked for it.
+    circuits: HashMap<PeerId, usize>,
 }
 
 impl Relayed {
@@ -69,17 +74,27 @@ impl Relayed {
         self.reservations.remove(peer);
     }
 
-    pub(crate) const fn opened(&mut self) {
-        self.circuits += 1;
+    pub(crate) fn opened(&mut self, by: PeerId) {
+        *self.circuits.entry(by).or_default() += 1;
     }
 
-    pub(crate) const fn closed(&mut self) {
-        self.circuits = self.circuits.saturating_sub(1);
+    pub(crate) fn closed(&mut self, by: &PeerId) {
+        if let Some(circuits) = self.circuits.get_mut(by) {
+            *circuits -= 1;
+            if *circuits == 0 {
+                self.circuits.remove(by);
+            }
+        }
+    }
+
+    /// Others are connected through this node because this peer is.
+    pub(crate) fn serves(&self, peer: &PeerId) -> bool {
+        self.reservations.contains(peer) || self.circuits.contains_key(peer)
     }
 
     /// Peers with a reservation, and circuits.
     pub(crate) fn sizes(&self) -> (usize, usize) {
-        (self.reservations.len(), self.circuits)
+        (self.reservations.len(), self.circuits.values().sum())
     }
 }
 

@@ -48,6 +48,10 @@ pub(super) fn describe(error: &DialError) -> Error {
             let text = format!("the peer could not be reached: {}", causes.join("; "));
             Error::new(ErrorKind::Dial, text).with("causes", causes)
         }
+        // By us, as it took too long.
+        DialError::Aborted => {
+            Error::new(ErrorKind::Dial, "the peer did not answer in time").with("causes", vec![error.to_string()])
+        }
         other => {
             Error::new(ErrorKind::Dial, format!("the dial failed: {other}")).with("causes", vec![other.to_string()])
         }

@@ -161,7 +161,8 @@ impl Task {
 
     /// Somebody to dial, if the gate has no objection.
     fn candidate(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) -> Heard {
-        if self.is_refused(&peer) {
+        let has_enough = self.peers.len() >= self.trimming.wanted(&self.config.connections);
+        if self.is_refused(&peer) || (has_enough && !self.dialer.knows(&peer)) {
             return Heard::Pointless;
         }
         let heard = self.dialer.heard_of(peer, addresses, now);

@@ -220,8 +220,8 @@ impl Task {
                     self.dialer.forget(&peer);
                 } else {
                     self.dialer.lost(peer, now, pause);
+                    self.rendezvous.hurry(now);
                 }
-                self.rendezvous.hurry(now);
                 self.update_views();
             }
             Gone::BeforeIdentify { direction: Direction::Outbound, reason: None } => {

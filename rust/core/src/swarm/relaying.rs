@@ -144,7 +144,7 @@ impl Task {
             }
             relay::Event::CircuitReqAccepted { src_peer_id, dst_peer_id } => {
                 counters.circuits.add(1);
-                self.relayed.opened();
+                self.relayed.opened(src_peer_id);
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, "two peers are connected through this node");
             }
             relay::Event::CircuitReqDenied { src_peer_id, dst_peer_id, status } => {
@@ -152,7 +152,7 @@ impl Task {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "a circuit was denied");
             }
             relay::Event::CircuitClosed { src_peer_id, dst_peer_id, error } => {
-                self.relayed.closed();
+                self.relayed.closed(&src_peer_id);
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "a circuit has ended");
             }
             _ => {}

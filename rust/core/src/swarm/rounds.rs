@@ -28,7 +28,7 @@ impl Task {
 
     pub(super) fn on_bootstrap_answer(&mut self, answer: Result<Answer, String>) {
         let now = Instant::now();
-        let nodes: Vec<(PeerId, Vec<Multiaddr>)> = match answer {
+        let mut nodes: Vec<(PeerId, Vec<Multiaddr>)> = match answer {
             Ok(Answer::Bootstrap(nodes)) => nodes.iter().filter_map(|node| parse_node(node).ok()).collect(),
             Ok(Answer::Wallets(_) | Answer::Failed(_)) => Vec::new(),
             Err(error) => {
@@ -38,6 +38,16 @@ impl Task {
                 return self.hurry(now);
             }
         };
+        if self.bootstrap.is_ready() {
+            let mut room = self.trimming.wanted(&self.config.connections).saturating_sub(self.peers.len());
+            nodes.retain(|(peer, _)| {
+                self.peers.connections(peer) > 0 || {
+                    let fits = room > 0;
+                    room = room.saturating_sub(1);
+                    fits
+                }
+            });
+        }
         // Said once, not in each round: and not of whom a list is too old to tell, of which the gate speaks.
         let own = *self.swarm.local_peer_id();
         let unlisted = |peer: &PeerId| matches!(self.gate.check_now(peer), Verdict::Refuse(Refusal::NotListed));

@@ -20,7 +20,7 @@ struct Candidate {
     since: Instant,
     /// Topics of ours that it subscribes to.
     topics: usize,
-    /// A bootstrap node, or in a mesh: it stays.
+    /// A bootstrap node, in a mesh, or one that is reached through this node, or reaches others so: it stays.
     needed: bool,
 }
 
@@ -39,6 +39,12 @@ impl Trimming {
         peers.iter().take(surplus).map(|candidate| candidate.peer).collect()
     }
 
+    /// Up to how many peers others are looked for. In a fleet that has more nodes than one may have peers, all that were let
+    /// go would otherwise be looked for at once.
+    pub(super) const fn wanted(&self, limits: &ConnectionConfig) -> usize {
+        if self.last.is_some() { limits.low } else { limits.high }
+    }
+
     fn is_due(&self, peers: usize, limits: &ConnectionConfig, now: Instant) -> bool {
         peers > limits.high && self.last.is_none_or(|last| now.duration_since(last) >= ROUND)
     }
@@ -50,15 +56,23 @@ impl Task {
         if !self.trimming.is_due(self.peers.len(), limits, now) {
             return;
         }
+        // With `discovery.registry` the list names the whole fleet.
+        let named = !self.config.discovery.registry;
         let gossip = &self.swarm.behaviour().gossip.inner;
         let mesh: HashSet<_> = gossip.all_mesh_peers().collect();
         let candidates = self.peers.since().map(|(peer, since)| Candidate {
             peer,
             since,
             topics: self.shared.topics.shared_with(&peer),
-            needed: mesh.contains(&peer) || self.dialer.is_bootstrap(&peer) || self.relays.holds(&peer),
+            needed: mesh.contains(&peer)
+                || (named && self.dialer.is_bootstrap(&peer))
+                || self.relays.holds(&peer)
+                || self.relayed.serves(&peer),
         });
         let surplus = self.trimming.surplus(candidates.collect(), limits, now);
+        if surplus.is_empty() {
+            return;
+        }
         tracing::info!(peers = self.peers.len(), closed = surplus.len(), "more peers than connections.high");
         for peer in surplus {
             self.peers.closing(&peer, DisconnectReason::Trimmed);
@@ -98,7 +112,9 @@ mod tests {
         let (mut trimming, now) = (Trimming::default(), Instant::now());
         assert!(!trimming.is_due(4, &LIMITS, now));
         assert!(trimming.is_due(5, &LIMITS, now));
+        assert_eq!(trimming.wanted(&LIMITS), LIMITS.high);
         assert_eq!(trimming.surplus(candidates(5, now), &LIMITS, now).len(), 3);
+        assert_eq!(trimming.wanted(&LIMITS), LIMITS.low, "whoever was let go is not looked for");
         assert!(!trimming.is_due(5, &LIMITS, now + ROUND / 2));
         assert!(trimming.is_due(5, &LIMITS, now + ROUND));
     }

@@ -19,6 +19,8 @@ struct State {
     /// The outer port that another machine has.
     taken: Option<u16>,
     leases: bool,
+    /// It does not say where it is.
+    ill: bool,
     /// What it was asked for: action, protocol, outer port, lease.
     asked: Vec<String>,
 }
@@ -81,6 +83,9 @@ impl State {
         let actions = ["GetExternalIPAddress", "AddPortMapping", "DeletePortMapping"];
         let action = actions.into_iter().find(|action| request.contains(&format!("#{action}"))).unwrap();
         if action == "GetExternalIPAddress" {
+            if self.ill {
+                return fault(501);
+            }
             let address = format!("<NewExternalIPAddress>{}</NewExternalIPAddress>", self.address);
             return consent(action, &address);
         }
@@ -185,6 +190,27 @@ async fn a_router_that_knows_no_leases_gets_mappings_without_end() {
     let lasting = ["1200", "0"].map(|lease| format!("AddPortMapping TCP 4002 {lease}"));
     assert_eq!(router.asked()[..2], lasting);
     assert_eq!(addresses.borrow().len(), 2);
+    // They are not told for longer than they are renewed, and taken back all the same.
+    for mapped in keeper.mapped.values_mut() {
+        mapped.until = Instant::now();
+    }
+    keeper.tell();
+    are(&addresses, &[]);
+    router.asked();
+    keeper.take_back(&router.gateway).await;
+    assert_eq!(router.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn mappings_are_taken_back_also_after_a_round_that_failed() {
+    let (router, (mut keeper, _addresses)) = (Router::start().await, keeper());
+    turn(&mut keeper, &router).await.unwrap();
+    router.asked();
+    router.state().ill = true;
+    let (stop, stopped) = oneshot::channel();
+    stop.send(()).unwrap();
+    keeper.run(Some(router.gateway.clone()), stopped).await;
+    assert_eq!(router.asked(), ["DeletePortMapping TCP 4002", "DeletePortMapping UDP 4001"]);
 }
 
 #[tokio::test]

@@ -143,7 +143,11 @@ impl Target {
     /// It is on a new list of bootstrap nodes.
     pub(super) fn list(&mut self, addresses: &[Multiaddr], now: Instant) {
         self.bootstrap = true;
-        addresses.clone_into(&mut self.addresses);
+        let told = std::mem::replace(&mut self.addresses, addresses.to_vec());
+        if self.state == State::Connected {
+            // Where it said itself that it is: the list may not know.
+            self.learn(told);
+        }
         if self.is_due() {
             self.state = State::Due(now);
             self.tried = false;

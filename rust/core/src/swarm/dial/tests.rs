@@ -286,6 +286,20 @@ fn a_peer_that_moves_again_and_again_is_found_where_it_is_now() {
     assert!(dialer.due(now)[0].1.contains(&at(1_019)), "others say that it is there now");
 }
 
+#[test]
+fn a_list_that_is_read_again_takes_nothing_from_what_a_connected_peer_has_said() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    let list = [(peer, vec![at(1)])];
+    dialer.bootstrap(&list, now);
+    dialer.identified(peer, vec![at(2)], now);
+    dialer.bootstrap(&list, now);
+    assert_eq!(dialer.addresses(&peer, now), Some(vec![at(1), at(2)]));
+    dialer.lost(peer, now, Duration::ZERO);
+    dialer.bootstrap(&[(peer, vec![at(3)])], now);
+    assert_eq!(dialer.addresses(&peer, now), Some(vec![at(3)]), "nobody is there any more");
+}
+
 fn at(port: u16) -> Multiaddr {
     format!("/ip4/10.0.0.1/tcp/{port}").parse().expect("a multiaddr")
 }
