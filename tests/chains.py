@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from depinmesh import Keypair
 from depinmesh.registry import SolanaRegistry
 from tests.registries import inside
-from tests.support import eventually
+from tests.support import WAIT, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from depinmesh.testing.chain import LocalChain
 
@@ -40,3 +43,30 @@ async def cut(host: Any, *left: Keypair, push: bool, what: str) -> None:
 def gpa(accounts: Sequence[dict[str, Any]], slot: int = 10**9) -> str:
     """Return what an endpoint answers to `getProgramAccounts`."""
     return json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"context": {"slot": slot}, "value": list(accounts)}})
+
+
+@contextmanager
+def chain_aside() -> Iterator[tuple[LocalChain, Callable[[Coroutine[Any, Any, Any]], Any]]]:
+    """Run a chain in a thread with an event loop of its own, and give it with what runs a coroutine there."""
+    from depinmesh.testing.chain import LocalChain
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(WAIT)
+
+    async def started() -> LocalChain:
+        return await LocalChain().__aenter__()
+
+    try:
+        chain = run(started())
+        try:
+            yield chain, run
+        finally:
+            run(chain.__aexit__())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

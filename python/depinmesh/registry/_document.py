@@ -30,7 +30,8 @@ class Document(NamedTuple):
 
 class _Entry(NamedTuple):
     value: object
-    line: int
+    line: int | None = None
+    """`None`: it is looked for when it has to be told, as to look for all takes the square of their number."""
 
 
 _Lists = dict[str, list[_Entry]]
@@ -43,18 +44,20 @@ def read_document(text: str, name: str, suffix: str) -> Document:
         RegistryError: Any entry is wrong. The message begins with name and line.
     """
     lists = _FORMS.get(suffix.lower(), _lines)(text, name)
-    wallets = (_parsed(entry, Wallet, name) for entry in lists.get("wallets", ()))
-    nodes = (_parsed(entry, parse_node, name) for entry in lists.get("bootstrap_nodes", ()))
+    wallets = (_parsed(entry, Wallet, name, text) for entry in lists.get("wallets", ()))
+    nodes = (_parsed(entry, parse_node, name, text) for entry in lists.get("bootstrap_nodes", ()))
     return Document(tuple(dict.fromkeys(wallets)), tuple(nodes))
 
 
-def _parsed(entry: _Entry, parse: Callable[[Any], Any], name: str) -> Any:
-    if not isinstance(entry.value, str):
-        raise RegistryError(f"{name}:{entry.line}: {shown(entry.value)} is not text")
+def _parsed(entry: _Entry, parse: Callable[[Any], Any], name: str, text: str) -> Any:
     try:
-        return parse(entry.value)
+        if isinstance(entry.value, str):
+            return parse(entry.value)
+        reason = " is not text"
     except (IdentityError, ConfigError) as error:
-        raise RegistryError(f"{name}:{entry.line}: {shown(entry.value)}: {error}") from None
+        reason = f": {error}"
+    line = _line_of(entry.value, text) if entry.line is None else entry.line
+    raise RegistryError(f"{name}:{line}: {shown(entry.value)}{reason}")
 
 
 def _lines(text: str, _name: str) -> _Lists:
@@ -69,20 +72,20 @@ def _json(text: str, name: str) -> _Lists:
         found = re.search(r"(.*) at line (\d+)", str(error))
         reason, line = found.groups() if found else (str(error), "1")
         raise RegistryError(f"{name}:{line}: {reason}") from None
-
-    def located(entry: object) -> _Entry:
-        # The first place of the same text: where it is wrong, it is wrong there.
-        place = max(0, text.find(json.dumps(entry))) if isinstance(entry, str) else 0
-        return _Entry(entry, text.count("\n", 0, place) + 1)
-
     if isinstance(value, dict):
         for key, entries in value.items():
-            _check_key(key, isinstance(entries, list), name, located(key).line)
+            _check_key(key, isinstance(entries, list), name, _line_of(key, text))
         _check_complete(value, name)
-        return {key: [located(entry) for entry in entries] for key, entries in value.items()}
+        return {key: [_Entry(entry) for entry in entries] for key, entries in value.items()}
     if isinstance(value, list):
-        return {"wallets": [located(entry) for entry in value]}
+        return {"wallets": [_Entry(entry) for entry in value]}
     raise RegistryError(f"{name}:1: is not {_FORM}")
+
+
+def _line_of(entry: object, text: str) -> int:
+    # The first place of the same text: where it is wrong, it is wrong there.
+    place = max(0, text.find(json.dumps(entry))) if isinstance(entry, str) else 0
+    return text.count("\n", 0, place) + 1
 
 
 def _yaml(text: str, name: str) -> _Lists:

@@ -16,6 +16,9 @@ _log = logging.getLogger("depinmesh.registry")
 
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
 
+NODES_AGE = 60.0
+"""Seconds after which those who want the bootstrap nodes of a registry have it read again."""
+
 T = TypeVar("T")
 
 

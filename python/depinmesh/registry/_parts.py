@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from depinmesh._calls import Calls
-from depinmesh.errors import IdentityError, RegistryError
-from depinmesh.identity import Wallet
+from depinmesh.errors import RegistryError
+from depinmesh.registry._believed import Believed
+from depinmesh.registry._life import Life
 from depinmesh.registry.snapshot import Snapshot
+from depinmesh.registry.static import StaticRegistry
 from depinmesh.wallets import check_wallet_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from depinmesh.identity import Wallet
     from depinmesh.wallets import WalletSource
-
-_CHUNK = 256  # entries between two turns of the loop: some milliseconds
 
 
 class Part:
     """A list, a function or a provider, with the methods of a provider."""
 
-    def __init__(self, source: WalletSource) -> None:
+    def __init__(self, source: WalletSource, name: str = "the source") -> None:
         self._calls = Calls()
         self._source: Any = check_wallet_source(source)
-        self._stack = AsyncExitStack()
+        self._users = 0
+        self._life: Life | None = None
+        self.believed = Believed(name, fixed=isinstance(self._source, tuple))
         self.checks = _has(self._source, "check")
         self.lists = _has(self._source, "wallets") or not self.checks
         self.pushes = self.lists and _has(self._source, "changes")
         self.has_nodes = _has(self._source, "bootstrap_nodes")
 
     async def __aenter__(self) -> Self:
-        """Enter the provider."""
-        self._calls.stop()
-        self._calls = Calls()
-        if hasattr(type(self._source), "__aenter__"):
-            await self._stack.enter_async_context(self._source)
+        """Enter the provider, if nobody else has: it stays open for as long as anybody uses it."""
+        self._users += 1
+        if self._users == 1:
+            self._renew_calls()
+            self._life = Life(self._source, self._life) if hasattr(type(self._source), "__aenter__") else None
+        try:
+            if self._life is not None:
+                await self._life.entered()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Leave it."""
-        await self._stack.aclose()
-        self._calls.stop()
-        await self._calls.ended()
+        """Leave it, with the last of those who use it."""
+        self._users = max(0, self._users - 1)
+        if self._users:
+            return
+        life, calls = self._life, self._renew_calls()
+        try:
+            await self.believed.close()
+            if life is not None:
+                await life.end()
+        finally:
+            await calls.ended()
 
     def __del__(self) -> None:
         """End the thread of plain functions, which were called without entering it."""
@@ -66,7 +79,13 @@ class Part:
             if not isinstance(verdict, bool):
                 raise RegistryError(f"a check answers with True or False, not with {type(verdict).__name__}")
             return verdict
-        return wallet in await wallets_of(await self.wallets())
+        if isinstance(self._source, StaticRegistry):  # what code sets counts at once
+            return wallet in self._source._wallets
+        return wallet in await self.believed.recent(self.wallets)
+
+    async def read(self) -> str | None:
+        """Read the list that is believed; return why that failed."""
+        return await self.believed.read(self.wallets)
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """Give what is pushed; nothing where nothing is."""
@@ -78,26 +97,18 @@ class Part:
         """Return the bootstrap nodes, none where it has none."""
         return list(await self._calls.call(self._source.bootstrap_nodes)) if self.has_nodes else []
 
+    def _renew_calls(self) -> Calls:
+        """End the thread of plain functions, which serves one event loop, and have the next call begin another one."""
+        calls, self._calls = self._calls, Calls()
+        calls.stop()
+        return calls
+
     def _snapshot(self, answer: Any) -> Snapshot:
         if isinstance(answer, Snapshot):
             return answer
         if isinstance(answer, str | bytes | bytearray) or not hasattr(answer, "__iter__"):
             raise RegistryError(f"a registry answers with a list of wallets, not with {type(answer).__name__}")
         return Snapshot(wallets=tuple(answer), source=type(self._source).__name__)
-
-
-async def wallets_of(snapshot: Snapshot) -> dict[Wallet, None]:
-    """Return what a list holds, without what is no wallet, and without holding the loop for long."""
-    found: dict[Wallet, None] = {}
-    entries = iter(tuple(snapshot.wallets))
-    while chunk := tuple(islice(entries, _CHUNK)):
-        for entry in chunk:
-            try:
-                found[entry if isinstance(entry, Wallet) else Wallet(entry)] = None
-            except IdentityError:
-                continue
-        await asyncio.sleep(0)
-    return found
 
 
 def _has(source: Any, method: str) -> bool:

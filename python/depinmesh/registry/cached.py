@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic_core import from_json
 
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
+from depinmesh.registry._believed import wallets_of
 from depinmesh.registry._latest import Latest, merged
 from depinmesh.registry._losses import Confirmation
-from depinmesh.registry._parts import Part, wallets_of
+from depinmesh.registry._parts import Part
 from depinmesh.registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ class CachedRegistry:
             problems.append(ConfigProblem("path", str(path), "is in a folder that does not exist", "make the folder"))
         if problems:
             raise ConfigError.of(problems)
-        self._answered = False
-        self._offered = self._given_up = False
+        self._starting = True
+        """Somebody has started: since then neither has the source answered, nor was the kept list offered."""
+        self._answers = 0
+        self._given_up = False
         self._kept: dict[Wallet, None] = {}
         self._written = float("-inf")
         self._confirmation = Confirmation()
@@ -73,7 +76,8 @@ class CachedRegistry:
         self._pending: Snapshot | None = None
 
     async def __aenter__(self) -> Self:
-        """Enter the source."""
+        """Enter the source. Each node that starts may be offered the kept list."""
+        self._starting, self._pending, self._given_up = True, None, False
         await self._part.__aenter__()
         return self
 
@@ -86,7 +90,7 @@ class CachedRegistry:
 
         It is pushed too when the read before this one was cancelled, as the gate does with one that hangs.
         """
-        if self._given_up and not self._answered:  # told only now: a node that is closed cancels its read as well
+        if self._given_up and self._starting:  # told only now: a node that is closed cancels its read as well
             await self._offer()
         try:
             snapshot = await self._part.wallets()
@@ -94,10 +98,10 @@ class CachedRegistry:
             self._given_up = True
             raise
         except Exception:
-            if not self._answered:
+            if self._starting:
                 await self._offer()
             raise
-        self._answered = True
+        self._answered()
         await self._keep(snapshot, certain=False)
         return snapshot
 
@@ -107,16 +111,21 @@ class CachedRegistry:
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """Give the kept list when the source does not answer at first, and what the source pushes."""
-        fallback = self._fallback.values()
+        offers = self._offers(self._fallback.values(), self._answers)
         # The first read may have failed before anybody listened here.
-        if self._pending is not None and not self._answered:
+        if self._pending is not None:
             yield self._pending
-        async for snapshot in merged(fallback, self._pushes()):
+        async for snapshot in merged(offers, self._pushes()):
             yield snapshot
+
+    async def _offers(self, fallback: AsyncIterator[Snapshot], answers: int) -> AsyncIterator[Snapshot]:
+        async for snapshot in fallback:
+            if self._answers == answers:  # or else it is for a node that started later
+                yield snapshot
 
     async def _pushes(self) -> AsyncIterator[Snapshot]:
         async for snapshot in self._part.changes():
-            self._answered = True
+            self._answered()
             await self._keep(snapshot, certain=True)
             yield snapshot
 
@@ -124,10 +133,12 @@ class CachedRegistry:
         """Return the bootstrap nodes of the source."""
         return await self._part.bootstrap_nodes()
 
+    def _answered(self) -> None:
+        self._starting, self._pending = False, None
+        self._answers += 1
+
     async def _offer(self) -> None:
-        if self._offered:
-            return
-        self._offered = True
+        self._starting, answers = False, self._answers
         try:
             snapshot = await asyncio.to_thread(self._load)
         except FileNotFoundError:
@@ -135,7 +146,7 @@ class CachedRegistry:
         except (OSError, RegistryError) as error:
             _log.error("The kept list is not used: %s", error)
             return
-        if self._answered:
+        if self._answers != answers:
             return  # meanwhile
         _log.warning("The registry does not answer: the list of %s is used, %.0f s old", snapshot.source, snapshot.age)
         self._pending = snapshot

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from depinmesh.errors import RegistryError
 from depinmesh.registry._document import Document, read_document
+from depinmesh.registry._loops import LoopLock
 from depinmesh.registry._losses import Confirmation, loses_too_much
 from depinmesh.registry.snapshot import Snapshot
 
@@ -66,7 +67,7 @@ class FileRegistry:
         self._refused: _Mark | None = None
         self._believed: tuple[Wallet, ...] = ()
         self._confirmation = Confirmation()
-        self._lock = asyncio.Lock()
+        self._lock = LoopLock()
 
     async def wallets(self) -> Snapshot:
         """Return what the file lists now.
@@ -102,7 +103,7 @@ class FileRegistry:
                 yield self._snapshot(document)
 
     async def _current(self) -> Document:
-        async with self._lock:
+        async with self._lock():
             return await asyncio.to_thread(self._read)
 
     def _read(self) -> Document:

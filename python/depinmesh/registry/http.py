@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pydantic_core import from_json
 
-from depinmesh.errors import IdentityError, shown
+from depinmesh.errors import IdentityError, RegistryError, shown
 from depinmesh.identity import Wallet
-from depinmesh.registry._endpoints import Endpoints
+from depinmesh.registry._endpoints import NODES_AGE, Endpoints
 from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, label
 from depinmesh.registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+
+_log = logging.getLogger("depinmesh.registry")
 
 # So many entries are looked at to tell a list of wallets from a list of something else.
 _LOOKED_AT = 100
@@ -63,25 +68,46 @@ class HttpRegistry:
         )
         self._cache: dict[str, tuple[str, _Content]] = {}
         self._nodes: list[str] | None = None
+        self._asked = float("-inf")
+        self._answered: asyncio.Event | None = None
+        self._users = 0
 
     async def __aenter__(self) -> Self:
         """Return itself."""
+        self._users += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connections; used again, it opens them again."""
-        await self._fetcher.__aexit__()
+        """Close the connections, with the last of those who use it; used again, it opens them again."""
+        self._users = max(0, self._users - 1)
+        if not self._users:
+            await self._fetcher.__aexit__()
 
     async def wallets(self) -> Snapshot:
         """Fetch the list. `RegistryError`: no URL gave one; the message has a reason for each."""
-        content = await self._endpoints.ask(self._content)
-        self._nodes = content.nodes
+        self._asked = monotonic()
+        self._answered = answered = asyncio.Event()  # of this read alone, as an event serves one loop
+        try:
+            content = await self._endpoints.ask(self._content)
+            self._nodes = content.nodes
+        finally:
+            answered.set()
         return Snapshot(wallets=content.wallets, source=label(self._endpoints.serving))
 
     async def bootstrap_nodes(self) -> list[str]:
-        """Return the bootstrap nodes of the last list, which is fetched when there is none yet; raises as `wallets`."""
-        if self._nodes is None:
-            await self.wallets()
+        """Return the bootstrap nodes of the list, which is fetched again when that was last done a minute ago.
+
+        While this fails they are those of the last list; raises as `wallets` when there is none yet.
+        """
+        if self._nodes is None and self._answered is not None:
+            await self._answered.wait()  # a node that starts asks for its wallets at the same time
+        if self._nodes is None or monotonic() - self._asked > NODES_AGE:
+            try:
+                await self.wallets()
+            except RegistryError as error:
+                if self._nodes is None:
+                    raise
+                _log.warning("The bootstrap nodes of the last list are used: %s", error)
         return self._nodes or []
 
     async def _content(self, url: str) -> _Content:

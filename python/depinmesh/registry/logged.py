@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from depinmesh.registry._parts import Part, wallets_of
+from depinmesh.registry._believed import wallets_of
+from depinmesh.registry._parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

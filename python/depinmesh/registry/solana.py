@@ -6,14 +6,16 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Literal, Self
+from weakref import WeakSet
 
 from depinmesh.bootstrap import BootstrapNode
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError, shown
-from depinmesh.registry._endpoints import Endpoints
+from depinmesh.registry._endpoints import NODES_AGE, Endpoints
 from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, label
 from depinmesh.registry._latest import merged
+from depinmesh.registry._loops import LoopLock
 from depinmesh.registry._losses import Confirmation, loses_too_much
 from depinmesh.registry.snapshot import Snapshot
 
@@ -112,12 +114,14 @@ class SolanaRegistry:
         self._ports = (quic_port, tcp_port)
         self._ledger = Ledger(self._rule.minimum)
         self._taken_at: datetime | None = None
-        self._changed = asyncio.Event()
+        self._asked = float("-inf")
+        self._changed: WeakSet[asyncio.Event] = WeakSet()  # one for each iteration, and gone with it
         self._believed: dict[bytes, None] = {}
         self._confirmation = Confirmation()
         self._dropped = 0
         self._sockets = 0
-        self._reading = asyncio.Lock()
+        self._reading = LoopLock()
+        self._users = 0
         self._lookups = Lookups(self._look_up)
         if not listing:
             self.wallets = None  # type: ignore[method-assign, assignment]  # as a provider says that it cannot list
@@ -129,20 +133,20 @@ class SolanaRegistry:
 
     async def __aenter__(self) -> Self:
         """Return itself."""
+        self._users += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connections; used again, it opens them again."""
-        await self._lookups.close()
-        await self._fetcher.__aexit__()
+        """Close the connections, with the last of those who use it; used again, it opens them again."""
+        self._users = max(0, self._users - 1)
+        if not self._users:
+            await self._lookups.close()
+            await self._fetcher.__aexit__()
 
     async def wallets(self) -> Snapshot:
         """Read the list. `RegistryError`: no endpoint gave one; the message has a reason for each."""
-        async with self._reading:
-            await self._endpoints.ask(self._read)
-            wallets = self._ledger.wallets()
-            if self._confirmation.believes(self._believed, wallets):
-                self._believed = wallets
+        async with self._reading():
+            await self._list()
         return self._snapshot()
 
     async def check(self, wallet: Wallet) -> bool:
@@ -161,9 +165,20 @@ class SolanaRegistry:
                 yield snapshot
 
     async def bootstrap_nodes(self) -> list[BootstrapNode]:
-        """Return the nodes that the entries name by their domain; the list is read when there is none yet."""
-        if self._taken_at is None:
-            await SolanaRegistry.wallets(self)
+        """Return the nodes that the entries name by their domain.
+
+        The list is read again when that was last done a minute ago. While this fails the last one counts; raises as
+        `wallets` when there is none yet.
+        """
+        if self._nodes_are_old():
+            try:
+                async with self._reading():
+                    if self._nodes_are_old():  # still
+                        await self._list()
+            except RegistryError as error:
+                if self._taken_at is None:
+                    raise
+                _log.warning("The bootstrap nodes of the last list are used: %s", error)
         nodes = []
         for wallet, domain in self._ledger.domains():
             try:
@@ -171,6 +186,16 @@ class SolanaRegistry:
             except ConfigError as error:
                 _log.warning("A node of the registry has no usable domain: %s", error)
         return nodes
+
+    def _nodes_are_old(self) -> bool:
+        return self._taken_at is None or monotonic() - self._asked > NODES_AGE
+
+    async def _list(self) -> None:
+        self._asked = monotonic()
+        await self._endpoints.ask(self._read)
+        wallets = self._ledger.wallets()
+        if self._confirmation.believes(self._believed, wallets):
+            self._believed = wallets
 
     async def _read(self, url: str) -> None:
         slots: list[int] = []
@@ -184,7 +209,7 @@ class SolanaRegistry:
             raise EndpointError(f"it is at slot {slot}, behind {self._ledger.slot}")
         await self._ledger.replace(slot, entries)
         self._taken_at = datetime.now(UTC)
-        self._changed.set()
+        self._wake()
         if dropped and len(dropped) != self._dropped:
             _log.warning("%d accounts are no entries of the registry, the first: %s", len(dropped), dropped[0])
         self._dropped = len(dropped)
@@ -233,21 +258,27 @@ class SolanaRegistry:
                 entries: dict[Pubkey, Entry] = {}
                 self._decode(note.account, entries, [])
                 self._ledger.update(note.slot, note.account.address, entries.get(note.account.address))
-                self._changed.set()
+                self._wake()
                 if self._ledger.wallets().keys() != before.keys():
                     yield self._snapshot()
         except RegistryError as error:
             raise RegistryError(f"{label(url)}: {error}") from None
 
+    def _wake(self) -> None:
+        for changed in self._changed:
+            changed.set()
+
     async def _expiries(self) -> AsyncIterator[Snapshot]:
+        changed = asyncio.Event()
+        self._changed.add(changed)
         while True:
-            self._changed.clear()
+            changed.clear()
             expiry = self._ledger.next_expiry()
             nap = _LONGEST_NAP if expiry is None else min(max(expiry - time(), 0.0), _LONGEST_NAP)
             before = self._ledger.wallets()
             try:
                 async with asyncio.timeout(nap):
-                    await self._changed.wait()
+                    await changed.wait()
             except TimeoutError:
                 if self._ledger.wallets().keys() != before.keys():
                     yield self._snapshot()

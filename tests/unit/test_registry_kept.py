@@ -1,0 +1,115 @@
+"""The list that `CachedRegistry` keeps, when a process starts more than one node."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from depinmesh import Keypair
+from depinmesh.registry import CachedRegistry, Snapshot
+from tests.registries import Registry
+from tests.support import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from depinmesh import Wallet
+
+
+def wallets(n: int) -> list[Wallet]:
+    return [Keypair.generate().wallet for _ in range(n)]
+
+
+@asynccontextmanager
+async def pushed(registry: Any) -> AsyncIterator[list[Snapshot]]:
+    """Hear what it pushes, as a node does."""
+    heard: list[Snapshot] = []
+
+    async def hear() -> None:
+        async for snapshot in registry.changes():
+            heard.append(snapshot)  # noqa: PERF401  # while it goes on
+
+    hearing = asyncio.create_task(hear())
+    await asyncio.sleep(0)
+    try:
+        yield heard
+    finally:
+        hearing.cancel()
+        await asyncio.wait({hearing})
+
+
+async def test_a_node_that_starts_after_another_one_has_closed_is_offered_the_kept_list_until_the_source_answers(
+    tmp_path: Path,
+) -> None:
+    source = Registry(wallets(2))
+    registry = CachedRegistry(source, tmp_path / "last.json")
+    async with registry:
+        await registry.wallets()
+    source.fail()
+    async with registry, pushed(registry) as heard:
+        with pytest.raises(OSError, match="the chain is down"):
+            await registry.wallets()
+        await eventually(lambda: [list(one.wallets) for one in heard] == [source.entries])
+        source.answer = None
+        await registry.wallets()
+    async with registry, pushed(registry) as again:
+        await registry.wallets()
+        source.fail()
+        for _ in range(2):
+            with pytest.raises(OSError, match="the chain is down"):
+                await registry.wallets()
+    assert (len(heard), again) == (1, [])
+
+
+async def test_what_a_node_was_offered_is_offered_to_the_next_one_only_when_the_source_fails_again(
+    tmp_path: Path,
+) -> None:
+    source = Registry(wallets(2))
+    registry = CachedRegistry(source, tmp_path / "last.json")
+    await registry.wallets()
+    source.fail()
+    async with registry, pushed(registry) as heard:
+        with pytest.raises(OSError, match="the chain is down"):
+            await registry.wallets()
+        await eventually(lambda: len(heard) == 1)
+    async with registry, pushed(registry) as heard:
+        await asyncio.sleep(0)
+        assert heard == []
+        with pytest.raises(OSError, match="the chain is down"):
+            await registry.wallets()
+        await eventually(lambda: len(heard) == 1)
+
+
+async def test_a_node_that_starts_beside_another_one_is_offered_the_kept_list_alone(tmp_path: Path) -> None:
+    source = Registry(wallets(2))
+    registry = CachedRegistry(source, tmp_path / "last.json")
+    async with registry, pushed(registry) as first:
+        await registry.wallets()
+        source.fail()
+        async with registry, pushed(registry) as second:
+            with pytest.raises(OSError, match="the chain is down"):
+                await registry.wallets()
+            await eventually(lambda: len(second) == 1)
+        assert first == []
+
+
+async def test_a_read_that_the_node_before_gave_up_says_nothing_about_the_source(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Registry(wallets(2))
+    registry = CachedRegistry(source, tmp_path / "last.json")
+    await registry.wallets()
+    source.gate.clear()
+    async with registry:
+        reading = asyncio.create_task(registry.wallets())
+        await eventually(lambda: len(source.starts) == 2)
+        reading.cancel()
+        await asyncio.wait({reading})
+    source.gate.set()
+    async with registry:
+        await registry.wallets()
+    assert "The registry does not answer" not in caplog.text

@@ -1,0 +1,168 @@
+"""What is made of other registries, while several nodes use it: when its sources are entered and left."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from depinmesh import Keypair
+from depinmesh.registry import CachedRegistry, LoggedRegistry, any_of
+from tests.registries import guarded
+from tests.support import eventually, nothing_left, soon, threads_of_ours
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from depinmesh import Wallet
+
+
+def wallets(n: int) -> list[Wallet]:
+    return [Keypair.generate().wallet for _ in range(n)]
+
+
+def wrapped(kind: str, source: Any, folder: Path) -> Any:
+    """Return a registry around the source."""
+    if kind == "cached":
+        return CachedRegistry(source, folder / "last.json")
+    return LoggedRegistry(source) if kind == "logged" else any_of(source)
+
+
+WRAPPERS = ["logged", "any_of", "cached"]
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+async def test_a_plain_function_is_still_called_after_one_of_two_nodes_has_left(kind: str, tmp_path: Path) -> None:
+    listed = wallets(2)
+    registry = wrapped(kind, lambda: listed, tmp_path)
+    for _ in range(2):
+        async with registry:
+            async with registry:
+                await soon(registry.wallets())
+            assert list((await soon(registry.wallets())).wallets) == listed
+        await eventually(lambda: threads_of_ours() == [])
+
+
+async def test_two_real_nodes_share_a_registry_and_one_closes() -> None:
+    one, two = Keypair.generate(), Keypair.generate()
+    registry = LoggedRegistry(lambda: [one.wallet, two.wallet])
+    async with nothing_left(), guarded(registry, one) as first:
+        async with guarded(registry, two) as second:
+            await eventually(lambda: first.node.gate.listed and second.node.gate.listed)
+        await soon(first.node.gate.refresh())
+
+
+class Living:
+    """A provider that opens something."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.refuses = False
+        self.slow = asyncio.Event()
+        self.slow.set()
+        self.task: Any = None
+
+    async def __aenter__(self) -> Self:
+        self.log.append("entering")
+        await self.slow.wait()
+        if self.refuses:
+            raise OSError("not yet")
+        self.task = asyncio.current_task()
+        self.log.append("entered")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert asyncio.current_task() is self.task
+        self.log.append("leaving")
+        await self.slow.wait()
+        self.log.append("left")
+
+    async def wallets(self) -> list[Wallet]:
+        return []
+
+
+ONCE = ["entering", "entered", "leaving", "left"]
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+async def test_a_provider_is_entered_for_the_first_and_left_after_the_last_in_one_task(
+    kind: str, tmp_path: Path
+) -> None:
+    source = Living()
+    registry = wrapped(kind, source, tmp_path)
+    leave = [asyncio.Event(), asyncio.Event()]
+    inside = [False, False]
+
+    async def node(number: int) -> None:
+        async with registry:
+            inside[number] = True
+            await leave[number].wait()
+        inside[number] = False
+
+    for _ in range(2):
+        source.log.clear()
+        nodes = [asyncio.create_task(node(number)) for number in range(2)]
+        await eventually(lambda: all(inside))
+        assert source.log == ONCE[:2]
+        leave[0].set()
+        await eventually(lambda: not inside[0])
+        assert source.log == ONCE[:2]
+        leave[1].set()
+        await soon(asyncio.gather(*nodes))
+        assert source.log == ONCE
+        for event in leave:
+            event.clear()
+
+
+async def test_a_provider_that_cannot_be_entered_is_tried_again() -> None:
+    source = Living()
+    registry = LoggedRegistry(source)
+    source.refuses = True
+    source.slow.clear()
+    both = [asyncio.create_task(registry.__aenter__()) for _ in range(2)]
+    await eventually(lambda: source.log == ["entering"])
+    source.slow.set()
+    errors = await soon(asyncio.gather(*both, return_exceptions=True))
+    assert [str(error) for error in errors] == ["not yet"] * 2
+    source.refuses = False
+    source.log.clear()
+    async with nothing_left(), registry:
+        assert source.log == ONCE[:2]
+    assert source.log == ONCE
+
+
+async def test_who_gives_up_entering_does_not_stop_who_still_waits() -> None:
+    source = Living()
+    registry = LoggedRegistry(source)
+    source.slow.clear()
+    async with nothing_left():
+        first, second = (asyncio.create_task(registry.__aenter__()) for _ in range(2))
+        await eventually(lambda: source.log == ["entering"])
+        first.cancel()
+        await asyncio.wait({first})
+        source.slow.set()
+        await soon(second)
+        await registry.__aexit__()
+        assert source.log == ONCE
+        source.slow.clear()
+        third = asyncio.create_task(registry.__aenter__())
+        await eventually(lambda: source.log[-1] == "entering")
+        third.cancel()
+        await asyncio.wait({third})
+
+
+async def test_a_provider_is_entered_again_when_it_has_been_left() -> None:
+    source = Living()
+    registry = LoggedRegistry(source)
+    async with AsyncExitStack() as stack:
+        await registry.__aenter__()
+        source.slow.clear()
+        leaving = asyncio.create_task(registry.__aexit__())
+        await eventually(lambda: source.log[-1] == "leaving")
+        entering = asyncio.create_task(stack.enter_async_context(registry))
+        await eventually(lambda: registry._part._users == 1)
+        source.slow.set()
+        await soon(asyncio.gather(leaving, entering))
+        assert source.log == [*ONCE, *ONCE[:2]]

@@ -1,0 +1,206 @@
+"""`any_of` and `all_of` of lists and of what only checks: who decides, and what that costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from depinmesh import Keypair, RegistryError
+from depinmesh.registry import HttpRegistry, LoggedRegistry, StaticRegistry, all_of, any_of
+from tests.registries import Checker, Registry, guarded, inside, visitor
+from tests.support import eventually, nothing_left, other_tasks, soon
+from tests.webserver import hangs, reply, status, web_server
+
+if TYPE_CHECKING:
+    from depinmesh.registry.combined import CombinedRegistry
+    from tests.webserver import WebServer
+
+
+def keys(n: int) -> list[Keypair]:
+    return [Keypair.generate() for _ in range(n)]
+
+
+def texts(*some: Keypair) -> list[str]:
+    return [str(key.wallet) for key in some]
+
+
+def later(registry: CombinedRegistry, seconds: float = 2.0) -> None:
+    """Let the last read of the first source be so much older."""
+    believed = registry._parts[0].believed
+    believed._ended -= seconds
+    believed._taken -= seconds
+
+
+class Slow:
+    """A server that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+
+    async def __call__(self, web: WebServer, writer: asyncio.StreamWriter) -> None:
+        await self.release.wait()
+        await reply(writer, 200, json.dumps(web.value).encode())
+
+
+async def test_one_request_answers_all_checks_of_a_second() -> None:
+    listed, checked, stranger = keys(3)
+    async with web_server(texts(listed)) as web:
+        registry = any_of(HttpRegistry(web.url), Checker(checked))
+        async with nothing_left(), registry:
+            asked = [listed, checked, stranger] * 22
+            verdicts = await asyncio.gather(*(registry.check(key.wallet) for key in asked))
+            assert verdicts == [True, True, False] * 22
+            assert await registry.check(listed.wallet)
+            assert len(web.requests) == 1
+            web.value = texts(listed, stranger)
+            later(registry)
+            assert await registry.check(stranger.wallet)
+            assert len(web.requests) == 2
+
+
+async def test_a_check_that_is_given_up_takes_no_other_with_it_and_the_last_to_leave_ends_the_read() -> None:
+    key, friend = keys(2)
+    async with web_server(texts(key, friend)) as web:
+        registry = any_of(HttpRegistry(web.url), Checker())
+        slow = web.fault = Slow()
+        async with registry:
+            first, second = (asyncio.create_task(registry.check(one.wallet)) for one in (key, friend))
+            await eventually(lambda: len(web.requests) == 1)
+            first.cancel()
+            await asyncio.wait({first})
+            slow.release.set()
+            assert await soon(second) is True
+            assert len(web.requests) == 1
+            web.fault = hangs
+            later(registry)
+            third = asyncio.create_task(registry.check(key.wallet))
+            await eventually(lambda: len(web.requests) == 2)
+            third.cancel()
+            await asyncio.wait({third})
+        left = {task for task in other_tasks() if "serve" not in repr(task.get_coro())}
+        assert left == set()
+
+
+@pytest.mark.parametrize("logged", [False, True])
+async def test_a_list_that_fails_counts_as_it_was_last_for_a_quarter_of_an_hour(
+    logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed, stranger = keys(2)
+    async with web_server(texts(listed)) as web, HttpRegistry(web.url) as source:
+        wrapped = LoggedRegistry(source) if logged else None
+        registry = any_of(wrapped or source, Checker())
+        part = wrapped._part if wrapped else registry._parts[0]
+        web.fault = status(500)
+        with pytest.raises(RegistryError, match="HTTP 500"):
+            await registry.check(listed.wallet)
+        web.fault, part.believed._ended = None, float("-inf")
+        assert await registry.check(listed.wallet)
+        web.fault = status(500)
+        for _ in range(3):
+            part.believed._ended = float("-inf")
+            assert await registry.check(listed.wallet)
+            assert not await registry.check(stranger.wallet)
+        assert len(web.requests) == 5
+        assert caplog.text.count("its last good list stays") == 1
+        part.believed._taken -= 901
+        with pytest.raises(RegistryError, match="HTTP 500"):
+            await registry.check(listed.wallet)
+
+
+async def test_a_list_that_hangs_counts_as_it_was_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("depinmesh.registry._believed._PATIENCE", 0.05)
+    listed, stranger = keys(2)
+    source = Registry(texts(listed))
+    async with nothing_left(), any_of(source, Checker()) as registry:
+        assert await registry.check(listed.wallet)
+        source.gate.clear()
+        later(registry)
+        verdicts = await soon(asyncio.gather(*(registry.check(key.wallet) for key in (listed, stranger))))
+        assert verdicts == [True, False]
+        assert len(source.starts) == 2
+
+
+async def test_a_list_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("depinmesh.registry._believed._LIMIT", 0.1)
+    (key,) = keys(1)
+    source = Registry(texts(key))
+    source.gate.clear()
+    async with nothing_left(), any_of(source, Checker()) as registry:
+        with pytest.raises(RegistryError, match=r"no answer within 0\.1 s"):
+            await soon(registry.check(key.wallet))
+        source.gate.set()
+        later(registry)
+        assert await soon(registry.check(key.wallet))
+
+
+async def test_a_list_that_never_changes_is_read_once() -> None:
+    (key,) = keys(1)
+    registry = any_of([key.wallet], Checker())
+    assert await registry.check(key.wallet)
+    read = registry._parts[0].believed._reading
+    later(registry, 10_000)
+    assert await registry.check(key.wallet)
+    assert registry._parts[0].believed._reading is read
+
+
+async def test_a_list_that_lost_too_much_counts_when_it_is_read_twice() -> None:
+    listed, *others = keys(5)
+    source = Registry(texts(listed, *others))
+    registry = all_of(source, Checker(listed, *others))
+    assert await registry.check(listed.wallet)
+    source.entries = []
+    for _ in range(2):
+        later(registry)
+        assert await registry.check(listed.wallet)
+    registry._parts[0].believed._confirmation._since -= 2
+    later(registry)
+    assert not await registry.check(listed.wallet)
+
+
+async def test_what_code_sets_counts_at_once() -> None:
+    (key,) = keys(1)
+    source = StaticRegistry([key.wallet])
+    registry = any_of(source, Checker())
+    assert await registry.check(key.wallet)
+    source.remove(key.wallet)
+    assert not await registry.check(key.wallet)
+
+
+async def test_one_verdict_decides_whatever_else_fails() -> None:
+    listed, other = keys(2)
+    down, up = Checker(), Checker(other)
+    down.error = OSError("the service is down")
+    orders: list[list[Any]] = [[down, up, [listed.wallet]], [[listed.wallet], up, down]]
+    for parts in orders:
+        either, both = any_of(*parts), all_of(*parts)
+        assert await either.check(listed.wallet) is True
+        assert await either.check(other.wallet) is True
+        with pytest.raises(OSError, match="the service is down"):
+            await either.check(Keypair.generate().wallet)
+        assert await both.check(other.wallet) is False
+        assert await both.check(listed.wallet) is False
+        with pytest.raises(OSError, match="the service is down"):
+            await all_of(*parts[::2]).check(listed.wallet)
+
+
+async def test_whom_the_lists_decide_about_is_not_asked_about() -> None:
+    listed, stranger = keys(2)
+    checker: Any = Checker(listed)
+    assert await any_of(checker, [listed.wallet]).check(listed.wallet) is True
+    assert await all_of(checker, [listed.wallet]).check(stranger.wallet) is False
+    assert checker.calls == []
+    assert await all_of(checker, [listed.wallet]).check(listed.wallet) is True
+    assert await any_of(checker, [listed.wallet]).check(stranger.wallet) is False
+    assert checker.calls == [listed.wallet, stranger.wallet]
+
+
+async def test_a_node_lets_in_whom_a_list_has_while_the_checks_of_the_other_part_fail() -> None:
+    host_key, friend = keys(2)
+    down = Checker()
+    down.error = OSError("the service is down")
+    registry = any_of(down, [host_key.wallet, friend.wallet])
+    async with guarded(registry, host_key) as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))

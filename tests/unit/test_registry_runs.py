@@ -1,0 +1,106 @@
+"""Registries in several runs of the event loop, and their connections while several nodes of one use them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from depinmesh import Keypair
+from depinmesh.registry import FileRegistry, HttpRegistry, LoggedRegistry, any_of
+from tests.support import eventually, nothing_left, soon
+from tests.webserver import reply, web_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.webserver import WebServer
+
+
+async def test_a_request_goes_on_when_another_node_leaves() -> None:
+    release = asyncio.Event()
+
+    async def late(_: WebServer, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        await reply(writer, 200, b"[]")
+
+    async with web_server([]) as web, nothing_left():
+        web.fault = late
+        async with HttpRegistry(web.url) as registry:
+            async with registry:
+                reading = asyncio.create_task(registry.wallets())
+                await eventually(lambda: len(web.requests) == 1)
+            release.set()
+            await soon(reading)
+        assert registry._fetcher._client is None
+
+
+def test_a_file_serves_one_run_after_another(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.txt"
+    path.write_text("")
+    registry = FileRegistry(path)
+
+    async def read() -> None:
+        await asyncio.gather(*(registry.wallets() for _ in range(3)))
+
+    for _ in range(2):
+        asyncio.run(read())
+
+
+def test_what_is_made_of_others_serves_one_run_after_another() -> None:
+    listed = [Keypair.generate().wallet]
+    registry = LoggedRegistry(any_of(lambda: listed))
+
+    async def read() -> None:
+        async with nothing_left(), registry:
+            answers = await soon(asyncio.gather(*(registry.wallets() for _ in range(3))))
+            assert [list(answer.wallets) for answer in answers] == [listed] * 3
+
+    assert list(asyncio.run(registry.wallets()).wallets) == listed  # without entering it
+    for _ in range(2):
+        asyncio.run(read())
+
+
+def test_one_run_after_another_hears_what_expires_and_can_read_twice_at_once() -> None:
+    pytest.importorskip("solana")
+    from depinmesh.testing.tokens import DTelecom
+    from tests.chains import chain_aside, registry_of
+
+    with chain_aside() as (chain, run):
+        fleet = DTelecom(chain)
+        registry = registry_of(chain, False, registry=str(fleet.registry), entries="both")
+        node = Keypair.generate().wallet
+        run(fleet.set_node(node))
+
+        async def hears() -> None:
+            client = Keypair.generate().wallet
+            async with registry:
+                changes = registry.changes()
+                expired = asyncio.ensure_future(anext(changes))
+                await asyncio.sleep(0)
+                await asyncio.to_thread(run, fleet.set_client(client, int(time.time()) + 2))
+                snapshot, _ = await asyncio.gather(registry.wallets(), registry.wallets())
+                assert set(snapshot.wallets) == {bytes(node), bytes(client)}
+                assert list((await soon(expired)).wallets) == [bytes(node)]
+
+        for _ in range(2):
+            asyncio.run(hears())
+
+
+async def test_a_check_goes_on_when_another_node_leaves() -> None:
+    pytest.importorskip("solana")
+    from depinmesh.testing.chain import LocalChain
+    from depinmesh.testing.tokens import DTelecom
+    from tests.chains import registry_of
+
+    key = Keypair.generate()
+    async with LocalChain() as chain:
+        fleet = DTelecom(chain)
+        await fleet.set_node(key.wallet)
+        async with registry_of(chain, False, registry=str(fleet.registry), listing=False) as registry:
+            async with registry:
+                check = asyncio.create_task(registry.check(key.wallet))
+                await asyncio.sleep(0)
+            assert await soon(check) is True
