@@ -85,7 +85,7 @@ class HandlerErrors:
         """Return the counters."""
         return [
             Metric("handler_errors_total", "counter", count, {"database": database, "topic": topic})
-            for (database, topic), count in self._counts.items()
+            for (database, topic), count in list(self._counts.items())  # a scraper asks from a thread of its own
         ]
 
 

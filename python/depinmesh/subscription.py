@@ -140,7 +140,8 @@ class Subscription:
         """
         while not self._batch:
             if self._is_closed:
-                return self._end_of_events()
+                # Why it ended is said to who waits; a handler's calls just end.
+                return self._end_of_events() if wait else False
             self._pump.check()
             taken = self._core.take(self._turns.batch)
             if taken:

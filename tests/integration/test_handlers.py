@@ -6,11 +6,16 @@ import asyncio
 import contextvars
 import functools
 import logging
-from typing import TYPE_CHECKING, Any
+import sys
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from depinmesh import AlreadySubscribedError, SubscriptionError
+from depinmesh._handlers import HandlerErrors
+from depinmesh.logs import adapt
 from tests.support import eventually, heard, other_tasks, received
 
 if TYPE_CHECKING:
@@ -291,3 +296,31 @@ async def test_a_slow_handler_loses_only_its_own_events(pair: Pair) -> None:
     await eventually(lambda: len(slow_seen) == subscription.stats.delivered)
     assert subscription.stats.delivered + subscription.stats.dropped == 300
     assert subscription.stats.dropped > 0
+
+
+def test_counts_of_errors_are_read_while_new_ones_come() -> None:
+    errors = HandlerErrors(adapt(logging.Logger("quiet", logging.CRITICAL)))  # noqa: LOG001  # not of the process
+    stop = threading.Event()
+    raised: list[BaseException] = []
+
+    def scrape() -> None:
+        try:
+            while not stop.is_set():
+                errors.metrics()
+        except RuntimeError as error:
+            raised.append(error)
+
+    event = SimpleNamespace(topic="", id="", from_peer="")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        for number in range(3_000):
+            event.topic = str(number)
+            errors.report("db", cast("Event", event), ValueError())
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert raised == []

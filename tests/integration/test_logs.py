@@ -75,6 +75,25 @@ async def test_the_thread_ends_with_the_last_node() -> None:
     await eventually(lambda: "depinmesh-logs" not in threads())
 
 
+async def test_a_logger_that_would_end_the_thread_ends_it_for_nobody() -> None:
+    threads: set[str] = set()
+
+    class Deadly(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                threads.add(threading.current_thread().name)
+                raise SystemExit
+
+    logger, seen = logging.Logger("app", logging.DEBUG), Collector()  # noqa: LOG001  # not among those of the process
+    logger.addHandler(Deadly())
+    async with connect(**alone(logger=logger)):
+        await eventually(lambda: threads == {"depinmesh-logs"})
+    other = logging.Logger("other", logging.DEBUG)  # noqa: LOG001  # the same
+    other.addHandler(seen)
+    async with connect(**alone(logger=other)):
+        await eventually(lambda: any("starting to listen" in record.getMessage() for record in seen.records))
+
+
 async def test_a_node_that_comes_as_another_has_ended_is_heard_from_its_start() -> None:
     for _ in range(20):
         seen = Collector()

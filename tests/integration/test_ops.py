@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -186,6 +187,39 @@ async def test_it_ends_with_its_block_and_leaves_nothing() -> None:
             await ops.close()
             with pytest.raises(httpx2.TransportError):
                 await client.get(ops.url + "/livez")
+
+
+async def test_a_close_that_is_cancelled_tells_so_and_closes_all_the_same() -> None:
+    async with nothing_left(), connect(**alone()) as db:
+        ops = OpsServer(db.node, port=0)
+        await ops.start()
+        closing = asyncio.create_task(ops.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await soon(closing)
+        with pytest.raises(httpx2.TransportError):
+            await get(ops, "/livez")
+
+
+async def test_the_loggers_of_a_uvicorn_of_the_program_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    loggers = [logging.getLogger(f"uvicorn.{part}") for part in ("error", "access", "asgi")]
+    caplog.set_level(logging.INFO)
+
+    def state() -> list[tuple[int, bool, list[logging.Handler]]]:
+        return [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+
+    handler = logging.NullHandler()
+    loggers[1].addHandler(handler)
+    try:
+        before = state()
+        async with connect(**alone()) as db, OpsServer(db.node, port=0) as ops:
+            assert (await get(ops, "/livez")).text == "ok\n"
+            assert state() == before
+        assert state() == before
+    finally:
+        loggers[1].removeHandler(handler)
+    assert [record for record in caplog.records if record.name == "uvicorn.access"] == []
 
 
 async def test_connections_that_stay_silent_give_way_and_every_page_is_answered() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ from tests.support import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from depinmesh.logs.entry import Entry
 
 ROW = (20, "depinmesh_core::gate::state", "a list", {"database": "fleet"}, 1_752_700_000.25)
 LEVELS = [(logging.DEBUG, "debug"), (logging.INFO, "info"), (logging.WARNING, "warn"), (logging.ERROR, "error")]
@@ -214,6 +217,29 @@ def test_what_is_no_logger_is_refused_with_a_remedy(wrong: object) -> None:
         Node(**alone(logger=wrong))
 
 
+def test_an_adapter_that_cannot_be_told_from_others_is_refused_with_a_remedy() -> None:
+    class Unmade(Adapter):
+        level = logging.INFO
+
+        def __init__(self, lines: list[Entry]) -> None:
+            self.lines = lines
+
+        def emit(self, entry: Entry) -> None:
+            self.lines.append(entry)
+
+    @dataclass
+    class Unhashable(Adapter):
+        lines: list[Entry]
+        level = logging.INFO
+
+        def emit(self, entry: Entry) -> None:
+            self.lines.append(entry)
+
+    for wrong in (Unmade([]), Unhashable([])):
+        with pytest.raises(ConfigError, match="super"):
+            Node(**alone(logger=wrong))
+
+
 def test_a_logger_without_a_method_for_each_level_is_refused() -> None:
     class Half:
         def info(self, *_: object) -> None: ...
@@ -263,6 +289,17 @@ def test_a_json_line_has_the_fields_beside_its_own_keys() -> None:
     assert line == {
         "level": "warning", "logger": "depinmesh", "msg": "clash", "msg_": 1, "ts_": 2, "exc_": 3, "topic": "ü\n",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_values_of_a_logger_adapter_take_no_fields_away(formatter: logging.Formatter) -> None:
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(formatter)
+    logger = logging.Logger("app", logging.DEBUG)  # noqa: LOG001  # not among those of the process
+    logger.addHandler(handler)
+    adapt(logging.LoggerAdapter(logger, {"service": "x"})).log(40, "a handler raised", {"topic": "rooms"})
+    assert "rooms" in out.getvalue()
 
 
 def test_a_json_line_of_the_core_has_its_own_time() -> None:

@@ -60,7 +60,10 @@ class Adapter(ABC):
 
     def write(self, row: _core.LogRow) -> None:
         """Write a record of the core."""
-        self._write(Entry.of_core(row))
+        try:
+            self._write(Entry.of_core(row))
+        except SystemExit:  # it would end the thread that writes those of all nodes
+            failures.add()
 
     def _write(self, entry: Entry) -> None:
         try:
@@ -91,13 +94,19 @@ def adapt(logger: object) -> Adapter:
     """Return what writes to a logger, chosen by its methods; its `repr` says which.
 
     Raises:
-        ConfigError: The object is called in none of the known ways.
+        ConfigError: The object is called in none of the known ways, or is an `Adapter` that was not made completely.
     """
     from depinmesh.logs.calls import LiveKitLogger, SlogLogger
     from depinmesh.logs.libraries import LoguruLogger, StructlogLogger
     from depinmesh.logs.standard import LoggerLike, StdlibLogger
 
     if isinstance(logger, Adapter):
+        try:
+            hash(logger)
+        except Exception as error:
+            reason = f"cannot be told from other loggers: {type(error).__name__}: {error}"
+            hint = "call super().__init__(target, level), and keep __eq__ and __hash__ of Adapter"
+            raise ConfigError.of([ConfigProblem("logger", type(logger).__name__, reason, hint)]) from error
         return logger
     # structlog's loggers can have the methods of the standard ones too: they are asked first.
     if _has(logger, "bind", "unbind", "info"):

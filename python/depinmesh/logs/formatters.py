@@ -55,5 +55,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    if isinstance(record.msg, Text):  # a LoggerAdapter puts values of its own in the place of ours
+        return record.msg.fields
     fields = getattr(record, "fields", None)
     return fields if isinstance(fields, Mapping) else {}

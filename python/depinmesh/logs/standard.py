@@ -9,6 +9,8 @@ from depinmesh.logs.adapters import Adapter
 from depinmesh.logs.entry import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from depinmesh.logs.entry import Entry
 
 # From `log` of the adapter up to who called it.
@@ -41,6 +43,11 @@ class Text:
     def alone(self) -> str:
         """The message without the fields."""
         return self._entry.message
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """The fields."""
+        return self._entry.fields
 
     def __str__(self) -> str:
         """Return the message with the fields."""

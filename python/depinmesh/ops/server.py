@@ -7,11 +7,12 @@ import contextlib
 import ipaddress
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from depinmesh._tasks import to_the_end
 from depinmesh.errors import ClosedError, ConfigError, ConfigProblem, ListenError, shown
 from depinmesh.ops.pages import application
 
@@ -76,14 +77,13 @@ class OpsServer:
         listener = _listen(self._host, self._port)
         self._port = listener.getsockname()[1]
         app = application(self._node, self._min_peers, local=ipaddress.ip_address(self._host).is_loopback)
+        # Its loggers are of the whole process, which may have a uvicorn of its own: they stay as they are.
         options = uvicorn.Config(
             app,
-            access_log=False,
             date_header=False,
             lifespan="off",
             http=_Protocol,
             log_config=None,
-            log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
             timeout_keep_alive=_KEEP_ALIVE,
@@ -94,17 +94,20 @@ class OpsServer:
         try:
             await self._server.answers(self._task)
         except BaseException:
-            await self.close()
-            listener.close()
+            try:
+                await self.close()
+            finally:
+                listener.close()
             raise
 
     async def close(self) -> None:
-        """End it; requests under way get a second. Closing again does nothing."""
+        """End it; requests under way get a second. Closing again does nothing. Cancelled, it is closed all the same."""
         if self._server is None or self._task is None:
             return
         self._server.should_exit = True
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(self._task)
+        await to_the_end(self._task)
+        if not self._task.cancelled():  # as a loop does that ends
+            self._task.result()
 
     async def __aenter__(self) -> Self:
         """Start it."""
@@ -124,6 +127,11 @@ class _Protocol(H11Protocol):
     """
 
     opened = 0.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Log no requests: probes and scrapers come all the time."""
+        super().__init__(*args, **options)
+        self.access_log = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, and end the oldest one if that is one too many."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from depinmesh.database import Database
 
 
+_LINKS = 64
+
+
 @asynccontextmanager
 async def network(
     n: int,
@@ -49,7 +52,14 @@ async def network(
     registry = MockRegistry() if registry is None else registry
     registry.add(*(key.wallet for key in keys))
     listen = {"hosts": ["127.0.0.1"], "quic_port": 0 if quic else None, "tcp_port": 0 if tcp else None}
-    common: ConfigFields = {"listen": listen, "authorized_wallets": registry, **fields}
+    # All of them have one address.
+    connections = {"max_per_ip": _LINKS + 2 * n, "max_pending_per_ip": _LINKS + 2 * n}
+    common: ConfigFields = {
+        "listen": listen,
+        "authorized_wallets": registry,
+        "connections": connections,
+        **fields,
+    }
     databases: list[Database] = []
     entries: list[str] = []
     try:
