@@ -49,14 +49,14 @@ async fn connection() -> (StreamMuxerBox, StreamMuxerBox) {
     (ours.expect("a connection").1, theirs)
 }
 
-/// Writes until nothing passes any more, or so much has been written; the connection works meanwhile.
-async fn write(muxer: &mut StreamMuxerBox) {
+/// Writes so many pieces to each stream, or until nothing passes any more; the connection works meanwhile. `true`: all of it.
+async fn write(muxer: &mut StreamMuxerBox, pieces: usize, within: Duration) -> bool {
     let mut writing = FuturesUnordered::new();
     for _ in 0..STREAMS {
         let mut stream = poll_fn(|cx| muxer.poll_outbound_unpin(cx)).await.expect("a stream");
         writing.push(async move {
             let chunk = vec![7; CHUNK];
-            for _ in 0..8 {
+            for _ in 0..pieces {
                 stream.write_all(&chunk).await?;
             }
             stream.flush().await
@@ -67,7 +67,7 @@ async fn write(muxer: &mut StreamMuxerBox) {
         while ready!(writing.poll_next_unpin(cx)).is_some() {}
         Poll::Ready(())
     });
-    _ = tokio::time::timeout(PATIENCE, work).await;
+    tokio::time::timeout(within, work).await.is_ok()
 }
 
 async fn close(muxer: &mut StreamMuxerBox) -> Result<io::Result<()>, tokio::time::error::Elapsed> {
@@ -77,7 +77,7 @@ async fn close(muxer: &mut StreamMuxerBox) -> Result<io::Result<()>, tokio::time
 #[tokio::test]
 async fn a_connection_that_the_other_side_does_not_read_is_closed_all_the_same() {
     let (mut ours, _theirs) = connection().await;
-    write(&mut ours).await;
+    assert!(!write(&mut ours, 8, PATIENCE).await, "somebody reads it");
     let began = Instant::now();
     let error = close(&mut ours).await.expect("it ends").expect_err("it was not in order");
     assert!(error.to_string().contains("timed out"), "{error}");
@@ -102,7 +102,7 @@ async fn a_connection_that_is_read_is_closed_in_order() {
         })
         .await;
     });
-    write(&mut ours).await;
+    assert!(write(&mut ours, 2, PATIENCE * 10).await, "nobody reads it");
     assert!(close(&mut ours).await.expect("it ends").is_ok());
     reading.abort();
 }
