@@ -60,16 +60,13 @@ class Adapter(ABC):
 
     def write(self, row: _core.LogRow) -> None:
         """Write a record of the core."""
-        try:
-            self._write(Entry.of_core(row))
-        except SystemExit:  # it would end the thread that writes those of all nodes
-            failures.add()
+        self._write(Entry.of_core(row))
 
     def _write(self, entry: Entry) -> None:
         try:
             if entry.level >= self.level:
                 self.emit(entry)
-        except Exception:  # noqa: BLE001  # whatever the logger of the user raises
+        except (Exception, SystemExit):  # noqa: BLE001  # whatever the logger raises; the thread serves all nodes
             failures.add()
 
     def __eq__(self, other: object) -> bool:
