@@ -230,9 +230,9 @@ class Pump:
             self._on_event(item[1], item[2])
         elif item[0] == "wallets":
             question = functools.partial(self._on_wallets, item[2], item[3])
-            self._requests.ask(item[1], question, self._answer_wallets)
+            self._requests.ask(item[1], item[2], question, self._answer_wallets)
         elif item[0] == "bootstrap":
-            self._requests.ask(item[1], self._on_bootstrap, self._core.answer_bootstrap)
+            self._requests.ask(item[1], "bootstrap", self._on_bootstrap, self._core.answer_bootstrap)
         elif item[0] == "cancel":
             self._requests.cancel(item[1])
         else:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from contextlib import AsyncExitStack
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from depinmesh._checks import Checks
 from depinmesh._lives import Lives
+from depinmesh._pushes import pushes_of
 from depinmesh.errors import ClosedError, MeshError
 from depinmesh.wallets import normalise_answer
 
@@ -124,24 +125,23 @@ class Registries:
         """Hand on what the registry pushes. When that fails it is begun anew, and reads go on as they do anyway."""
         pause = _FIRST_PAUSE
         while True:
+            began = monotonic()
             try:
                 await self._lives.enter(source)
-                async with AsyncExitStack() as stack:
-                    changes = source.changes()
-                    if has(changes, "aclose"):  # a generator; any other iterator has nothing to close
-                        stack.push_async_callback(changes.aclose)
-                    async for snapshot in changes:
+                async with contextlib.aclosing(pushes_of(source)) as pushes:
+                    async for snapshot in pushes:
                         wallets, age = await normalise_answer(snapshot)
                         self._core.set_wallets(database, wallets, age)
-                        pause = _FIRST_PAUSE
             except ClosedError:
                 return  # the core has ended
             except Exception as error:  # noqa: BLE001  # of the provider
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     return  # it has made this of its cancellation
+                if monotonic() - began > pause:
+                    pause = _FIRST_PAUSE
                 self._log.log(logging.WARNING, "The pushes of a registry failed", {"retry_in": pause}, error)
             else:
-                return
+                return  # there are none
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

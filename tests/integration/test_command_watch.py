@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("solana")
 
 from depinmesh import Keypair
+from depinmesh.cli import main
 from depinmesh.testing.tokens import DTelecom
 from tests.chains import keys
 from tests.commands import WAIT, line_of, new_key, running
@@ -84,6 +85,8 @@ class Registry:
                 await asyncio.sleep(0.02)
         finally:
             self.calls -= 1
+            if self.tries > 1:
+                raise OSError("closed already")
 
 registry = Registry()
 """
@@ -107,3 +110,44 @@ def test_watch_survives_any_error_of_a_provider_and_leaves_nothing_running(end: 
             watch.stdout.close()
         assert watch.wait(WAIT) == 0
         assert line_of(watch.stderr, "left with") == "left with 0 calls"
+
+
+def test_watch_wants_a_pause_between_its_readings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["registry", "watch", "--interval", "0"]) == 2
+    assert "--interval" in capsys.readouterr().err
+
+
+FAILING = """
+SECRET = "{secret}"
+
+class Registry:
+    async def __aenter__(self):
+        if {opens}:
+            return self
+        raise OSError("no answer to " + SECRET)
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def wallets(self):
+        raise OSError("no answer to " + SECRET)
+
+registry = Registry()
+"""
+
+
+@pytest.mark.parametrize("opens", [True, False])
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_what_a_provider_raises_is_shown_without_secrets(
+    command: str, opens: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_key(tmp_path, "node")
+    secret = Keypair.generate().to_base58()
+    module = f"failing_{command}_{opens}"
+    (tmp_path / f"{module}.py").write_text(FAILING.format(secret=secret, opens=opens))
+    file = tmp_path / "node.yaml"
+    file.write_text(f"key_file: node.key\nauthorized_wallets: {module}:registry\n")
+    assert main(["registry", command, "-c", str(file)]) != 0
+    shown = capsys.readouterr()
+    assert "OSError: no answer to (hidden)" in shown.err
+    assert secret not in shown.err + shown.out

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from depinmesh import ConfigError, Keypair, Node, PeerRefused, connect
-from depinmesh.registry import Snapshot
+from depinmesh.registry import LoggedRegistry, Snapshot, any_of
 from tests.registries import guarded, inside, visitor
 from tests.support import LISTEN, alone, eventually, mesh_of, nothing_left, soon
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from depinmesh import Wallet
 
@@ -89,10 +89,80 @@ async def test_pushes_that_fail_are_begun_anew() -> None:
             if begun == 1:
                 raise OSError("gone")
             yield Snapshot(wallets=[host_key.wallet, friend.wallet])
+            await asyncio.Event().wait()
 
     async with guarded(Flaky(), host_key) as host, visitor(host, friend):
         await eventually(lambda: inside(host, friend))
         assert begun == 2
+
+
+@pytest.mark.parametrize("wrap", [lambda source: source, any_of, LoggedRegistry], ids=["plain", "any_of", "logged"])
+async def test_pushes_that_end_are_begun_anew(wrap: Callable[[Any], Any], caplog: pytest.LogCaptureFixture) -> None:
+    host_key, friend = keys(2)
+    begun = 0
+
+    class Polite:
+        """Its stream ends without an error, as that of a WebSocket does when the server says goodbye."""
+
+        async def wallets(self) -> list[Wallet]:
+            return [host_key.wallet]
+
+        async def changes(self) -> AsyncIterator[Snapshot]:
+            nonlocal begun
+            begun += 1
+            yield Snapshot(wallets=[host_key.wallet, *[friend.wallet] * (begun - 1)])
+            if begun > 1:
+                await asyncio.Event().wait()
+
+    async with guarded(wrap(Polite()), host_key) as host, visitor(host, friend):
+        await eventually(lambda: inside(host, friend))
+        assert begun == 2
+    assert "its pushes have ended" in caplog.text
+
+
+async def test_a_read_that_takes_its_time_to_end_has_no_successor_beside_it() -> None:
+    host_key = Keypair.generate()
+    calls, at_once, most = 0, 0, 0
+
+    async def wallets() -> list[Wallet]:
+        nonlocal calls, at_once, most
+        calls, at_once = calls + 1, at_once + 1
+        most, number = max(most, at_once), calls
+        try:
+            if number == 2:
+                await asyncio.Event().wait()  # until the gate gives it up
+        finally:
+            if number == 2:
+                await asyncio.sleep(1.5)  # meanwhile several reads are due
+            at_once -= 1
+        return [host_key.wallet]
+
+    async with guarded(wallets, host_key, timeout=0.2, refresh_interval=0.2) as host:
+        await eventually(lambda: calls >= 4)
+        assert most == 1
+        await eventually(lambda: host.node.gate.age is not None and host.node.gate.age < 1)
+
+
+async def test_pushes_that_end_at_once_are_none(caplog: pytest.LogCaptureFixture) -> None:
+    host_key = Keypair.generate()
+    begun = 0
+
+    class Mute:
+        async def wallets(self) -> list[Wallet]:
+            return [host_key.wallet]
+
+        async def changes(self) -> AsyncIterator[Snapshot]:
+            nonlocal begun
+            begun += 1
+            if begun < 0:
+                yield Snapshot(wallets=[])
+
+    async with guarded(Mute(), host_key) as host:
+        await eventually(lambda: begun and host.node.gate.listed)
+        with pytest.raises(TimeoutError):  # the other test is the control: there it is begun anew after a second
+            await asyncio.wait_for(asyncio.Event().wait(), 2)
+        assert begun == 1
+    assert "pushes" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["iterator", "cleanup"])

@@ -57,6 +57,21 @@ async def test_nodes_that_are_registered_come_in_and_that_are_deactivated_or_rem
         assert chain.subscribers == 0
 
 
+async def test_what_is_pushed_reaches_all_databases_that_share_a_registry(chain: LocalChain) -> None:
+    host_key, one = keys(2)
+    fleet = DTelecom(chain)
+    for key in (host_key, one):
+        await fleet.set_node(key.wallet)
+    registry = registry_of(chain, True, registry=str(fleet.registry))
+    async with guarded(registry, host_key, refresh_interval=60.0) as host, visitor(host, one):
+        second = await host.node.database("second", authorized_wallets=registry)
+        both = (host, second)
+        await eventually(lambda: all(inside(database, one) for database in both) and chain.subscribers == 4)
+        await fleet.set_node(one.wallet, active=False)
+        await eventually(lambda: not any(database.peers() for database in both), 3 * 1.0)
+        await eventually(lambda: not host.node.peers(), 3 * 1.0)
+
+
 @pytest.mark.parametrize("push", [True, False], ids=["push", "polling"])
 @pytest.mark.parametrize("token_2022", [False, True], ids=["spl-token", "token-2022"])
 async def test_holders_of_a_token_come_in_and_are_cut_off_when_it_is_moved_or_frozen(
@@ -103,7 +118,7 @@ async def test_a_client_is_cut_off_when_it_expires_without_any_call(chain: Local
         calls = len(chain.calls)
         await eventually(lambda: inside(host, two))
         print(f"expired: cut off {time.time() - until:.3f} s after `until`")
-        assert 0 <= time.time() - until < 1
+        assert 0 <= time.time() - until < 3 * 1.0
         # Nothing was asked before the cut; now the one who was cut off knocks again, which is a read.
         assert chain.calls[calls:] in [["getProgramAccounts"] * n for n in range(4)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,3 +145,43 @@ def test_a_flag_where_none_is_meant_is_refused(arguments: str, path: str, tmp_pa
     assert (problem.path, problem.value) == (f"authorized_wallets.{path}", str(path in ("timeout", "ca_file")))
     assert problem.reason == "is a flag, which this argument does not take"
     assert problem.source is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "reason"),
+    [
+        ("type: logged, source: [], logger: fleet", "logger", "is not of the form module:name"),
+        ("type: logged, source: [], logger: 5", "logger", "is no logger"),
+        ("type: logged, source: [], logger: 'depinmesh:Wallet'", "logger", "is no logger"),
+        ("type: solana, rpc: https://rpc.example, rule: mine", "rule", "is not of the form module:name"),
+        ("type: solana, rpc: https://rpc.example, rule: 'depinmesh:Wallet'", "rule", "is no rule"),
+        ("type: any_of, sources: [{type: logged, source: [], logger: x}]", "sources[0].logger", "is not of the form"),
+        (f"{SOLANA}, commitment: finalised", "commitment", "is none that Solana knows"),
+        (f"{SOLANA}, minimum: 2", "minimum", "belongs to mint"),
+        ("type: solana, rpc: https://rpc.example, mint: x, entries: both", "entries", "belongs to registry"),
+        ("type: solana, rpc: https://rpc.example, mint: x, program: x", "program", "belongs to registry"),
+    ],
+)
+def test_what_is_none_or_would_have_no_effect_is_refused(
+    arguments: str, path: str, reason: str, tmp_path: Path
+) -> None:
+    if "solana" in arguments:
+        pytest.importorskip("solana")
+    problem = refused(tmp_path, arguments)
+    assert problem.path == f"authorized_wallets.{path}"
+    assert reason in problem.reason
+
+
+def test_a_logger_and_a_rule_are_named_as_objects(tmp_path: Path) -> None:
+    (tmp_path / "of_ours.py").write_text(
+        "import logging\n"
+        "class Rule:\n"
+        "    minimum, data_slice = 1, None\n"
+        "    queries = decode = addresses = lambda *_: []\n"
+        "class log: fleet, rule = logging.getLogger('fleet'), Rule()\n"
+    )
+    made = registry(tmp_path, "type: logged, source: [], logger: 'of_ours:log.fleet'")
+    assert made._log is logging.getLogger("fleet")
+    pytest.importorskip("solana")
+    made = registry(tmp_path, "type: solana, rpc: https://rpc.example, rule: 'of_ours:log.rule'")
+    assert made._rule.minimum == 1

@@ -10,7 +10,7 @@ import pytest
 
 from depinmesh import Keypair
 from depinmesh.registry import CachedRegistry, LoggedRegistry, any_of
-from tests.registries import guarded
+from tests.registries import Checker, guarded
 from tests.support import eventually, nothing_left, soon, threads_of_ours
 
 if TYPE_CHECKING:
@@ -166,3 +166,45 @@ async def test_a_provider_is_entered_again_when_it_has_been_left() -> None:
         source.slow.set()
         await soon(asyncio.gather(leaving, entering))
         assert source.log == [*ONCE, *ONCE[:2]]
+
+
+class Busy:
+    """A provider whose read takes its time to end when nobody waits for it any more."""
+
+    def __init__(self) -> None:
+        self.lives: list[str] = []
+        self.reading, self.release = asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self.lives.append("entered")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.lives.append("left")
+
+    async def wallets(self) -> list[Wallet]:
+        self.reading.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.release.wait()
+        return []
+
+
+async def test_a_provider_is_left_also_when_nobody_waits_for_the_end_of_its_last_read() -> None:
+    source, (wallet,) = Busy(), wallets(1)
+    registry = any_of(source, Checker())
+    async with nothing_left():
+        await registry.__aenter__()
+        check = asyncio.create_task(registry.check(wallet))
+        await soon(source.reading.wait())
+        check.cancel()
+        leaving = asyncio.create_task(registry.__aexit__())
+        await asyncio.wait({check, leaving}, timeout=0.1)
+        assert not leaving.done()
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        source.release.set()
+        await soon(registry.__aenter__())
+        assert source.lives == ["entered", "left", "entered"]
+        await registry.__aexit__()

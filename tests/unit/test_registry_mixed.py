@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from depinmesh import Keypair, RegistryError
-from depinmesh.registry import HttpRegistry, LoggedRegistry, StaticRegistry, all_of, any_of
+from depinmesh.registry import (
+    CachedRegistry,
+    HttpRegistry,
+    LoggedRegistry,
+    Snapshot,
+    StaticRegistry,
+    all_of,
+    any_of,
+)
 from tests.registries import Checker, Registry, guarded, inside, visitor
 from tests.support import eventually, nothing_left, other_tasks, soon
 from tests.webserver import hangs, reply, status, web_server
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from depinmesh.registry.combined import CombinedRegistry
     from tests.webserver import WebServer
 
@@ -204,3 +216,69 @@ async def test_a_node_lets_in_whom_a_list_has_while_the_checks_of_the_other_part
     registry = any_of(down, [host_key.wallet, friend.wallet])
     async with guarded(registry, host_key) as host, visitor(host, friend):
         await eventually(lambda: inside(host, friend))
+
+
+async def test_a_part_that_hangs_keeps_nobody_from_deciding() -> None:
+    (key,) = keys(1)
+    hung, up, down = Checker(), Checker(key), Checker()
+    hung.hangs.add(key.wallet)
+    async with nothing_left():
+        assert await soon(any_of(hung, up).check(key.wallet)) is True
+        assert await soon(all_of(hung, down).check(key.wallet)) is False
+        with pytest.raises(TimeoutError):  # here nobody has decided
+            await asyncio.wait_for(any_of(hung, down).check(key.wallet), 0.2)
+        source = Registry()
+        source.gate.clear()
+        async with any_of(source, [key.wallet], Checker()) as registry:
+            assert await soon(registry.check(key.wallet)) is True
+            assert len(source.starts) == 1
+
+
+@pytest.mark.parametrize("kind", ["logged", "any_of", "cached", "logged any_of"])
+async def test_lists_are_asked_first_through_whatever_passes_them_on(kind: str, tmp_path: Path) -> None:
+    listed, stranger = keys(2)
+    checker: Any = Checker(listed, stranger)
+    source: Any = Registry(texts(listed))
+    if "any_of" in kind:
+        source = any_of(source, [])
+    if "logged" in kind:
+        source = LoggedRegistry(source)
+    if kind == "cached":
+        source = CachedRegistry(source, tmp_path / "kept.json")
+    async with nothing_left(), any_of(checker, source) as registry:
+        assert await registry.check(listed.wallet) is True
+        assert checker.calls == []
+        assert await registry.check(stranger.wallet) is True
+        assert checker.calls == [stranger.wallet]
+
+
+async def test_a_list_is_as_old_as_its_source_says() -> None:
+    (key,) = keys(1)
+    for age, counts in ((60, True), (901, False)):
+        taken_at = datetime.now(UTC) - timedelta(seconds=age)
+        source = Registry()
+        source.answer = partial(Snapshot, wallets=texts(key), source="elsewhere", taken_at=taken_at)
+        async with any_of(source, Checker()) as registry:
+            if counts:
+                assert await registry.check(key.wallet)
+            else:
+                with pytest.raises(RegistryError, match="elsewhere: no list that is recent"):
+                    await registry.check(key.wallet)
+
+
+async def test_a_kept_list_serves_checks_until_the_source_answers(tmp_path: Path) -> None:
+    listed, stranger = keys(2)
+    path, source = tmp_path / "kept.json", Registry(texts(listed))
+    async with nothing_left(), any_of(CachedRegistry(source, path), Checker()) as registry:
+        assert await registry.check(listed.wallet)
+        assert path.exists()
+    source.fail()
+    async with nothing_left(), any_of(CachedRegistry(source, path), Checker()) as registry:
+        assert await registry.check(listed.wallet) is True
+        assert await registry.check(stranger.wallet) is False
+    kept = json.loads(path.read_text())
+    kept["taken_at"] = (datetime.now(UTC) - timedelta(seconds=901)).isoformat()
+    path.write_text(json.dumps(kept))
+    async with any_of(CachedRegistry(source, path), Checker()) as registry:
+        with pytest.raises(RegistryError):
+            await registry.check(listed.wallet)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import Keypair, RegistryError
-from depinmesh.registry import HttpRegistry
+from depinmesh.registry import HttpRegistry, any_of
 from tests.registries import guarded, inside, visitor
 from tests.support import eventually, soon
 from tests.webserver import reply, status, web_server
@@ -121,3 +121,31 @@ async def test_the_chain_is_read_again_after_a_minute_and_the_last_nodes_stay_wh
             for _ in range(3):
                 assert len(await registry.bootstrap_nodes()) == 2
             assert caplog.text.count("The bootstrap nodes of the last list are used") == 1
+
+
+class Naming:
+    """A provider that names nodes, or fails."""
+
+    def __init__(self, *nodes: str) -> None:
+        self.nodes = nodes
+
+    async def wallets(self) -> list[str]:
+        return []
+
+    async def bootstrap_nodes(self) -> list[str]:
+        if not self.nodes:
+            raise OSError("no answer to " + SECRET)
+        return list(self.nodes)
+
+
+SECRET = Keypair.generate().to_base58()
+
+
+async def test_a_combination_names_no_nodes_only_where_no_part_fails(caplog: pytest.LogCaptureFixture) -> None:
+    assert await any_of([], []).bootstrap_nodes() == []
+    with pytest.raises(OSError, match="no answer to"):
+        await any_of(Naming(), []).bootstrap_nodes()
+    assert caplog.text == ""
+    assert await any_of(Naming(), [], Naming("x")).bootstrap_nodes() == ["x"]
+    assert caplog.text.count("A part of the registry gives no bootstrap nodes: OSError: no answer to (hidden)") == 1
+    assert SECRET not in caplog.text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +49,22 @@ def test_a_file_serves_one_run_after_another(tmp_path: Path) -> None:
 
     for _ in range(2):
         asyncio.run(read())
+
+
+def test_a_file_keeps_no_loop_that_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.txt"
+    path.write_text("")
+    registry = FileRegistry(path)
+    loops = []
+
+    async def read() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await asyncio.gather(*(registry.wallets() for _ in range(3)))  # so that somebody waits
+
+    for _ in range(4):
+        asyncio.run(read())
+    gc.collect()
+    assert sum(loop() is not None for loop in loops) <= 1
 
 
 def test_what_is_made_of_others_serves_one_run_after_another() -> None:

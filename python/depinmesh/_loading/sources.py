@@ -171,6 +171,8 @@ def _argument(layer: Layer, words: set[str], unit: str | None) -> object:
 def _from_text(value: str, words: set[str], folder: Path | None, unit: str | None) -> object:
     if "None" in words and value.strip().lower() in NOTHING:
         return None
+    if words & {"Logger", "Rule"}:  # objects, which text can only name
+        return imported(value.strip(), folder)
     if words & {"Path", "PathLike"}:
         return (folder or Path()) / Path(value).expanduser()
     if words & _LISTS:

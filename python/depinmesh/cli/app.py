@@ -24,6 +24,9 @@ def _seconds(_: object, tokens: Sequence[Token]) -> float:
 Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, validator=validators.Number(gte=0))]
 """A duration: `2.5`, `500ms`, `1m`, as in a configuration."""
 
+Pause: TypeAlias = Annotated[float, Parameter(converter=_seconds, validator=validators.Number(gt=0))]
+"""A duration above 0."""
+
 Count: TypeAlias = Annotated[int, Parameter(name=("--count", "-n"), validator=validators.Number(gte=1))]
 """How many, one at least."""
 

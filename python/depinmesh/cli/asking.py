@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from depinmesh import IdentityError, RegistryError, Wallet
 from depinmesh._calls import Calls
+from depinmesh._pushes import pushes_of
 from depinmesh._tasks import limit
 from depinmesh.errors import without_secrets
 from depinmesh.wallets import normalise_wallets_async
@@ -74,18 +75,12 @@ class Asking:
 
     async def changes(self) -> AsyncGenerator[Listing]:
         """Give the list each time that the source pushes it, if it does; `RegistryError` when that fails."""
-        if not _has(self.source, "changes"):
-            return
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                changes = self.source.changes()
-                if _has(changes, "aclose"):  # a generator; any other iterator has nothing to close
-                    stack.push_async_callback(changes.aclose)
-                async for snapshot in changes:
+            async with contextlib.aclosing(pushes_of(self.source)) as pushes:
+                async for snapshot in pushes:
                     yield await Listing.of(snapshot)
         except Exception as error:  # whatever the provider raises
-            text = f"listening to the registry failed: {type(error).__name__}: {without_secrets(str(error))}"
-            raise RegistryError(text) from error
+            raise _failed("listening to the registry failed", error) from error
 
     async def _ask(self, function: Any, what: str) -> Any:
         try:
@@ -94,7 +89,7 @@ class Asking:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # whatever the user's function raises
-            raise RegistryError(f"{what} failed: {type(error).__name__}: {error}") from error
+            raise _failed(f"{what} failed", error) from error
 
 
 @contextlib.asynccontextmanager
@@ -107,11 +102,18 @@ async def asking(source: Any, timeout: float) -> AsyncIterator[Asking]:
                 try:
                     await stack.enter_async_context(source)
                 except Exception as error:  # of the provider
-                    raise RegistryError(f"the registry does not open: {type(error).__name__}: {error}") from error
+                    raise _failed("the registry does not open", error) from error
             yield Asking(source, calls, timeout)
     finally:
         calls.stop()
         await calls.ended()
+
+
+def _failed(what: str, error: Exception) -> BaseException:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        return asyncio.CancelledError()  # it has made this of its cancellation
+    return RegistryError(without_secrets(f"{what}: {type(error).__name__}: {error}"))
 
 
 def _has(source: Any, method: str) -> bool:

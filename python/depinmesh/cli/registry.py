@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depinmesh import Config, RegistryError, Wallet
-from depinmesh.cli.app import Seconds, app, run, say, until_stopped
+from depinmesh.cli.app import Pause, app, run, say, until_stopped
 from depinmesh.cli.asking import Asking, Listing, asking
 from depinmesh.cli.exits import FAILURE, OK
 from depinmesh.cli.output import AsJson, print_json, print_table
@@ -82,7 +82,7 @@ async def show(*, as_json: AsJson = False, source: Source = Source()) -> None:
 
 
 @APP.command
-async def watch(*, interval: Seconds | None = None, source: Source = Source()) -> None:
+async def watch(*, interval: Pause | None = None, source: Source = Source()) -> None:
     """Show the listed wallets, and then each that is added or removed, until Ctrl-C.
 
     Args:

@@ -108,7 +108,7 @@ class Believed:
         return reason
 
     def _take(self, snapshot: Snapshot, listed: dict[Wallet, None]) -> None:
-        self.list, self._taken = listed, monotonic()
+        self.list, self._taken = listed, monotonic() - snapshot.age
         self.taken_at = snapshot.taken_at
         self.source = snapshot.source or self.source
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from depinmesh._calls import Calls
+from depinmesh._pushes import pushes_of
 from depinmesh.errors import RegistryError
 from depinmesh.registry._believed import Believed
 from depinmesh.registry._life import Life
@@ -14,7 +16,7 @@ from depinmesh.registry.static import StaticRegistry
 from depinmesh.wallets import check_wallet_source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from depinmesh.identity import Wallet
     from depinmesh.wallets import WalletSource
@@ -33,6 +35,8 @@ class Part:
         self.lists = _has(self._source, "wallets") or not self.checks
         self.pushes = self.lists and _has(self._source, "changes")
         self.has_nodes = _has(self._source, "bootstrap_nodes")
+        # Its verdicts cost nothing: they come of a list, also through what only passes them on.
+        self.by_list = getattr(self._source, "_by_list", not self.checks)
 
     async def __aenter__(self) -> Self:
         """Enter the provider, if nobody else has: it stays open for as long as anybody uses it."""
@@ -56,10 +60,12 @@ class Part:
         life, calls = self._life, self._renew_calls()
         try:
             await self.believed.close()
-            if life is not None:
-                await life.end()
-        finally:
-            await calls.ended()
+        finally:  # also when the node waits for that no longer: or the next life would wait for this one
+            try:
+                if life is not None:
+                    await life.end()
+            finally:
+                await calls.ended()
 
     def __del__(self) -> None:
         """End the thread of plain functions, which were called without entering it."""
@@ -72,8 +78,8 @@ class Part:
         function = self._source.wallets if _has(self._source, "wallets") else self._source
         return self._snapshot(await self._calls.call(function))
 
-    async def check(self, wallet: Wallet) -> bool:
-        """Judge one wallet, by the list where there is no other way."""
+    async def check(self, wallet: Wallet, wallets: Callable[[], Awaitable[Snapshot]] | None = None) -> bool:
+        """Judge one wallet, by the list where there is no other way. It is read by `wallets`, if given."""
         if self.checks:
             verdict = await self._calls.call(partial(self._source.check, wallet))
             if not isinstance(verdict, bool):
@@ -81,17 +87,18 @@ class Part:
             return verdict
         if isinstance(self._source, StaticRegistry):  # what code sets counts at once
             return wallet in self._source._wallets
-        return wallet in await self.believed.recent(self.wallets)
+        return wallet in await self.believed.recent(wallets or self.wallets)
 
     async def read(self) -> str | None:
         """Read the list that is believed; return why that failed."""
         return await self.believed.read(self.wallets)
 
     async def changes(self) -> AsyncIterator[Snapshot]:
-        """Give what is pushed; nothing where nothing is."""
+        """Give what is pushed; nothing where nothing is. `RegistryError`: that has ended."""
         if self.pushes:
-            async for pushed in self._source.changes():
-                yield self._snapshot(pushed)
+            async with aclosing(pushes_of(self._source)) as pushes:
+                async for pushed in pushes:
+                    yield self._snapshot(pushed)
 
     async def bootstrap_nodes(self) -> list[Any]:
         """Return the bootstrap nodes, none where it has none."""

@@ -65,6 +65,7 @@ class CachedRegistry:
             problems.append(ConfigProblem("path", str(path), "is in a folder that does not exist", "make the folder"))
         if problems:
             raise ConfigError.of(problems)
+        self._by_list = self._part.by_list
         self._starting = True
         """Somebody has started: since then neither has the source answered, nor was the kept list offered."""
         self._answers = 0
@@ -106,8 +107,8 @@ class CachedRegistry:
         return snapshot
 
     async def check(self, wallet: Wallet) -> bool:
-        """Return the verdict of the source; raises what that raises."""
-        return await self._part.check(wallet)
+        """Return the verdict of the source; where that only lists, of its list, or of the kept one until it answers."""
+        return await self._part.check(wallet, self.wallets)
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """Give the kept list when the source does not answer at first, and what the source pushes."""
@@ -151,6 +152,7 @@ class CachedRegistry:
         _log.warning("The registry does not answer: the list of %s is used, %.0f s old", snapshot.source, snapshot.age)
         self._pending = snapshot
         self._fallback.put(snapshot)
+        await self._part.believed.take(snapshot)  # for checks, to which nothing is pushed
 
     def _load(self) -> Snapshot:
         mode = self._path.stat()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
+from depinmesh.errors import ConfigError, ConfigProblem, RegistryError, without_secrets
 from depinmesh.registry._latest import Latest, merged
 from depinmesh.registry._parts import Part
 from depinmesh.registry.snapshot import Snapshot
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from depinmesh.identity import Wallet
     from depinmesh.wallets import WalletSource
+
+_log = logging.getLogger("depinmesh.registry")
 
 
 def any_of(*sources: WalletSource) -> CombinedRegistry:
@@ -44,6 +47,7 @@ class CombinedRegistry:
         self._parts = [Part(source, f"source {number}") for number, source in enumerate(sources, 1)]
         if not self._parts:
             raise ConfigError.of([ConfigProblem("sources", None, "there is none", None)])
+        self._by_list = all(part.by_list for part in self._parts)
         self._given_up: Latest[Snapshot] = Latest()
         if not all(part.lists for part in self._parts):
             self.wallets = None  # type: ignore[method-assign, assignment]  # as a provider says that it cannot list
@@ -77,14 +81,20 @@ class CombinedRegistry:
 
     async def check(self, wallet: Wallet) -> bool:
         """Judge one wallet. `any_of` is decided by one that has it, `all_of` by one that has not; else errors count."""
-        errors: list[BaseException] = []
-        for with_check in (False, True):  # lists cost nothing, and may save the question
-            checks = [part.check(wallet) for part in self._parts if part.checks is with_check]
-            for answer in await asyncio.gather(*checks, return_exceptions=True):
-                if isinstance(answer, BaseException):
-                    errors.append(answer)
-                elif answer is not self._every:
-                    return answer
+        errors: list[Exception] = []
+        for by_list in (True, False):  # lists cost nothing, and may save the question
+            checks = [asyncio.ensure_future(part.check(wallet)) for part in self._parts if part.by_list is by_list]
+            try:
+                for answer in asyncio.as_completed(checks):  # one that hangs keeps nobody from deciding
+                    try:
+                        if await answer is not self._every:
+                            return not self._every
+                    except Exception as error:  # noqa: BLE001  # counts only where nobody decides
+                        errors.append(error)
+            finally:
+                for check in checks:
+                    check.cancel()
+                await asyncio.gather(*checks, return_exceptions=True)
         if errors:
             raise errors[0]
         return self._every
@@ -101,12 +111,16 @@ class CombinedRegistry:
                 yield self._combined()
 
     async def bootstrap_nodes(self) -> list[Any]:
-        """Return the bootstrap nodes of all sources; those of one that fails are left out."""
+        """Return the bootstrap nodes of all sources. Raises what one raises, unless another one names any."""
         answers = await asyncio.gather(*(part.bootstrap_nodes() for part in self._parts), return_exceptions=True)
+        nodes = [node for answer in answers if isinstance(answer, list) for node in answer]
         errors = [answer for answer in answers if isinstance(answer, BaseException)]
-        if len(errors) == len(answers):
-            raise errors[0]
-        return [node for answer in answers if isinstance(answer, list) for node in answer]
+        if errors and not nodes:
+            raise errors[0]  # the node goes on with those that it was named before
+        for error in errors:
+            reason = without_secrets(f"{type(error).__name__}: {error}")
+            _log.warning("A part of the registry gives no bootstrap nodes: %s", reason)
+        return nodes
 
     def _all_known(self) -> bool:
         return all(part.believed.list is not None for part in self._parts)

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from depinmesh.errors import ConfigError, ConfigProblem, shown, without_secrets
 from depinmesh.registry._believed import wallets_of
 from depinmesh.registry._parts import Part
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # So many wallets of one change are named.
 _NAMED = 10
+_METHODS = ("debug", "info", "warning")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,13 @@ class LoggedRegistry:
             logger: Where they go: changes as INFO, failures as WARNING; by default to `depinmesh.registry`.
 
         Raises:
-            ValueError: The source is none.
+            ConfigError: The source is none, or the logger.
         """
         self._part = Part(source)
+        self._by_list = self._part.by_list
+        if logger is not None and not all(callable(getattr(logger, name, None)) for name in _METHODS):
+            hint = "such as logging.getLogger('fleet')"
+            raise ConfigError.of([ConfigProblem("logger", shown(logger), "is no logger", hint)])
         self._name = name
         self._log = logging.getLogger("depinmesh.registry") if logger is None else logger
         self._last: dict[Wallet, None] | None = None
@@ -119,7 +125,7 @@ class LoggedRegistry:
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
-        self._log.warning("%s: %s: %s", self._name, type(error).__name__, error)
+        self._log.warning("%s: %s: %s", self._name, type(error).__name__, without_secrets(str(error)))
 
     async def _compare(self, snapshot: Snapshot) -> None:
         before, self._last = self._last or {}, await wallets_of(snapshot)

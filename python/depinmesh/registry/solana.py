@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 from weakref import WeakSet
 
 from depinmesh.bootstrap import BootstrapNode
@@ -22,18 +22,18 @@ from depinmesh.registry.snapshot import Snapshot
 try:
     from solders.pubkey import Pubkey
 
+    from depinmesh.registry._solana_arguments import rule_of
     from depinmesh.registry._solana_ledger import Ledger, amount_of
     from depinmesh.registry._solana_lookups import Lookups
     from depinmesh.registry._solana_push import notifications
     from depinmesh.registry._solana_rpc import Rpc
-    from depinmesh.registry._solana_rules import DTELECOM_PROGRAM, DTelecomRule, TokenRule
 except ImportError:
     raise ConfigError.of(
         [ConfigProblem("", None, "a registry on Solana needs an extra", "pip install 'depinmesh[solana]'")]
     ) from None
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 
     from depinmesh.identity import Wallet
     from depinmesh.registry._solana_rules import Account, Entry, Rule
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("depinmesh.registry")
 
 _LONGEST_NAP = 3600.0
+_COMMITMENTS = ("processed", "confirmed", "finalized")
 
 
 class SolanaRegistry:
@@ -96,12 +97,15 @@ class SolanaRegistry:
             tcp_port: TCP port of these nodes, `None` if they have none.
 
         Raises:
-            ConfigError: A URL or an address is none, or not exactly one of `registry`, `mint`, `rule` is given.
+            ConfigError: A URL or an address is none, or not exactly one of `registry`, `mint`, `rule` is given, or an
+                argument that goes with another one of them.
             ValueError: A limit is not above 0.
         """
-        self._rule = rule if rule is not None else _rule(registry, entries, program, mint, minimum)
-        if sum(given is not None for given in (registry, mint, rule)) != 1:
-            raise ConfigError.of([ConfigProblem("", None, "exactly one of registry, mint and rule is needed", None)])
+        self._rule = rule_of(registry, entries, program, mint, minimum, rule)
+        if commitment not in _COMMITMENTS:
+            known = ", ".join(_COMMITMENTS)
+            problem = ConfigProblem("commitment", shown(commitment), "is none that Solana knows", f"known: {known}")
+            raise ConfigError.of([problem])
         if not rate_limit > 0:
             raise ValueError("rate_limit must be above 0")
         self._endpoints = Endpoints(checked_urls(rpc, "https", "http"))
@@ -248,18 +252,20 @@ class SolanaRegistry:
         url = self._websockets[self._sockets % len(self._websockets)]
         self._sockets += 1  # after a failure the next one has its turn
         stream = notifications(url, self._rule, self._commitment, self._headers, self._timeout)
+        told: Collection[object] | None = None
         try:
             async for note in stream:
                 if note is None:  # subscribed: what came before was not heard
                     await SolanaRegistry.wallets(self)
-                    yield self._snapshot()
-                    continue
-                before = self._ledger.wallets()
-                entries: dict[Pubkey, Entry] = {}
-                self._decode(note.account, entries, [])
-                self._ledger.update(note.slot, note.account.address, entries.get(note.account.address))
-                self._wake()
-                if self._ledger.wallets().keys() != before.keys():
+                    told = None
+                else:
+                    entries: dict[Pubkey, Entry] = {}
+                    self._decode(note.account, entries, [])
+                    self._ledger.update(note.slot, note.account.address, entries.get(note.account.address))
+                    self._wake()
+                # Not by what this note has changed: another iteration, or a read, may have put it down before.
+                if (listed := self._ledger.wallets().keys()) != told:
+                    told = listed
                     yield self._snapshot()
         except RegistryError as error:
             raise RegistryError(f"{label(url)}: {error}") from None
@@ -289,27 +295,3 @@ class SolanaRegistry:
             source=label(self._endpoints.serving),
             taken_at=self._taken_at or datetime.now(UTC),
         )
-
-
-def _rule(registry: str | None, entries: str, program: str | None, mint: str | None, minimum: int) -> Rule:
-    if mint is not None:
-        if minimum < 1:
-            raise ValueError("minimum must be above 0")
-        return TokenRule(_address("mint", mint), minimum)
-    kinds = {"nodes": (True, False), "clients": (False, True), "both": (True, True)}
-    if entries not in kinds:
-        known = ", ".join(kinds)
-        raise ConfigError.of([ConfigProblem("entries", shown(entries), "is no kind of entries", f"known: {known}")])
-    if registry is None:
-        raise ConfigError.of([ConfigProblem("", None, "exactly one of registry, mint and rule is needed", None)])
-    nodes, clients = kinds[entries]
-    owner = DTELECOM_PROGRAM if program is None else _address("program", program)
-    return DTelecomRule(_address("registry", registry), owner, nodes, clients)
-
-
-def _address(name: str, text: str) -> Any:
-    try:
-        return Pubkey.from_string(text)
-    except (ValueError, TypeError):
-        problem = ConfigProblem(name, shown(text), "is no address on Solana", "32 bytes as Base58")
-        raise ConfigError.of([problem]) from None
