@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import Keypair
+from tests.support import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,13 +67,6 @@ def line_of(stream: IO[str] | None, what: str) -> str:
         if what in line:
             return line.strip()
     pytest.fail(f"it ended without a line with {what!r}")
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def new_key(folder: Path, name: str) -> Keypair:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import random
+import socket
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from depinmesh import Keypair, connect
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from depinmesh import Database, Node, NodeState, Subscription, Wallet
+    from depinmesh import Database, EventStream, Node, NodeState, Subscription, Wallet
 
 T = TypeVar("T")
 
@@ -64,6 +66,26 @@ async def eventually(condition: Callable[[], object], within: float = WAIT) -> N
     except TimeoutError:
         source = inspect.getsource(condition).strip() if inspect.isfunction(condition) else repr(condition)
         raise AssertionError(f"not within {within:g} s: {source}") from None
+
+
+def free_ports() -> tuple[int, int]:
+    """Return a UDP and a TCP port that nobody has now, and that nobody gets who takes any."""
+    return free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    """Return one of this kind."""
+    while True:
+        port = random.randrange(10_000, 32_768)  # below those that the system gives away
+        with socket.socket(type=kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+async def waiting_in(stream: EventStream[Any]) -> list[Any]:
+    """Take what waits in a stream of node events, which ends with that; `close` would drop it."""
+    stream._end()
+    return [event async for event in stream]
 
 
 async def soon(awaitable: Awaitable[T]) -> T:

@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from depinmesh.bootstrap import BootstrapNode
+    from depinmesh._opening import Subscribing
+    from depinmesh.bootstrap import BootstrapNode, NodeSource
     from depinmesh.build import build_info
-    from depinmesh.config import Config
+    from depinmesh.config import Config, ConfigFields
     from depinmesh.connecting import Connecting, connect
     from depinmesh.database import Database
     from depinmesh.errors import (
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, Nat, PubSub
     from depinmesh.status import Metric, NodeState, Status
     from depinmesh.subscription import Subscription, SubscriptionStats
+    from depinmesh.wallets import WalletSource
 
     __version__: str
 
@@ -69,6 +71,7 @@ __all__ = [
     "ClosedError",
     "Config",
     "ConfigError",
+    "ConfigFields",
     "Connecting",
     "Connections",
     "CoreError",
@@ -94,6 +97,7 @@ __all__ = [
     "Metric",
     "Nat",
     "Node",
+    "NodeSource",
     "NodeState",
     "NotAuthorizedError",
     "NotReady",
@@ -111,12 +115,14 @@ __all__ = [
     "RegistryFailed",
     "RegistryStale",
     "Status",
+    "Subscribing",
     "Subscription",
     "SubscriptionError",
     "SubscriptionStats",
     "TopicError",
     "Wallet",
     "WalletRevoked",
+    "WalletSource",
     "WalletsChanged",
     "WrongLoopError",
     "__version__",
@@ -125,9 +131,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "bootstrap": ("BootstrapNode",),
+    "_opening": ("Subscribing",),
+    "bootstrap": ("BootstrapNode", "NodeSource"),
     "build": ("build_info",),
-    "config": ("Config",),
+    "config": ("Config", "ConfigFields"),
     "connecting": ("Connecting", "connect"),
     "database": ("Database",),
     "errors": (
@@ -176,6 +183,7 @@ _MODULES = {
     "options": ("Bootstrap", "Connections", "Discovery", "Gate", "Listen", "Nat", "PubSub"),
     "status": ("Metric", "NodeState", "Status"),
     "subscription": ("Subscription", "SubscriptionStats"),
+    "wallets": ("WalletSource",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

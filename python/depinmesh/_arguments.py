@@ -39,6 +39,12 @@ def seconds(name: str, value: object) -> float:
     return float(value)
 
 
+def time_limit(value: object) -> None:
+    """Refuse what is neither None nor a time."""
+    if value is not None:
+        seconds("timeout", value)
+
+
 def overflow_policy(value: object) -> Overflow:
     """Return the value when it names a policy."""
     if value == "drop_oldest":

@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from depinmesh import _core
-from depinmesh._arguments import check_handler, overflow_policy, positive, seconds
+from depinmesh._arguments import check_handler, overflow_policy, positive, seconds, time_limit
 from depinmesh._closing import Closing
 from depinmesh._handlers import HandlerRunner, ended
 from depinmesh._opening import Subscribing
@@ -82,11 +82,13 @@ class Database:
             timeout: Seconds that all waiting may take; then `MeshTimeoutError`, and nothing was sent.
 
         Raises:
+            ConfigError: `timeout` is no number of seconds.
             TopicError: The name cannot be used.
             EncodeError: The message is not JSON; its `path` says where.
             MessageTooLargeError: The event would be larger than the wire or the configuration allows.
         """
         self._pump.check()
+        time_limit(timeout)
         if min_peers <= 0:
             try:
                 return self.publish_nowait(topic, message)
@@ -188,6 +190,7 @@ class Database:
     async def wait_for_peers(self, topic: str, n: int = 1, timeout: float | None = None) -> None:
         """Wait until `n` peers or more subscribe to the topic; after `timeout` seconds `MeshTimeoutError`."""
         self._pump.check()
+        time_limit(timeout)
         async with limit(timeout, f"waiting for {n} peers on {topic!r}"):
             await self._wait_for_peers(topic, n)
 
@@ -200,6 +203,7 @@ class Database:
         """Wait until a peer of this database's list is connected; after `timeout` seconds `MeshTimeoutError`."""
         self._pump.check()
         self._check()
+        time_limit(timeout)
         if not self._core.is_ready(self._id):
             async with limit(timeout, f"waiting for a peer of the database {self._name!r}"):
                 await self._pump.call(self._core.wait_ready, self._id)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
+from depinmesh.errors import WrongLoopError
 from depinmesh.identity import PeerId, Wallet
 from depinmesh.status import Reachability
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from depinmesh._core import PeerRow
 
 Direction: TypeAlias = Literal["inbound", "outbound"]
-DisconnectReason: TypeAlias = Literal["closed", "timeout", "revoked", "trimmed", "reset", "refused"]
+DisconnectReason: TypeAlias = Literal["closed", "timeout", "revoked", "trimmed", "reset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,12 @@ class Peer:
     peer_id: PeerId
     wallet: Wallet
     addresses: tuple[str, ...]
-    """Where the peer says that it listens, as multiaddrs."""
+    """Where its connections lead, as seen from here, one multiaddr for each; not necessarily where it listens."""
     direction: Direction
     """`inbound`: the peer dialled us."""
     transport: Literal["quic", "tcp", "relay"]
     connected_at: datetime
-    """When it was identified, in UTC."""
+    """When the connection was opened, in UTC."""
     agent: str
     """What the peer calls its software; depinmesh says `depinmesh/<version>`."""
     rtt: float | None
@@ -105,7 +106,7 @@ class NotReady(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRevoked(NodeEvent):
-    """A wallet left the last list that had it, and its connections are being closed."""
+    """A wallet left the last list that had it; its connections are being closed, unless `gate.revocation` is `keep`."""
 
     wallet: Wallet
 
@@ -146,6 +147,7 @@ class MessageDropped(NodeEvent):
     """A received message was not delivered, or one of ours could not be sent."""
 
     topic: str
+    """Its name; empty where copies of ours to a slow peer were dropped (`peer-too-slow`), whatever their topics."""
     author: PeerId | None
     """Who signed it, where that is known."""
     reason: str
@@ -256,6 +258,8 @@ class EventStream(Generic[E_co]):
         self._ended = False
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That of the node, once it has been started."""
 
     @property
     def dropped(self) -> int:
@@ -297,7 +301,9 @@ class EventStream(Generic[E_co]):
         return self
 
     async def __anext__(self) -> E_co:
-        """Wait for the next event."""
+        """Wait for the next event. `WrongLoopError`: not in the loop that started the node."""
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise WrongLoopError("this node belongs to the event loop that started it")
         while not (self._events or self._noise):
             if self._failure is not None:
                 raise copy.copy(self._failure)  # each reader its own, as raising adds the traceback

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from depinmesh import _observing
 from depinmesh._addresses import bootstrap_entries
-from depinmesh._arguments import registry, seconds
+from depinmesh._arguments import registry, seconds, time_limit
 from depinmesh._closing import Closing
 from depinmesh._handlers import HandlerErrors
 from depinmesh._opening import Connecting
 from depinmesh._session import Session
 from depinmesh._tasks import limit, to_the_end
+from depinmesh.bootstrap import BootstrapNode
 from depinmesh.config import merged
 from depinmesh.database import Database
 from depinmesh.errors import ClosedError, CoreError, MeshError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Unpack
 
-    from depinmesh.bootstrap import BootstrapNode
     from depinmesh.config import Config, ConfigFields
     from depinmesh.identity import PeerId, Wallet
     from depinmesh.wallets import WalletSource
@@ -106,6 +106,8 @@ class Node:
         self._state = NodeState.STARTING
         try:
             self._session = Session(self._config, self._context, self._log, self._on_event, self._on_stopped)
+            for stream in list(self._streams):
+                stream._loop = asyncio.get_running_loop()
             await self._session.start()
             self._running()  # it may have been closed, or have failed, in the same moment
         except BaseException:
@@ -171,9 +173,10 @@ class Node:
     def events(self, *kinds: type[E]) -> EventStream[E]: ...
     def events(self, *kinds: type[E]) -> EventStream[E]:
         """Return the events of these classes, of all when none is named, that happen from now on."""
+        stream = EventStream(*kinds)
         if self._state is not NodeState.NEW:
             self._running().pump.check()
-        stream = EventStream(*kinds)
+            stream._loop = asyncio.get_running_loop()
         self._streams.add(stream)
         return stream
 
@@ -181,6 +184,7 @@ class Node:
         """Wait until a peer is connected; after `timeout` seconds `MeshTimeoutError`."""
         session = self._running()
         session.pump.check()
+        time_limit(timeout)
         if not session.core.is_ready(None):
             async with limit(timeout, "waiting for a peer"):
                 await session.pump.call(session.core.wait_ready, None)
@@ -202,8 +206,12 @@ class Node:
             NotAuthorizedError: The gate of one side refused.
             DialError: Nobody could be reached there, no address is known, or the peer was hung up meanwhile.
             ConfigError, IdentityError: The text is no bootstrap entry or peer id; of a multiaddr it is a `DialError`.
+            ConfigError: `timeout` is no number of seconds.
+            TypeError: The address is neither text nor a `BootstrapNode`.
         """
-        return await self._running().dial(address, timeout)
+        if not isinstance(address, str | BootstrapNode):
+            raise TypeError(f"an address is text or a BootstrapNode, not {type(address).__name__}")
+        return await self._running().dial(address, seconds("timeout", timeout))
 
     async def hang_up(self, peer: PeerId | Wallet | str) -> None:
         """Close all connections to a peer, and end the dials that wait for it.

@@ -168,7 +168,8 @@ class Connections(Options, frozen=True):
         default=128, description="peers that are dialled at the same time"
     )
     handshake_timeout: Seconds = Field(
-        default=10.0, description="seconds that a new connection may take to prove who it is"
+        default=10.0,
+        description="seconds that a dialled TCP connection may take to prove who it is; inbound ones and QUIC have 3",
     )
 
     @field_validator("high")

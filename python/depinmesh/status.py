@@ -124,7 +124,8 @@ class Status:
     """How often the bootstrap nodes were dialled."""
     bootstrap: tuple[BootstrapStatus, ...]
     """The bootstrap nodes, without the node itself, as of a second ago at most. Of a long list 1,024: those come first
-    that are not connected."""
+    that are not connected. Where a node that is ready looks at the list again (`discovery.registry`), those that it has
+    no room for are left out."""
     outbox: int
     """Published events that wait to be sent."""
     events_lost: int

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from depinmesh import _handlers
+from depinmesh._arguments import time_limit
 from depinmesh._tasks import limit
 from depinmesh._turns import Turns
 from depinmesh.errors import ClosedError, SubscriptionError
@@ -105,8 +106,10 @@ class Subscription:
 
         Raises:
             ClosedError: The subscription has ended.
+            ConfigError: `timeout` is no number of seconds.
         """
         self._check_free()
+        time_limit(timeout)
         if not self._batch:
             try:
                 async with limit(timeout, f"waiting for an event on {self._topic!r}"):

@@ -14,7 +14,7 @@ import pytest
 from depinmesh import Keypair
 from tests.faults.lab import NODE, Node
 from tests.faults.test_partitions import connected, everywhere
-from tests.integration.test_bootstrap import free_ports
+from tests.support import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

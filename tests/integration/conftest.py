@@ -1,4 +1,4 @@
-"""Fixtures that several files of tests share: a chain, and a fleet of the command line."""
+"""Fixtures that several files of tests share: a chain, a node to be found, and a fleet of the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from depinmesh import Keypair, connect
 from tests.commands import Fleet, running_fleet
+from tests.integration.known import KnownNode
+from tests.support import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,6 +24,14 @@ async def chain() -> AsyncIterator[LocalChain]:
 
     async with LocalChain() as one:
         yield one
+
+
+@pytest.fixture
+async def known() -> AsyncIterator[KnownNode]:
+    """A node that another one finds by its entries."""
+    key, joining_key = Keypair.generate(), Keypair.generate()
+    async with connect(**fields_of(key, [key.wallet, joining_key.wallet])) as db:
+        yield KnownNode(db, key, joining_key)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.commands import free_port, new_key, run, running
+from tests.commands import new_key, run, running
+from tests.support import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depinmesh import Keypair
-from tests.commands import COMMAND, TOPICS, WAIT, environment, free_port, line_of, new_key, run, running, status
+from tests.commands import COMMAND, TOPICS, WAIT, environment, line_of, new_key, run, running, status
+from tests.support import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,9 @@ import pytest
 
 from depinmesh import Keypair
 from depinmesh.cli import COMMANDS
-from tests.commands import COMMAND, environment, free_port, line_of, running
+from tests.commands import COMMAND, environment, line_of, running
 from tests.integration.test_docs import PAGES, ROOT
+from tests.support import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

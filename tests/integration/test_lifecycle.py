@@ -223,6 +223,25 @@ async def test_a_close_with_a_wrong_time_limit_changes_nothing(timeout: Any) -> 
         assert state_of(db.node) is NodeState.CLOSED
 
 
+@pytest.mark.parametrize("timeout", ["1", -1, float("nan"), float("inf"), True])
+async def test_a_wrong_time_limit_is_refused_before_anything_happens(timeout: Any) -> None:
+    async with connect(**alone()) as db, db.subscribe("t") as events:
+        address = db.node.addresses[0]
+        for call in (
+            lambda: db.publish("t", 1, timeout=timeout),
+            lambda: db.wait_for_peers("t", 1, timeout),
+            lambda: db.wait_ready(timeout),
+            lambda: db.node.wait_ready(timeout),
+            lambda: db.node.dial(address, timeout=timeout),
+            lambda: events.get(timeout),
+        ):
+            with pytest.raises(ConfigError, match="timeout"):
+                await soon(call())
+        with pytest.raises(TypeError, match="an address is text or a BootstrapNode, not int"):
+            await db.node.dial(123)  # type: ignore[arg-type]
+        assert db.node.status().counters["published_unheard_total"] == 0
+
+
 async def test_a_stream_of_a_node_that_never_started_ends_with_it() -> None:
     node = Node(**alone())
     stream = node.events()

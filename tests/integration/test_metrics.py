@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from depinmesh.logs import Adapter
 from depinmesh.metrics import MetricsCollector
 from depinmesh.testing import MockRegistry
 from tests.integration.causes import BEHIND_ROUTERS, ELSEWHERE, LIBRARY, TOO_MANY, Values, scrape
-from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, soon
+from tests.support import WAIT, alone, eventually, fields_of, free_ports, heard, mesh_of, soon
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -74,7 +73,8 @@ async def test_every_metric_appears_and_moves() -> None:
         return values
 
     async with AsyncExitStack() as stack:
-        nobody = f"{bob.wallet}@127.0.0.1:{_free_port()}:{_free_port()}"
+        quic, tcp = free_ports()
+        nobody = f"{bob.wallet}@127.0.0.1:{quic}:{tcp}"
         fields = fields_of(ada, [], authorized_wallets=registry, logger=Broken(None, 0), bootstrap_nodes=[nobody])
         one = await stack.enter_async_context(connect(**fields))
         before = look()
@@ -165,8 +165,3 @@ async def _break_in(one: Database, eve: Keypair) -> None:
     known = one.node.bootstrap_entries()
     async with connect(**fields_of(eve, [eve.wallet, one.node.wallet], bootstrap_nodes=known)):
         await eventually(lambda: scrape(one.node)["refused_total"] > 0)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

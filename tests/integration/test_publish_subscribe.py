@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from datetime import UTC, datetime
@@ -18,8 +19,9 @@ from depinmesh import (
     MessageTooLargeError,
     NotSubscribedError,
     TopicError,
+    connect,
 )
-from tests.support import eventually, heard, mesh_of, other_tasks, soon
+from tests.support import alone, eventually, heard, mesh_of, other_tasks, soon
 
 if TYPE_CHECKING:
     from depinmesh import Database, Event, Subscription
@@ -142,24 +144,25 @@ async def test_min_peers_waits_for_subscribers(pair: Pair) -> None:
 
 async def test_a_publish_that_times_out_has_sent_nothing(pair: Pair) -> None:
     one, two = pair
-    with pytest.raises(MeshTimeoutError) as caught:
-        await one.publish("t", "never", min_peers=1, timeout=0.05)
-    assert caught.value.timeout == 0.05
     async with two.subscribe("t") as events:
-        await one.publish("t", "now", min_peers=1, timeout=15)
+        await one.wait_for_peers("t", 1, 15)
+        with pytest.raises(MeshTimeoutError) as caught:
+            await one.publish("t", "never", min_peers=2, timeout=0.05)
+        assert caught.value.timeout == 0.05
+        await one.publish("t", "now")
         assert (await events.get(15)).message == "now"
-        assert events.stats.delivered == 1
 
 
 async def test_a_cancelled_publish_has_sent_nothing_while_it_waits(pair: Pair) -> None:
     one, two = pair
-    publishing = asyncio.create_task(one.publish("t", "never", min_peers=1))
-    await asyncio.sleep(0)
-    publishing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await publishing
     async with two.subscribe("t") as events:
-        await one.publish("t", "now", min_peers=1, timeout=15)
+        await one.wait_for_peers("t", 1, 15)
+        publishing = asyncio.create_task(one.publish("t", "never", min_peers=2))
+        await asyncio.sleep(0)
+        publishing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await publishing
+        await one.publish("t", "now")
         assert (await events.get(15)).message == "now"
 
 
@@ -316,3 +319,23 @@ async def test_all_peers_of_a_mesh_get_an_event() -> None:
         assert {event.message for event in events} == {"all"}
         assert {event.from_peer for event in events} == {sender.node.peer_id}
     assert other_tasks() == set()
+
+
+async def test_topics_that_nobody_takes_are_told_of_once_and_beyond_a_thousand_by_the_counter_alone() -> None:
+    told: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "published to nobody" in record.getMessage():
+                told.append(record.getMessage())
+
+    logger = logging.getLogger("test_unheard")
+    logger.addHandler(Ear())
+    logger.propagate = False
+    async with connect(**alone(logger=logger)) as db:
+        for _ in range(2):
+            for number in range(1_100):
+                await db.publish(f"t{number}", 1)
+        await eventually(lambda: db.node.status().counters["published_unheard_total"] == 2_200)
+        await eventually(lambda: len(told) == 1_024)
+    assert len(told) == 1_024

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depinmesh import Keypair, connect
-from tests.integration.test_bootstrap import free_ports
-from tests.support import LISTEN, WAIT, eventually, fields_of, soon
+from tests.support import LISTEN, WAIT, eventually, fields_of, free_ports, soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

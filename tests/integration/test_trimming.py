@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
 
 from depinmesh import Keypair, PeerDisconnected, connect
 from tests.support import eventually, fields_of, heard, soon
+
+if TYPE_CHECKING:
+    from depinmesh import Database
 
 
 async def test_more_peers_than_high_are_closed_down_to_low_and_those_in_a_mesh_stay() -> None:
@@ -36,3 +42,31 @@ async def test_more_peers_than_high_are_closed_down_to_low_and_those_in_a_mesh_s
 
         # They are welcome again: it is about how many there are.
         await eventually(lambda: all(spoke.is_ready for spoke in spokes))
+
+
+@pytest.mark.timeout(90)
+async def test_a_database_without_a_peer_finds_one_however_many_those_of_another_database_are() -> None:
+    """Two nodes that have let peers go, as they have enough, and that know each other by a second database alone."""
+    keys = [Keypair.generate() for _ in range(6)]
+    one_key, two_key, *spoke_keys = keys
+    wallets, spokes = [key.wallet for key in keys], [key.wallet for key in spoke_keys]
+    few, quick = {"low": 1, "high": 2, "grace": 0.0}, {"rendezvous_interval": 0.5}
+    async with AsyncExitStack() as stack:
+
+        async def full(key: Keypair) -> Database:
+            fields = fields_of(key, [key.wallet, *spokes], connections=few, discovery=quick)
+            return await stack.enter_async_context(connect(**fields))
+
+        one, two = await full(one_key), await full(two_key)
+        gone = [db.node.events(PeerDisconnected) for db in (one, two)]
+        known = one.node.bootstrap_entries() + two.node.bootstrap_entries()
+        for key in spoke_keys:
+            spoke = await stack.enter_async_context(connect(**fields_of(key, wallets, bootstrap_nodes=known)))
+            await spoke.node.database("second")
+        for stream in gone:
+            assert (await soon(anext(stream))).reason == "trimmed"
+        both = [one_key.wallet, two_key.wallet]
+        second = [await db.node.database("second", authorized_wallets=both) for db in (one, two)]
+        for db in second:
+            await db.wait_ready(30)
+        assert [peer.wallet for peer in second[0].peers()] == [two_key.wallet]

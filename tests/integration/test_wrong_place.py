@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import ForkedProcessError, MeshError, WrongLoopError, connect
+from depinmesh import ForkedProcessError, ListenAddress, MeshError, Node, WrongLoopError, connect
 from tests.support import alone, eventually, mesh_of, nothing_left, received, threads_of_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from depinmesh import Database, Event, Node, Wallet
+    from depinmesh import Database, Event, Wallet
 
 
 def test_another_loop_is_refused() -> None:
     with asyncio.Runner() as first, asyncio.Runner() as second:
         db = first.run(_connected())
+        stream = first.run(_stream(db))
         subscription = first.run(_subscribed(db))
         for call in (
             lambda: db.publish("t", 1),
@@ -38,6 +39,7 @@ def test_another_loop_is_refused() -> None:
             lambda: db.node.dial("/ip4/127.0.0.1/tcp/1"),
             db.close,
             lambda: _subscribed(db),
+            stream.__anext__,
         ):
             with pytest.raises(WrongLoopError):
                 second.run(call())
@@ -48,6 +50,21 @@ def test_another_loop_is_refused() -> None:
 
 async def _connected() -> Database:
     return await connect(**alone())
+
+
+async def _stream(db: Database) -> Any:
+    return db.node.events()
+
+
+def test_a_stream_that_was_made_before_the_start_belongs_to_the_loop_of_the_start() -> None:
+    node = Node(**alone())
+    stream = node.events(ListenAddress)
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(node.start())
+        with pytest.raises(WrongLoopError):
+            second.run(stream.__anext__())
+        assert isinstance(first.run(stream.__anext__()), ListenAddress)
+        first.run(node.close())
 
 
 async def _subscribed(db: Database) -> Any:

@@ -67,6 +67,7 @@ impl Event {
         self.wallet.get_or_try_init(py, || trusted(py, &TRUSTED, "Wallet", text)).map(|wallet| wallet.clone_ref(py))
     }
 
+    /// What was published, decoded when it is first read; each later read gives the same object.
     #[getter]
     fn message(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.message

@@ -14,7 +14,6 @@ pub enum DisconnectReason {
     Revoked,
     Trimmed,
     Reset,
-    Refused,
 }
 
 impl DisconnectReason {
@@ -26,7 +25,6 @@ impl DisconnectReason {
             Self::Revoked => "revoked",
             Self::Trimmed => "trimmed",
             Self::Reset => "reset",
-            Self::Refused => "refused",
         }
     }
 }

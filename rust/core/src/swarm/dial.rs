@@ -100,7 +100,7 @@ impl Dialer {
                     target.put_off(now);
                     return None;
                 }
-                target.dial(now);
+                target.dial(&addresses, now);
                 Some((*peer, addresses))
             })
             .collect()
@@ -260,6 +260,12 @@ impl Dialer {
                 target.admit(now);
             }
         }
+    }
+
+    /// Where the peer is being dialled, by itself.
+    pub(crate) fn dialled(&self, peer: &PeerId) -> &[Multiaddr] {
+        let under_way = self.targets.get(peer).filter(|target| target.dialled_since().is_some());
+        under_way.map_or(&[], |target| &target.dialled)
     }
 
     /// Where a dial of the peer may be tried.

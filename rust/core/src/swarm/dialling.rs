@@ -44,7 +44,7 @@ impl Task {
                 Verdict::Admit(_) => self.dial_peer(peer, addresses, None),
                 Verdict::Refuse(refusal) => {
                     self.dialer.refused(peer, now);
-                    self.dialer.blame(&peer, not_authorized(peer, refusal).to_string());
+                    self.not_dialled(peer, refusal);
                     self.refused(peer, refusal.as_str());
                 }
                 Verdict::Unknown => self.check(peer, addresses, None),
@@ -57,14 +57,14 @@ impl Task {
             return self.shared.done(op, Value::Text(peer.to_base58()));
         }
         let now = Instant::now();
-        let known = self.dialer.addresses(&peer, now).unwrap_or_default();
-        let addresses = if addresses.is_empty() { known.clone() } else { addresses };
+        let addresses =
+            if addresses.is_empty() { self.dialer.addresses(&peer, now).unwrap_or_default() } else { addresses };
         if addresses.is_empty() {
             let text = format!("no address of {peer} is known; dial a multiaddr that ends in /p2p/{peer}");
             let error = Error::new(ErrorKind::Dial, text).with("peer_id", peer.to_base58());
             return self.shared.failed(op, error);
         }
-        self.ops.dial(op, peer, addresses.clone(), &known, timeout, now);
+        self.ops.dial(op, peer, addresses.clone(), self.dialer.dialled(&peer), timeout, now);
         self.check(peer, addresses, Some(op));
     }
 
@@ -92,10 +92,9 @@ impl Task {
             Ok(_) => self.dial_peer(peer, addresses, op),
             Err(denied) => {
                 self.dialer.refused(peer, Instant::now());
-                let error = not_authorized(peer, denied.reason);
-                self.dialer.blame(&peer, error.to_string());
+                self.not_dialled(peer, denied.reason);
                 if let Some(op) = op {
-                    self.ops.fail(op, error, &self.shared);
+                    self.ops.fail(op, not_authorized(peer, denied.reason), &self.shared);
                 }
             }
         }

@@ -82,7 +82,9 @@ impl Task {
         let now = Instant::now();
         match event {
             TableEvent::Wants { peer, addresses } => {
-                if self.candidate(peer, addresses, now) == Heard::Pointless
+                let heard =
+                    if self.wants(&peer, now) { self.candidate(peer, addresses, now) } else { Heard::Pointless };
+                if heard == Heard::Pointless
                     && let Some(table) = self.swarm.behaviour_mut().table(scope)
                 {
                     table.give_up(peer);
@@ -90,9 +92,11 @@ impl Task {
             }
             TableEvent::Found { query, providers } => {
                 let Some(work) = self.queries.get(&(scope, query)).cloned() else { return };
+                // However many peers other databases have, one that has none looks for some.
+                let missed = matches!(&work, Work::Find(name) if !self.is_ready(name));
                 for (peer, addresses) in providers {
                     let verdict = self.gate.check_now(&peer);
-                    if matches!(verdict, Verdict::Refuse(_)) {
+                    if matches!(verdict, Verdict::Refuse(_)) || !(missed || self.wants(&peer, now)) {
                         continue;
                     }
                     // What is known already costs the round nothing.
@@ -125,7 +129,7 @@ impl Task {
         let mdns::Event::Discovered(found) = event else { return };
         let now = Instant::now();
         for (peer, address) in found {
-            if self.reach.admits(&address) {
+            if self.reach.admits(&address) && self.wants(&peer, now) {
                 self.candidate(peer, vec![address], now);
             }
         }
@@ -159,10 +163,14 @@ impl Task {
         self.shared.views().tables = sizes;
     }
 
+    /// There is room for another peer, or this one is none.
+    fn wants(&self, peer: &PeerId, now: Instant) -> bool {
+        self.peers.len() < self.trimming.wanted(&self.config.connections, now) || self.dialer.knows(peer)
+    }
+
     /// Somebody to dial, if the gate has no objection.
     fn candidate(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) -> Heard {
-        let has_enough = self.peers.len() >= self.trimming.wanted(&self.config.connections);
-        if self.is_refused(&peer) || (has_enough && !self.dialer.knows(&peer)) {
+        if self.is_refused(&peer) {
             return Heard::Pointless;
         }
         let heard = self.dialer.heard_of(peer, addresses, now);

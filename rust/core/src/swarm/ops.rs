@@ -70,19 +70,19 @@ impl Ops {
         self.hang_ups.push((op, peer));
     }
 
-    /// `known`: where the peer is dialled anyway.
+    /// `dialled`: where the peer is being dialled already.
     pub(crate) fn dial(
         &mut self,
         op: u64,
         peer: PeerId,
         addresses: Vec<Multiaddr>,
-        known: &[Multiaddr],
+        dialled: &[Multiaddr],
         timeout: Duration,
         now: Instant,
     ) {
-        let (known, asked) = (known.iter().map(without_peer), self.wanted(&peer).unwrap_or_default().1);
-        let known: HashSet<_> = known.chain(asked.iter().map(without_peer)).collect();
-        let elsewhere = addresses.iter().any(|address| !known.contains(&without_peer(address)));
+        let asked = self.wanted(&peer).unwrap_or_default().1;
+        let tried: HashSet<_> = dialled.iter().chain(&asked).map(without_peer).collect();
+        let elsewhere = addresses.iter().any(|address| !tried.contains(&without_peer(address)));
         let (peer, until) = (Some(peer), now + timeout);
         self.dials.push(Dial { op, peer, addresses, connection: None, timeout, until, again: false, elsewhere });
     }

@@ -122,7 +122,10 @@ impl Task {
                 self.tick_at = self.tick_at.min(at);
                 return false;
             }
-            Err(error) => tracing::error!(topic = full_topic, %error, "gossip refused an event"),
+            Err(error) => {
+                self.shared.counters.unsent.add(events.len() as u64);
+                tracing::error!(topic = full_topic, %error, "gossip refused an event");
+            }
         }
         true
     }
@@ -173,8 +176,9 @@ impl Task {
         if self.unheard.len() >= UNHEARD_TOPICS {
             self.unheard.retain(|_, last| now.duration_since(*last) < UNHEARD_EVERY);
         }
-        tracing::warn!(topic = full_topic, "published to nobody: no connected peer is subscribed to the topic");
+        // Of more topics in a minute the counter alone tells.
         if self.unheard.len() < UNHEARD_TOPICS {
+            tracing::warn!(topic = full_topic, "published to nobody: no connected peer is subscribed to the topic");
             self.unheard.insert(full_topic, now);
         }
     }

@@ -12,6 +12,8 @@ use crate::{config::ConnectionConfig, events::DisconnectReason, swarm::task::Tas
 
 /// At least so long between two rounds, as a peer that goes may be back at once.
 const ROUND: Duration = Duration::from_secs(10);
+/// After peers were let go no others are looked for, for so long: a fleet that has shrunk since is looked through again.
+const RESTS: Duration = Duration::from_secs(60 * 60);
 
 /// A connected peer, as it is weighed.
 #[derive(Clone, Copy)]
@@ -27,6 +29,8 @@ struct Candidate {
 #[derive(Default)]
 pub(super) struct Trimming {
     last: Option<Instant>,
+    /// When somebody was let go.
+    closed: Option<Instant>,
 }
 
 impl Trimming {
@@ -36,13 +40,17 @@ impl Trimming {
         self.last = Some(now);
         peers.retain(|peer| !peer.needed && now.duration_since(peer.since) >= limits.grace);
         peers.sort_unstable_by_key(|peer| (peer.topics, Reverse(peer.since)));
-        peers.iter().take(surplus).map(|candidate| candidate.peer).collect()
+        peers.truncate(surplus);
+        if !peers.is_empty() {
+            self.closed = Some(now);
+        }
+        peers.iter().map(|candidate| candidate.peer).collect()
     }
 
     /// Up to how many peers others are looked for. In a fleet that has more nodes than one may have peers, all that were let
     /// go would otherwise be looked for at once.
-    pub(super) const fn wanted(&self, limits: &ConnectionConfig) -> usize {
-        if self.last.is_some() { limits.low } else { limits.high }
+    pub(super) fn wanted(&self, limits: &ConnectionConfig, now: Instant) -> usize {
+        if self.closed.is_some_and(|at| now.duration_since(at) < RESTS) { limits.low } else { limits.high }
     }
 
     fn is_due(&self, peers: usize, limits: &ConnectionConfig, now: Instant) -> bool {
@@ -112,9 +120,10 @@ mod tests {
         let (mut trimming, now) = (Trimming::default(), Instant::now());
         assert!(!trimming.is_due(4, &LIMITS, now));
         assert!(trimming.is_due(5, &LIMITS, now));
-        assert_eq!(trimming.wanted(&LIMITS), LIMITS.high);
+        assert_eq!(trimming.wanted(&LIMITS, now), LIMITS.high);
         assert_eq!(trimming.surplus(candidates(5, now), &LIMITS, now).len(), 3);
-        assert_eq!(trimming.wanted(&LIMITS), LIMITS.low, "whoever was let go is not looked for");
+        assert_eq!(trimming.wanted(&LIMITS, now), LIMITS.low, "whoever was let go is not looked for");
+        assert_eq!(trimming.wanted(&LIMITS, now + RESTS), LIMITS.high, "the fleet may be another one by then");
         assert!(!trimming.is_due(5, &LIMITS, now + ROUND / 2));
         assert!(trimming.is_due(5, &LIMITS, now + ROUND));
     }
@@ -126,6 +135,14 @@ mod tests {
         peers[4].topics = 0;
         let expected = [peers[4].peer, peers[0].peer, peers[1].peer];
         assert_eq!(trimming.surplus(peers, &LIMITS, now), expected);
+    }
+
+    #[test]
+    fn a_round_that_lets_nobody_go_changes_nothing() {
+        let (mut trimming, now) = (Trimming::default(), Instant::now());
+        let new = candidates(5, now).into_iter().map(|peer| Candidate { since: now, ..peer });
+        assert!(trimming.surplus(new.collect(), &LIMITS, now).is_empty());
+        assert_eq!(trimming.wanted(&LIMITS, now), LIMITS.high);
     }
 
     #[test]

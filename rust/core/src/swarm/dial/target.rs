@@ -30,6 +30,8 @@ const MAX_ADDRESSES: usize = 16;
 const KEPT_ADDRESSES: usize = 4;
 /// Of those that others name.
 pub(super) const MAX_HEARSAY: usize = 8;
+/// From then on hearsay that has misled is left out no longer than before.
+const MAX_MISLED: u32 = 5;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -57,6 +59,11 @@ pub(super) struct Target {
     addresses: Vec<Multiaddr>,
     /// As others say, the newest first: where a peer that has moved is found, however many places it had.
     heard: Vec<Multiaddr>,
+    /// Until then not, as it led to another peer; and how often it has.
+    heard_after: Option<Instant>,
+    misled: u32,
+    /// Where the dial tries it that is under way.
+    pub(super) dialled: Vec<Multiaddr>,
     /// Addresses at which another peer answered, which one, and when.
     answered: Vec<(Multiaddr, PeerId, Instant)>,
     /// Of the list of bootstrap nodes.
@@ -80,6 +87,9 @@ impl Target {
         Self {
             addresses: Vec::new(),
             heard: Vec::new(),
+            heard_after: None,
+            misled: 0,
+            dialled: Vec::new(),
             answered: Vec::new(),
             bootstrap: false,
             kept: false,
@@ -169,14 +179,24 @@ impl Target {
     /// It is not the one who answers there.
     pub(super) fn answers_there(&mut self, address: &Multiaddr, other: PeerId, now: Instant) {
         let address = without_peer(address);
+        if !self.addresses.iter().any(|known| without_peer(known) == address) {
+            // A dial ends with the first that answers, so whoever says that a peer is where others are would keep us from
+            // where it said itself that it is.
+            self.heard.retain(|known| without_peer(known) != address);
+            self.heard_after = Some(now + (MAX_DELAY * (1 << self.misled)).min(LATELY));
+            self.misled = (self.misled + 1).min(MAX_MISLED);
+        }
         self.answered.retain(|(known, _, at)| *known != address && now.duration_since(*at) < OF_ANOTHER_FOR);
-        self.answered.truncate(MAX_ADDRESSES - 1);
+        if self.answered.len() >= MAX_ADDRESSES {
+            self.answered.remove(0);
+        }
         self.answered.push((address, other, now));
     }
 
     /// Its addresses, but for those at which another peer answered that is still connected, or did so a moment ago. That
     /// one would take the dial for a sign that we have lost its connection, and close it; and the dial ends there, before
-    /// the other addresses have their turn. Whoever answered may be connected, and have left the place.
+    /// the other addresses have their turn. Whoever answered may be connected, and have left the place. Hearsay that led to
+    /// another peer is left out for a while, unless there is nothing else.
     pub(super) fn usable(&self, is_connected: impl Fn(&PeerId) -> bool, now: Instant) -> Vec<Multiaddr> {
         let taken = |address: &Multiaddr| {
             self.answered.iter().any(|(known, other, at)| {
@@ -184,9 +204,13 @@ impl Target {
                 *known == without_peer(address) && now.duration_since(*at) < pause
             })
         };
-        let heard = self.heard.iter().filter(|address| !self.addresses.contains(address));
-        let all = self.addresses.iter().chain(heard);
-        all.filter(|address| self.answered.is_empty() || !taken(address)).cloned().collect()
+        let free = |address: &&Multiaddr| self.answered.is_empty() || !taken(address);
+        let mut usable: Vec<_> = self.addresses.iter().filter(free).cloned().collect();
+        if usable.is_empty() || self.heard_after.is_none_or(|after| now >= after) {
+            let heard = self.heard.iter().filter(|address| !self.addresses.contains(address));
+            usable.extend(heard.filter(free).cloned());
+        }
+        usable
     }
 
     fn add(&mut self, addresses: Vec<Multiaddr>, limit: usize) {
@@ -197,8 +221,9 @@ impl Target {
         }
     }
 
-    pub(super) const fn dial(&mut self, now: Instant) {
+    pub(super) fn dial(&mut self, addresses: &[Multiaddr], now: Instant) {
         self.state = State::Dialling(now);
+        addresses.clone_into(&mut self.dialled);
         self.dialled_at = Some(now);
         self.tried = true;
     }
@@ -220,6 +245,7 @@ impl Target {
         self.met = Met::Yes;
         self.answered.clear();
         self.heard.clear();
+        (self.heard_after, self.misled) = (None, 0);
         if self.is_named() {
             return self.learn(addresses);
         }

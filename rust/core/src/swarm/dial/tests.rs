@@ -300,6 +300,60 @@ fn a_list_that_is_read_again_takes_nothing_from_what_a_connected_peer_has_said()
     assert_eq!(dialer.addresses(&peer, now), Some(vec![at(3)]), "nobody is there any more");
 }
 
+#[test]
+fn who_says_that_a_lost_peer_is_elsewhere_does_not_keep_us_from_where_it_was() {
+    let (mut dialer, mut now) = dialer(8);
+    let (peer, liar) = (PeerId::random(), PeerId::random());
+    dialer.identified(peer, vec![at(1)], now);
+    dialer.connected(liar, now);
+    dialer.lost(peer, now, Duration::ZERO);
+    let (mut by_itself, mut misled) = (0, 0);
+    for round in 0..50 {
+        let lies: Vec<_> = (0..8).map(|lie| at(100 + 8 * round + lie)).collect();
+        dialer.heard_of(peer, lies.clone(), now);
+        if dialer.due(now) == [(peer, vec![at(1)])] {
+            by_itself += 1;
+        } else {
+            misled += 1;
+            dialer.answers_elsewhere(&peer, &lies[0], liar, now);
+        }
+        dialer.failed(peer, now, false);
+        now = dialer.next().expect("another try");
+    }
+    assert!(misled > 0, "it may have moved");
+    assert!(by_itself >= 40, "{by_itself} dials of where it was");
+    dialer.identified(peer, vec![at(1)], now);
+    dialer.heard_of(peer, vec![at(2)], now);
+    assert_eq!(dialer.addresses(&peer, now), Some(vec![at(1), at(2)]), "whoever lied before may be right now");
+}
+
+#[test]
+fn many_wrong_addresses_do_not_put_the_last_one_out_of_mind() {
+    let (mut dialer, now) = dialer(8);
+    let (peer, other) = (PeerId::random(), PeerId::random());
+    dialer.bootstrap(&[(peer, vec![at(1), at(2)])], now);
+    dialer.connected(other, now);
+    for wrong in 100..130 {
+        dialer.answers_elsewhere(&peer, &at(wrong), PeerId::random(), now);
+    }
+    dialer.answers_elsewhere(&peer, &at(2), other, now);
+    dialer.answers_elsewhere(&peer, &at(200), PeerId::random(), now);
+    assert_eq!(dialer.addresses(&peer, now + MAX_DELAY), Some(vec![at(1)]));
+}
+
+#[test]
+fn where_a_peer_is_being_dialled_is_known_until_that_has_ended() {
+    let (mut dialer, now) = dialer(8);
+    let peer = PeerId::random();
+    dialer.bootstrap(&[(peer, vec![at(1)])], now);
+    assert!(dialer.dialled(&peer).is_empty());
+    dialer.due(now);
+    dialer.bootstrap(&[(peer, vec![at(2)])], now);
+    assert_eq!(dialer.dialled(&peer), [at(1)], "a new list changes nothing about the dial");
+    dialer.failed(peer, now, false);
+    assert!(dialer.dialled(&peer).is_empty());
+}
+
 fn at(port: u16) -> Multiaddr {
     format!("/ip4/10.0.0.1/tcp/{port}").parse().expect("a multiaddr")
 }
