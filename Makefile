@@ -115,6 +115,7 @@ test-security: build ## attackers of every kind, all of it: tests/security/scena
 test-advisories: build ## the known advisories that apply, replayed as one pack, and the least versions that are allowed
 	cargo build --locked -p depinmesh-attacker
 	$(bin)/pytest -s -m 'not slow' tests/unit/test_floors.py $$($(bin)/python -m tests.security.advisories)
+	$(bin)/pytest -s tests/security/test_gossip_frames.py::test_w5_w7_ninety_seconds_after_such_a_prune_the_node_still_runs
 
 .PHONY: test-soak
 test-soak: build ## endurance, an hour: exits, forks, cycles, a million events; what was measured stands at the end

@@ -25,7 +25,7 @@ from depinmesh import (
     connect,
 )
 from tests.registries import Registry, guarded, inside, visitor
-from tests.support import alone, eventually, fields_of, heard, soon
+from tests.support import alone, eventually, fields_of, heard, soon, waiting_in
 
 if TYPE_CHECKING:
     from depinmesh import Database
@@ -138,8 +138,7 @@ async def test_overflows_are_told_once_a_second_with_their_number(pair: Pair) ->
             await heard(one, two, "calm")
             await one.publish("calm", 1)
             await calm.get(15)
-        stream.close()
-        assert [event async for event in stream] == []
+        assert await waiting_in(stream) == []
 
 
 async def test_refusals_are_told_once_a_second_with_their_number() -> None:

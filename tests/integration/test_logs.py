@@ -132,7 +132,7 @@ async def test_a_hundred_thousand_records_for_a_slow_logger_hold_up_no_event() -
         dropped = dropped_records(two) - before
         print(f"{events / took:,.0f} events/s, {dropped / took:,.0f} records/s dropped, {handler.records} written")
         assert dropped > goal
-        assert handler.records < goal / 100
+        assert handler.records < dropped / 10
         assert sub.stats.dropped == 0
 
 

@@ -179,8 +179,9 @@ async def test_the_view_of_the_gate_follows_the_registry() -> None:
         age, wait = gate.age, time.monotonic() + 0.05
         await eventually(lambda: time.monotonic() > wait)
         assert gate.age > age
+        before = gate.age
         await gate.refresh()
-        assert gate.age < 0.05
+        assert gate.age < before
         registry.fail("no route to the chain")
         with pytest.raises(RegistryError, match="no route to the chain"):
             await gate.refresh()

@@ -58,7 +58,7 @@ async def test_whoever_is_inside_is_checked_again_at_each_refresh() -> None:
         began = time.monotonic()
         await eventually(lambda: inside(host, friends[0]))
         print(f"put out {time.monotonic() - began:.2f} s after the registry changed, refresh every 0.5 s")
-        assert time.monotonic() - began < 0.5 + 1.0
+        assert time.monotonic() - began < 0.5 + 3 * 1.0
         assert {(await soon(anext(revocations))).wallet for _ in range(4)} == {key.wallet for key in friends[1:]}
         for one in visits:
             await one.close()

@@ -16,7 +16,7 @@ import pytest
 from depinmesh import ConfigError, Keypair, RegistryError, RegistryFailed
 from depinmesh.registry import HttpRegistry
 from tests.registries import guarded, inside, random_wallets, visitor
-from tests.support import eventually, nothing_left, soon
+from tests.support import eventually, nothing_left, soon, waiting_in
 from tests.webserver import body, drips, floods, hangs, resets, status, truncates, web_server
 
 if TYPE_CHECKING:
@@ -210,8 +210,7 @@ async def test_two_servers_of_which_one_dies_under_load_lose_nobody_and_one_line
         served = len(second.requests)
         await eventually(lambda: len(second.requests) > served + 5)
         assert inside(host, *friends)
-        failures.close()
-        assert [event async for event in failures] == []
+        assert await waiting_in(failures) == []
         switches = [record.getMessage() for record in caplog.records if "now read from" in record.getMessage()]
         assert len(switches) == 1
         assert f"127.0.0.1:{second.port}" in switches[0]

@@ -20,7 +20,7 @@ from depinmesh.testing.chain import LocalChain
 from depinmesh.testing.tokens import DTelecom
 from tests.chains import cut, gpa, keys, registry_of
 from tests.registries import guarded, inside, visitor
-from tests.support import eventually, soon
+from tests.support import eventually, soon, waiting_in
 
 FAULTS: dict[str, tuple[Any, str]] = {
     "hangs": ("hang", "no answer within"),
@@ -156,8 +156,7 @@ async def test_two_endpoints_of_which_one_dies_under_load_lose_nobody_and_one_li
         served = len(second.calls)
         await eventually(lambda: len(second.calls) > served + 10)
         assert inside(host, *friends)
-        failures.close()
-        assert [event async for event in failures] == []
+        assert await waiting_in(failures) == []
         switches = [record.getMessage() for record in caplog.records if "now read from" in record.getMessage()]
         assert len(switches) == 1
 

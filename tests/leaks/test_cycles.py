@@ -75,6 +75,7 @@ async def test_connections_that_come_and_go_leave_nothing(times: int) -> None:
                 before = held()
             if number >= times // 4 and number % max(1, times // 40) == 0:
                 sizes.append((number, resident()))
+        assert one.node.status().counters["connections_total"] > times // 2
         await eventually(lambda: held().within(before))
         async with one.subscribe("last"):
             await eventually(lambda: other.topic_peers("last") == [one.node.peer_id])

@@ -47,6 +47,7 @@ class Seen:
         self.count += 1
 
 
+@pytest.mark.timeout(120)
 async def test_twenty_thousand_events_arrive_once_each() -> None:
     await run(20_000, measured=False)
 

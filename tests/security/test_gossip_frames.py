@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,18 +158,24 @@ async def test_w5_w7_a_prune_for_longer_than_time_itself_ends_nothing(transport:
         for topics in (topic, full(a.db, "not subscribed"), "", "\x00"):
             for backoff in (*endless, None):
                 assert await a.peer.write(a.stream, rpc(control=graft(topics) + prune(topics, backoff)))
-        # The heartbeats that looked at it in faulty versions come within 74 s; the next few are waited for here.
-        for number in range(4):
-            await a.is_heard(word=str(number))
-            await a.db.wait_for_peers(TOPIC, 1, 5)
+        # Faulty versions ended with the frame itself, or with a heartbeat that came upon it up to 74 s later. There is
+        # one a second: the next three are waited for here, the others below.
+        began = a.db.node.status().uptime
+        await eventually(lambda: a.db.node.status().uptime > began + 3)
+        await a.is_heard()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_w5_w7_ninety_seconds_after_such_a_prune_the_node_still_runs() -> None:
+    """A prune until the last second that there is: faulty versions kept it, and a heartbeat added a second of its own.
+
+    That second can be told from how long the machine runs, and whoever does not know that tries all.
+    """
     async with attack() as a:
         topic = full(a.db, TOPIC)
-        for backoff in (2**64 - 1, 2**63 - 1, 2**63 - 10**6):
+        last = 2**63 - 1 - int(monotonic())
+        for backoff in range(last - 30, last + 30):  # ascending: a later end takes the place of an earlier one
             assert await a.peer.write(a.stream, rpc(control=graft(topic) + prune(topic, backoff)))
         began = a.db.node.status().uptime
         await eventually(lambda: a.db.node.status().uptime > began + 90, within=120)

@@ -14,7 +14,7 @@ from tests.security.raw import gossiping, raw
 from tests.security.rpc import ED25519_PEER, framed, part, parts, peer_record, varint
 from tests.security.test_gossip_floods import FEW_SECONDS, Flood, batches, flood
 from tests.security.test_gossip_frames import attack
-from tests.security.test_many import KADEMLIA, identity
+from tests.security.test_many import FIND_NODE, KADEMLIA, PUSH, identity, told_of
 from tests.support import eventually
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ LARGEST = 448 << 10
 """Bytes of a message of Kademlia."""
 STREAMS = 32
 """Streams that a table reads at a time, of one connection."""
-PUSH = "/ipfs/id/push/1.0.0"
-PUT_VALUE, GET_VALUE, ADD_PROVIDER, GET_PROVIDERS, FIND_NODE = range(5)
+PUT_VALUE, GET_VALUE, ADD_PROVIDER, GET_PROVIDERS = range(FIND_NODE)
 RECORDS_OF_PEER = 64
 HERE = bytes([4, 127, 0, 0, 1, 6, 0x0F, 0xA1])
 """/ip4/127.0.0.1/tcp/4001"""
@@ -105,13 +104,7 @@ async def test_d2_w7_what_another_has_signed_about_a_peer_is_not_believed(signer
         until = monotonic() + FEW_SECONDS
         while not named:
             assert monotonic() < until
-            stream = await asking.open(link, KADEMLIA)
-            assert await asking.write(stream, ask(FIND_NODE, ED25519_PEER + bytes(peer.key.wallet)))
-            data = bytes.fromhex((await asking.wait("read", stream=stream))["hex"])
-            ((_, body),) = parts(b"\x0a" + data)
-            assert isinstance(body, bytes)
-            closer = [dict(parts(value)) for number, value in parts(body) if number == 8 and isinstance(value, bytes)]
-            named = {bytes(one[2]) for one in closer if one.get(1) == ED25519_PEER + bytes(peer.key.wallet)}
+            named = await told_of(peer.key.wallet, asking, link)
         assert {one[: len(where)] for one in named} == {where}
 
 

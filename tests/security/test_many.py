@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from time import monotonic
+from typing import TYPE_CHECKING
+
 import pytest
 
 from depinmesh import Keypair, NodeState
-from tests.security.attack import address_of, counted, envelope, full, victim
+from tests.security.attack import address_of, envelope, full, victim
 from tests.security.raw import gossiping, raw
-from tests.security.rpc import Message, framed, part, rpc
-from tests.support import eventually, state_of
+from tests.security.rpc import ED25519_PEER, Message, framed, part, parts, rpc
+from tests.support import WAIT, eventually, state_of
+
+if TYPE_CHECKING:
+    from depinmesh import Wallet
+    from tests.security.raw import Raw
 
 TOPIC = "rooms"
 MOST_STREAMS = 1_024
@@ -71,8 +78,11 @@ async def test_r6_pings_are_answered_and_a_flood_of_them_harms_nobody() -> None:
         assert other.said("ended") == []
 
 
+PING = "/ipfs/ping/1.0.0"
+PUSH = "/ipfs/id/push/1.0.0"
 KADEMLIA = "/ipfs/lan/kad/1.0.0"
-SERVED = ("/ipfs/id/1.0.0", "/meshsub/1.1.0", "/ipfs/ping/1.0.0", KADEMLIA)
+FIND_NODE = 4
+SERVED = ("/ipfs/id/1.0.0", "/meshsub/1.1.0", PING, KADEMLIA)
 
 
 def identity(key: Keypair, **other: bytes) -> bytes:
@@ -80,6 +90,20 @@ def identity(key: Keypair, **other: bytes) -> bytes:
     public = bytes.fromhex("08011220") + bytes(key.wallet)
     protocols = b"".join(part(3, name.encode()) for name in SERVED)
     return part(1, other.get("public", public)) + protocols + part(6, b"raw/1.0") + other.get("more", b"")
+
+
+async def told_of(wallet: Wallet, asking: Raw, link: int) -> set[bytes]:
+    """Ask a node where a peer is; return the addresses that it tells, each with the peer at its end."""
+    peer = ED25519_PEER + bytes(wallet)
+    stream = await asking.open(link, KADEMLIA)
+    assert await asking.write(stream, framed(part(1, FIND_NODE) + part(2, peer)))
+    data = bytes.fromhex((await asking.wait("read", stream=stream))["hex"])
+    asking.tell("drop", stream=stream)  # a connection has 512 of them
+    ((_, body),) = parts(b"\x0a" + data)
+    assert isinstance(body, bytes)
+    closer = [list(parts(value)) for number, value in parts(body) if number == 8 and isinstance(value, bytes)]
+    of_peer = [fields for fields in closer if (1, peer) in fields]
+    return {value for fields in of_peer for number, value in fields if number == 2 and isinstance(value, bytes)}
 
 
 LIES = {
@@ -96,30 +120,60 @@ LIES = {
 async def test_w6_who_says_of_itself(lie: str) -> None:
     """Whatever it says, it is at most no peer: it is known by its handshake, and by nothing that it says later."""
     async with raw() as peer, raw() as other, victim(peer.key.wallet, other.key.wallet) as db:
-        await other.connect(address_of(db.node, "tcp"))
+        others = await other.connect(address_of(db.node, "tcp"))
         link = await peer.connect(address_of(db.node, "tcp"), identify=identity(peer.key, **LIES[lie]).hex())
         await eventually(lambda: other.key.wallet in [one.wallet for one in db.peers()])
+        # Said again, and this time it shows when it was read: the node is done with the stream, or with the peer.
+        push = await peer.open(link, PUSH)
+        await peer.write(push, framed(identity(peer.key, **LIES[lie])))
+        peer.tell("end", stream=push)
+        await peer.wait_for(lambda: bool(peer.said("read-end", stream=push) or peer.said("ended", link=link)))
+        # The control: the other one is served as before.
+        ping = await other.open(others, PING)
+        assert await other.write(ping, bytes(32))
+        await other.wait("read", stream=ping)
         assert {one.wallet for one in db.peers()} <= {peer.key.wallet, other.key.wallet}
-        push = await peer.ask("open", "opened", link=link, protocol="/ipfs/id/push/1.0.0")
-        if push["agreed"]:
-            await peer.write(push["stream"], framed(identity(peer.key, **LIES[lie])))
         assert state_of(db.node) is NodeState.RUNNING
         assert other.said("ended") == []
 
 
+TOLD = 300
+"""Addresses in one message: about as many as fit into the 4 KiB that identify reads."""
+PUSHES = 100
+KEPT = 8
+"""`MAX_ADDRESSES` of a peer in a table (rust/core/src/discovery/records.rs)."""
+
+
+def addresses(message: int) -> list[bytes]:
+    """Return the addresses in one message, which no other message has."""
+    numbers = range(message * TOLD, (message + 1) * TOLD)
+    return [bytes([4, 10, number // 256, number % 256, 1, 6, 0x0F, 0xA1]) for number in numbers]
+
+
 async def test_r7_addresses_beyond_measure_are_not_kept() -> None:
-    """Hundreds of addresses in identify, and a hundred pushes of them: the peer is connected, and that is all."""
-    more = b"".join(part(2, bytes([4, 10, number // 256, number % 256, 1, 6, 0x0F, 0xA1])) for number in range(300))
-    async with raw() as peer, victim(peer.key.wallet) as db:
-        link = await peer.connect(address_of(db.node, "tcp"), identify=identity(peer.key, more=more).hex())
-        await eventually(lambda: [one.wallet for one in db.peers()] == [peer.key.wallet])
-        for _ in range(100):
-            stream = await peer.open(link, "/ipfs/id/push/1.0.0")
-            await peer.write(stream, framed(identity(peer.key, more=more)))
+    """Hundreds of addresses in identify, and a hundred pushes of hundreds of others: a few of the last are kept."""
+
+    def said(message: int) -> bytes:
+        return identity(peer.key, more=b"".join(part(2, address) for address in addresses(message)))
+
+    async with raw() as peer, raw() as asking, victim(peer.key.wallet, asking.key.wallet) as db:
+        link = await peer.connect(address_of(db.node, "tcp"), identify=said(0).hex())
+        await eventually(lambda: peer.key.wallet in [one.wallet for one in db.peers()])
+        for message in range(1, PUSHES + 1):
+            stream = await peer.open(link, PUSH)
+            assert await peer.write(stream, framed(said(message)))
             peer.tell("end", stream=stream)
-        (known,) = db.peers()
-        assert len(known.addresses) == 1
-        assert counted(db.node, "pending_dials") <= 8
+            await peer.wait("read-end", stream=stream)  # it has been read: of more than ten at once some are not
+        others = await asking.connect(address_of(db.node, "tcp"))
+        last = set(addresses(PUSHES))
+        told: set[bytes] = set()
+        until = monotonic() + WAIT
+        while not last & {address[:8] for address in told}:  # what was read takes effect a moment later
+            assert monotonic() < until, told
+            told = await told_of(peer.key.wallet, asking, others)
+        print(f"{len(told)} addresses are kept")
+        assert len(told) <= KEPT
+        assert {address[:8] for address in told} <= last
         assert peer.said("ended") == []
 
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from depinmesh import Keypair
-from tests.security.attack import address_of, reasons, victim
+from tests.security.attack import address_of, envelope, reasons, victim
 from tests.security.raw import gossiping, raw
-from tests.security.rpc import graft, published, rpc
+from tests.security.rpc import Message, graft, published, rpc
 from tests.support import eventually, heard, received
 
 TOPIC = "rooms"
@@ -34,23 +34,27 @@ async def test_c7_a_message_that_somebody_else_sends_again_is_delivered_once(sec
         assert await thief.write(stream, rpc(control=graft(topic)))
         await eventually(lambda: thief.key.peer_id in author.topic_peers(TOPIC))
         stolen: list[bytes] = []
+        count = 0
         while not stolen:
             await author.publish(TOPIC, "once")
+            count += 1
             await asyncio.sleep(0.05)
             frames = [bytes.fromhex(line["hex"]) for line in thief.said("frame", link=link) if line["hex"]]
             stolen = [message for frame in frames for message in published(frame)]
-        await eventually(lambda: events.stats.pending + events.stats.delivered > 0)
+        await eventually(lambda: received(events) == count)
         await asyncio.sleep(seconds)
-        before = received(events)
         _, again = await gossiping(thief, address_of(reader.node, "tcp"), topic)
         for message in stolen:
             assert await thief.write(again, rpc(publish=[message]), times=100)
-        # The control: what comes after it, of the same author, is delivered.
+        # The control: what follows on the same stream is delivered, and nothing that was sent before it there.
+        end = Message(thief.key, topic, envelope(thief.key.peer_id, "end"))
+        assert await thief.write(again, rpc(publish=[end]))
+        messages = [(await events.get(15)).message for _ in range(count + 1)]
+        assert messages == ["once"] * count + ["end"]
+        # The author has not suffered either.
         await author.publish(TOPIC, "last")
-        await eventually(lambda: received(events) > before)
-        messages = [(await events.get(15)).message for _ in range(received(events))]
-        assert messages[-1] == "last"
-        assert len(messages) == before + 1
+        assert (await events.get(15)).message == "last"
+        assert received(events) == count + 2
         if seconds:
             assert set(reasons(reader.node, "dropped_total")) <= {"replay", "duplicate"}
             assert reasons(reader.node, "dropped_total")

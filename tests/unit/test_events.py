@@ -22,6 +22,7 @@ from depinmesh.events import (
     Ready,
     from_core,
 )
+from tests.support import waiting_in
 
 KEY = Keypair.from_seed(bytes(range(32)))
 W, P = str(KEY.wallet), str(KEY.peer_id)
@@ -73,12 +74,6 @@ def overflow(number: int) -> QueueOverflow:
 def listening(number: int) -> ListenAddress:
     """Make an event that is not noisy."""
     return ListenAddress(address=str(number))
-
-
-async def taken(stream: EventStream[Any]) -> list[Any]:
-    """Take all that waits in a stream whose node has closed."""
-    stream._end()
-    return [event async for event in stream]
 
 
 def test_every_event_of_the_core_has_its_class() -> None:
@@ -149,7 +144,7 @@ async def test_events_come_in_order() -> None:
     sent: list[NodeEvent] = [listening(1), refused(1), listening(2), overflow(1), dropped_message(1), listening(3)]
     for event in sent:
         stream._put(event)
-    assert await taken(stream) == sent
+    assert await waiting_in(stream) == sent
     assert stream.dropped == 0
 
 
@@ -158,7 +153,7 @@ async def test_kinds_filter() -> None:
     stream = EventStream(Ready, NotReady)
     for event in (listening(1), Ready(database=None), refused(1), NotReady(database="a")):
         stream._put(event)
-    assert await taken(stream) == [Ready(database=None), NotReady(database="a")]
+    assert await waiting_in(stream) == [Ready(database=None), NotReady(database="a")]
 
 
 @pytest.mark.parametrize("kind", [int, "Ready", Ready(database=None), None])
@@ -174,7 +169,7 @@ async def test_the_oldest_is_dropped() -> None:
     for number in range(1030):
         stream._put(listening(number))
     assert stream.dropped == 6
-    assert await taken(stream) == [listening(number) for number in range(6, 1030)]
+    assert await waiting_in(stream) == [listening(number) for number in range(6, 1030)]
 
 
 @pytest.mark.parametrize("noise", [refused, dropped_message, overflow])
@@ -190,7 +185,7 @@ async def test_noise_pushes_out_nothing_else(noise: Any) -> None:
         stream._put(listening(number))
     stream._put(noise(0))
     assert stream.dropped == 5001
-    assert await taken(stream) == [listening(number) for number in range(1024)]
+    assert await waiting_in(stream) == [listening(number) for number in range(1024)]
 
 
 async def test_the_newest_noise_is_kept() -> None:
@@ -198,7 +193,7 @@ async def test_the_newest_noise_is_kept() -> None:
     stream = EventStream[NodeEvent]()
     for number in range(1025):
         stream._put(refused(number))
-    assert (await taken(stream))[0] == refused(1)
+    assert (await waiting_in(stream))[0] == refused(1)
 
 
 async def test_waiting_for_an_event() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -12,15 +12,15 @@ from depinmesh.registry._document import read_document
 from tests.registries import random_wallets
 
 
-def test_a_long_list_of_json_is_read_about_as_fast_as_one_of_lines() -> None:
+def test_the_time_for_a_long_list_of_json_does_not_grow_with_its_square() -> None:
     wallets = random_wallets(20_000)
     seconds = {}
     for suffix, text in ((".txt", "\n".join(wallets)), (".json", json.dumps({"wallets": wallets}, indent=1))):
-        began = perf_counter()
+        began = process_time()
         assert len(read_document(text, "fleet", suffix).wallets) == len(wallets)
-        seconds[suffix] = perf_counter() - began
+        seconds[suffix] = process_time() - began
     print(f"20,000 wallets: {seconds}")
-    assert seconds[".json"] < 5 * seconds[".txt"]
+    assert seconds[".json"] < 15 * seconds[".txt"]  # twice as much; of the square it was a hundred times
 
 
 @pytest.mark.parametrize(
