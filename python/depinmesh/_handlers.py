@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -73,19 +74,23 @@ class HandlerErrors:
     def __init__(self, log: Adapter) -> None:
         self._log = log
         self._counts: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()  # a scraper asks from a thread of its own
 
     def report(self, database: str, event: Event, error: BaseException) -> None:
         """Take what a handler raised for the event."""
         key = (database, event.topic)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        with self._lock:
+            self._counts[key] = self._counts.get(key, 0) + 1
         fields = {"database": database, "topic": event.topic, "event_id": event.id, "peer_id": event.from_peer}
         self._log.log(logging.ERROR, "A handler raised", fields, error)
 
     def metrics(self) -> list[Metric]:
         """Return the counters."""
+        with self._lock:
+            counts = list(self._counts.items())
         return [
             Metric("handler_errors_total", "counter", count, {"database": database, "topic": topic})
-            for (database, topic), count in list(self._counts.items())  # a scraper asks from a thread of its own
+            for (database, topic), count in counts
         ]
 
 

@@ -7,7 +7,6 @@ import contextlib
 import inspect
 import logging
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from depinmesh._checks import Checks
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from depinmesh.identity import Wallet
     from depinmesh.logs.adapters import Adapter
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 # How long a provider may take to end its pushes.
 _GOODBYE = 2.0
 
@@ -102,6 +100,10 @@ class Registries:
         for checks in self._checks.values():
             checks.demand()
 
+    def function_of(self, database: int) -> int | None:
+        """Return what is not to be called twice at once for a database; wallets are checked side by side anyway."""
+        return None if database in self._checks else database
+
     async def wallets(self, database: int, waiting: list[str]) -> tuple[list[str | bytes], float]:
         """Return the list of a database and its age, or those of its registry's wallets that are known to be good."""
         source = self._sources[database]
@@ -122,28 +124,16 @@ class Registries:
         return await self._calls.call(partial(source.check, wallet))
 
     async def _push(self, database: int, source: Any) -> None:
-        """Hand on what the registry pushes. When that fails it is begun anew, and reads go on as they do anyway."""
-        pause = _FIRST_PAUSE
-        while True:
-            began = monotonic()
-            try:
-                await self._lives.enter(source)
-                async with contextlib.aclosing(pushes_of(source)) as pushes:
-                    async for snapshot in pushes:
-                        wallets, age = await normalise_answer(snapshot)
-                        self._core.set_wallets(database, wallets, age)
-            except ClosedError:
-                return  # the core has ended
-            except Exception as error:  # noqa: BLE001  # of the provider
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    return  # it has made this of its cancellation
-                if monotonic() - began > pause:
-                    pause = _FIRST_PAUSE
-                self._log.log(logging.WARNING, "The pushes of a registry failed", {"retry_in": pause}, error)
-            else:
-                return  # there are none
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        """Hand on what the registry pushes; reads go on as they do anyway."""
+
+        def failed(error: Exception, retry_in: float) -> None:
+            self._log.log(logging.WARNING, "The pushes of a registry failed", {"retry_in": retry_in}, error)
+
+        enter = partial(self._lives.enter, source)
+        with contextlib.suppress(ClosedError):  # the core has ended
+            async with contextlib.aclosing(pushes_of(source, normalise_answer, failed, enter=enter)) as pushes:
+                async for wallets, age in pushes:
+                    self._core.set_wallets(database, wallets, age)
 
     def _on_failed_checks(self, wallet: Wallet, error: Exception, count: int) -> None:
         fields = {"wallets": count, "one_of_them": wallet}

@@ -35,7 +35,7 @@ class Requests:
         """Await the question, and give what comes of it to `answer`.
 
         The user's function, by whatever it is told from others, is called once the call before it has returned: one
-        that was cancelled may take its time.
+        that was cancelled may take its time. None: there is no such function.
         """
         # A copy of the context: two requests may be under way at once, and one context runs one task step at a time.
         task = self._loop.create_task(self._reply(request, function, question, answer), context=self._context.copy())
@@ -60,9 +60,11 @@ class Requests:
         answer: Callable[[int, Any], bool],
     ) -> None:
         try:
-            while (before := self._calling.get(function)) is not None:
-                await asyncio.wait({before})
-            self._calling[function] = self._tasks[request]
+            if function is not None:
+                while (before := self._calling.get(function)) is not None:
+                    await asyncio.wait({before})
+                if (task := asyncio.current_task()) is not None:
+                    self._calling[function] = task
             answer(request, await question())
         except BaseException as error:
             # The core decides what a failure means; it must only always get its answer, unless it has just ended.

@@ -302,7 +302,7 @@ class EventStream(Generic[E_co]):
 
     async def __anext__(self) -> E_co:
         """Wait for the next event. `WrongLoopError`: not in the loop that started the node."""
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+        if not self._ended and self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise WrongLoopError("this node belongs to the event loop that started it")
         while not (self._events or self._noise):
             if self._failure is not None:

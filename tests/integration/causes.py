@@ -59,10 +59,18 @@ async def three_nodes_of_which_two_find_each_other() -> Values:
     async with contextlib.AsyncExitStack() as stack:
         first = await stack.enter_async_context(connect(**fields_of(keys[0], wallets)))
         known = first.node.bootstrap_entries()
+        found = []
         for key in keys[1:]:
-            last = await stack.enter_async_context(connect(**fields_of(key, wallets, bootstrap_nodes=known)))
-        await eventually(lambda: all(scrape(last.node)[name] for name in names))
-        return scrape(last.node)
+            db = await stack.enter_async_context(connect(**fields_of(key, wallets, bootstrap_nodes=known)))
+            found.append(db.node)
+
+        def finder() -> Node | None:  # whichever of the two was first
+            return next((node for node in found if all(scrape(node)[name] for name in names)), None)
+
+        await eventually(finder)
+        node = finder()
+        assert node is not None
+        return scrape(node)
 
 
 async def a_peer_of_another_make_that_dials_as_it_is_dialled() -> Values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from tests.support import eventually, nothing_left, other_tasks, soon
 from tests.webserver import hangs, reply, status, web_server
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from depinmesh.registry.combined import CombinedRegistry
@@ -282,3 +284,47 @@ async def test_a_kept_list_serves_checks_until_the_source_answers(tmp_path: Path
     async with any_of(CachedRegistry(source, path), Checker()) as registry:
         with pytest.raises(RegistryError):
             await registry.check(listed.wallet)
+
+
+class Proxy:
+    """Answers to every name, as a stub of a remote service does."""
+
+    wallets = None
+
+    def __init__(self, verdict: bool) -> None:
+        self.verdict, self.calls = verdict, 0
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*_: object) -> bool:
+            self.calls += 1
+            return self.verdict
+
+        return call
+
+
+async def test_a_part_that_answers_to_every_name_is_asked() -> None:
+    (key,) = keys(1)
+    for combine, listed, verdict in ((all_of, [key.wallet], False), (any_of, [], True)):
+        proxy: Any = Proxy(verdict)
+        assert await combine(listed, proxy).check(key.wallet) is verdict
+        assert proxy.calls == 1
+
+
+async def test_pushes_of_a_part_that_end_take_no_other_with_them() -> None:
+    one, two = keys(2)
+    static = StaticRegistry([one.wallet, two.wallet])
+
+    class Ends:
+        async def wallets(self) -> list[str]:
+            return []
+
+        async def changes(self) -> AsyncIterator[list[str]]:
+            yield []
+
+    async with nothing_left(), any_of(static, Ends()) as registry:
+        await registry.wallets()
+        changes: Any = registry.changes()
+        async with aclosing(changes):
+            assert set((await soon(anext(changes))).wallets) == {one.wallet, two.wallet}  # of the part that has ended
+            static.remove(one.wallet)
+            assert list((await asyncio.wait_for(anext(changes), 0.9)).wallets) == [two.wallet]

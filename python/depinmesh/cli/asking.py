@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -73,14 +73,9 @@ class Asking:
             raise RegistryError(f"the bootstrap list is not a list, but {type(entries).__name__}")
         return list(entries)
 
-    async def changes(self) -> AsyncGenerator[Listing]:
-        """Give the list each time that the source pushes it, if it does; `RegistryError` when that fails."""
-        try:
-            async with contextlib.aclosing(pushes_of(self.source)) as pushes:
-                async for snapshot in pushes:
-                    yield await Listing.of(snapshot)
-        except Exception as error:  # whatever the provider raises
-            raise _failed("listening to the registry failed", error) from error
+    def changes(self, failed: Callable[[Exception, float], None], pause: float) -> AsyncGenerator[Listing]:
+        """Give the list each time that the source pushes it, if it does; what fails is begun anew after the pause."""
+        return pushes_of(self.source, Listing.of, failed, pause=pause)
 
     async def _ask(self, function: Any, what: str) -> Any:
         try:

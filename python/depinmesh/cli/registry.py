@@ -15,7 +15,7 @@ from depinmesh.cli.asking import Asking, Listing, asking
 from depinmesh.cli.exits import FAILURE, OK
 from depinmesh.cli.output import AsJson, print_json, print_table
 from depinmesh.cli.settings import Settings
-from depinmesh.errors import ConfigError, ConfigProblem, shown
+from depinmesh.errors import ConfigError, ConfigProblem, shown, without_secrets
 from depinmesh.gate import wallet_of
 
 APP = app("registry")
@@ -120,16 +120,13 @@ async def _read(registry: Asking, interval: float, on_listing: Callable[[Listing
 
 
 async def _hear(registry: Asking, pause: float, on_listing: Callable[[Listing], None]) -> None:
-    while True:
-        try:
-            async with contextlib.aclosing(registry.changes()) as changes:
-                async for listing in changes:
-                    on_listing(listing)
-        except RegistryError as error:
-            say(f"depinmesh registry: {error}; again in {pause:g} s")
-        else:
-            return  # it pushes nothing, or nothing more
-        await asyncio.sleep(pause)
+    def failed(error: Exception, again_in: float) -> None:
+        reason = without_secrets(f"{type(error).__name__}: {error}")
+        say(f"depinmesh registry: listening to the registry failed: {reason}; again in {again_in:g} s")
+
+    async with contextlib.aclosing(registry.changes(failed, pause)) as changes:
+        async for listing in changes:
+            on_listing(listing)
 
 
 def _print_changes(before: frozenset[Wallet], now: frozenset[Wallet]) -> None:

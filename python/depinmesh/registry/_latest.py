@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Latest(Generic[T]):
             raise reader.error
 
 
-async def merged(*streams: AsyncIterator[T]) -> AsyncIterator[T]:
+async def merged(*streams: AsyncIterator[T]) -> AsyncGenerator[T]:
     """Give the newest of what the streams give. It ends when all have, and raises what one raises."""
     latest: Latest[T] = Latest()
 

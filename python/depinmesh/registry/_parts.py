@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from depinmesh._calls import Calls
 from depinmesh._pushes import pushes_of
-from depinmesh.errors import RegistryError
+from depinmesh.errors import RegistryError, without_secrets
 from depinmesh.registry._believed import Believed
 from depinmesh.registry._life import Life
 from depinmesh.registry.snapshot import Snapshot
@@ -16,10 +17,12 @@ from depinmesh.registry.static import StaticRegistry
 from depinmesh.wallets import check_wallet_source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from depinmesh.identity import Wallet
     from depinmesh.wallets import WalletSource
+
+_log = logging.getLogger("depinmesh.registry")
 
 
 class Part:
@@ -36,7 +39,7 @@ class Part:
         self.pushes = self.lists and _has(self._source, "changes")
         self.has_nodes = _has(self._source, "bootstrap_nodes")
         # Its verdicts cost nothing: they come of a list, also through what only passes them on.
-        self.by_list = getattr(self._source, "_by_list", not self.checks)
+        self.by_list = not self.checks or getattr(self._source, "_by_list", None) is True
 
     async def __aenter__(self) -> Self:
         """Enter the provider, if nobody else has: it stays open for as long as anybody uses it."""
@@ -93,12 +96,20 @@ class Part:
         """Read the list that is believed; return why that failed."""
         return await self.believed.read(self.wallets)
 
-    async def changes(self) -> AsyncIterator[Snapshot]:
-        """Give what is pushed; nothing where nothing is. `RegistryError`: that has ended."""
+    async def changes(self) -> AsyncGenerator[Snapshot]:
+        """Give what is pushed; nothing where nothing is. What fails is begun anew, and keeps no other part from it."""
+
+        async def convert(pushed: Any) -> Snapshot:
+            return self._snapshot(pushed)
+
+        def failed(error: Exception, retry_in: float) -> None:
+            reason = without_secrets(f"{self.believed.source}: {type(error).__name__}: {error}")
+            _log.warning("The pushes of a part of the registry failed, again in %g s: %s", retry_in, reason)
+
         if self.pushes:
-            async with aclosing(pushes_of(self._source)) as pushes:
+            async with aclosing(pushes_of(self._source, convert, failed)) as pushes:
                 async for pushed in pushes:
-                    yield self._snapshot(pushed)
+                    yield pushed
 
     async def bootstrap_nodes(self) -> list[Any]:
         """Return the bootstrap nodes, none where it has none."""

@@ -116,8 +116,9 @@ class CachedRegistry:
         # The first read may have failed before anybody listened here.
         if self._pending is not None:
             yield self._pending
-        async for snapshot in merged(offers, self._pushes()):
-            yield snapshot
+        async with contextlib.aclosing(merged(offers, self._pushes())) as snapshots:
+            async for snapshot in snapshots:
+                yield snapshot
 
     async def _offers(self, fallback: AsyncIterator[Snapshot], answers: int) -> AsyncIterator[Snapshot]:
         async for snapshot in fallback:
@@ -125,10 +126,11 @@ class CachedRegistry:
                 yield snapshot
 
     async def _pushes(self) -> AsyncIterator[Snapshot]:
-        async for snapshot in self._part.changes():
-            self._answered()
-            await self._keep(snapshot, certain=True)
-            yield snapshot
+        async with contextlib.aclosing(self._part.changes()) as pushes:
+            async for snapshot in pushes:
+                self._answered()
+                await self._keep(snapshot, certain=True)
+                yield snapshot
 
     async def bootstrap_nodes(self) -> list[Any]:
         """Return the bootstrap nodes of the source."""
@@ -152,7 +154,8 @@ class CachedRegistry:
         _log.warning("The registry does not answer: the list of %s is used, %.0f s old", snapshot.source, snapshot.age)
         self._pending = snapshot
         self._fallback.put(snapshot)
-        await self._part.believed.take(snapshot)  # for checks, to which nothing is pushed
+        if self._part.believed.list is None:
+            await self._part.believed.take(snapshot)  # for checks, to which nothing is pushed
 
     def _load(self) -> Snapshot:
         mode = self._path.stat()

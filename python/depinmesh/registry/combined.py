@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Self
 
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError, without_secrets
@@ -101,14 +101,16 @@ class CombinedRegistry:
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """Give the combined list after a push of a source, once all are known, and after a read that was cancelled."""
-        async for snapshot in merged(self._given_up.values(), *map(self._pushes, self._parts)):
-            yield snapshot
+        async with aclosing(merged(self._given_up.values(), *map(self._pushes, self._parts))) as snapshots:
+            async for snapshot in snapshots:
+                yield snapshot
 
     async def _pushes(self, part: Part) -> AsyncIterator[Snapshot]:
-        async for pushed in part.changes():
-            await part.believed.take(pushed)
-            if self._all_known():
-                yield self._combined()
+        async with aclosing(part.changes()) as pushes:
+            async for pushed in pushes:
+                await part.believed.take(pushed)
+                if self._all_known():
+                    yield self._combined()
 
     async def bootstrap_nodes(self) -> list[Any]:
         """Return the bootstrap nodes of all sources. Raises what one raises, unless another one names any."""

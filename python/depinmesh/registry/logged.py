@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -114,10 +115,11 @@ class LoggedRegistry:
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """Give what the source pushes."""
-        async for snapshot in self._part.changes():
-            self._pushes += 1
-            await self._compare(snapshot)
-            yield snapshot
+        async with aclosing(self._part.changes()) as pushes:
+            async for snapshot in pushes:
+                self._pushes += 1
+                await self._compare(snapshot)
+                yield snapshot
 
     async def bootstrap_nodes(self) -> list[Any]:
         """Return the bootstrap nodes of the source."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, time
@@ -162,11 +163,12 @@ class SolanaRegistry:
         streams = [self._expiries()]
         if self._websockets:
             streams.append(self._notified())
-        async for snapshot in merged(*streams):
-            # A list that lost too much is left to the reads, of which it takes two.
-            if not loses_too_much(self._believed, self._ledger.wallets()):
-                self._believed = self._ledger.wallets()
-                yield snapshot
+        async with aclosing(merged(*streams)) as snapshots:
+            async for snapshot in snapshots:
+                # A list that lost too much is left to the reads, of which it takes two.
+                if not loses_too_much(self._believed, self._ledger.wallets()):
+                    self._believed = self._ledger.wallets()
+                    yield snapshot
 
     async def bootstrap_nodes(self) -> list[BootstrapNode]:
         """Return the nodes that the entries name by their domain.

@@ -6,6 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod addresses;
 pub mod bridge;
 pub mod config;
 mod defences;
@@ -15,6 +16,7 @@ pub mod events;
 pub mod gate;
 mod histogram;
 pub mod identity;
+mod jitter;
 mod limited;
 pub mod logs;
 pub mod metrics;

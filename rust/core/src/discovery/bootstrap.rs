@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{config::BootstrapConfig, swarm::jitter::Jitter};
+use crate::{config::BootstrapConfig, jitter::Jitter};
 
 /// How often a node asks that is ready.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);

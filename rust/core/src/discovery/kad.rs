@@ -14,10 +14,12 @@ use libp2p::{
     swarm::{ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour},
 };
 
-use crate::discovery::{
+use crate::{
     addresses::{Reach, Scope, is_relayed},
-    records::{Listed, MAX_ADDRESSES, Records},
-    rendezvous::TTL,
+    discovery::{
+        records::{Listed, MAX_ADDRESSES, Records},
+        rendezvous::TTL,
+    },
 };
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,6 +1,5 @@
 //! How a node finds others.
 
-pub(crate) mod addresses;
 pub(crate) mod bootstrap;
 pub(crate) mod kad;
 pub(crate) mod records;

@@ -19,7 +19,7 @@ use libp2p::{
     },
 };
 
-use crate::discovery::addresses::{Reach, Scope};
+use crate::addresses::{Reach, Scope};
 
 /// Whether a peer may take part in discovery.
 pub(crate) type Listed = Arc<dyn Fn(&PeerId) -> bool + Send + Sync>;

@@ -13,7 +13,7 @@ use std::{
 
 use libp2p::kad::{KBucketKey, RecordKey};
 
-use crate::swarm::jitter::Jitter;
+use crate::jitter::Jitter;
 
 /// Records live this long on the nodes that keep them.
 pub(crate) const TTL: Duration = Duration::from_secs(3 * 60 * 60);

@@ -26,7 +26,7 @@ use libp2p::{
     },
 };
 
-use crate::discovery::addresses::{Reach, is_relayed};
+use crate::addresses::{Reach, is_relayed};
 
 /// A node of this library names twenty at most.
 const MAX_ADDRESSES: usize = 32;

@@ -26,7 +26,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::discovery::addresses::is_public;
+use crate::addresses::is_public;
 
 /// How often mappings are renewed, and for how long they are asked for: one lost round does no harm.
 const ROUND: Duration = Duration::from_secs(5 * 60);

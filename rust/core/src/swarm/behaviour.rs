@@ -21,9 +21,10 @@ use libp2p::{
 };
 
 use crate::{
+    addresses::Scope,
     config::PubSubConfig,
     defences,
-    discovery::{addresses::Scope, kad::Table},
+    discovery::kad::Table,
     nat::{autonat::AutoNat, holepunch::HolePunch},
     pubsub::{wanted::Wanted, wire},
     swarm::{after_identify::AfterIdentify, guard::Guard},

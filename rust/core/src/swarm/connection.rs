@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
-use crate::{discovery::addresses::is_relayed, events::Direction};
+use crate::{addresses::is_relayed, events::Direction};
 
 /// Two pings that should have been answered.
 const SILENT: Duration = Duration::from_secs(4);

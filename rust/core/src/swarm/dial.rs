@@ -11,7 +11,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId};
 
 use self::target::{Met, State, Target};
-use crate::swarm::jitter::Jitter;
+use crate::jitter::Jitter;
 
 /// When as many are dialled as may be at the same time, a dial that has lasted this long makes room for entries of the list that were not tried yet: of
 /// a thousand dead ones the one that lives is reached within seconds.
@@ -259,6 +259,13 @@ impl Dialer {
             if target.waits_to_be_listed() && is_listed(peer) {
                 target.admit(now);
             }
+        }
+    }
+
+    /// It is being dialled already, for somebody else and elsewhere.
+    pub(crate) fn waits_for_another(&mut self, peer: &PeerId) {
+        if let Some(target) = self.targets.get_mut(peer) {
+            target.dialled.clear();
         }
     }
 

@@ -16,10 +16,10 @@ use crate::{
     events::{Direction, NodeEvent, Value},
     gate::{Denied, Verdict},
     identity::Wallet,
+    jitter::Jitter,
     swarm::{
         dial_errors::{describe, not_authorized, was_answered},
         guard::Denial,
-        jitter::Jitter,
         task::Task,
     },
 };
@@ -112,11 +112,11 @@ impl Task {
             }
             // Another dial is under way: its outcome is this one's, unless this one knows a better place. Then that one is
             // aborted, upon which those who wait for the peer have their turn.
-            Err(DialError::DialPeerConditionFalse(_)) => {
-                if op.is_some_and(|op| self.ops.goes_before(op)) {
-                    let _ = self.swarm.disconnect_peer_id(peer);
-                }
-            }
+            Err(DialError::DialPeerConditionFalse(_)) => match op {
+                Some(op) if self.ops.goes_before(op) => drop(self.swarm.disconnect_peer_id(peer)),
+                Some(_) => {}
+                None => self.dialer.waits_for_another(&peer),
+            },
             Err(error) => self.dial_failed(Some(peer), None, &error),
         }
     }

@@ -6,14 +6,15 @@ use std::{io, sync::Arc, time::Instant};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, mdns, swarm::ConnectionId};
 
 use crate::{
+    addresses::{Reach, Scope},
     config::DiscoveryConfig,
     discovery::{
-        addresses::{Reach, Scope},
         kad::{Table, TableEvent},
         records::Listed,
         rendezvous::Work,
     },
-    gate::{Gate, Verdict},
+    gate::{DatabaseId, Gate, Verdict},
+    identity::Wallet,
     swarm::{behaviour::Finders, dial::Heard, task::Task},
 };
 
@@ -92,11 +93,9 @@ impl Task {
             }
             TableEvent::Found { query, providers } => {
                 let Some(work) = self.queries.get(&(scope, query)).cloned() else { return };
-                // However many peers other databases have, one that has none looks for some.
-                let missed = matches!(&work, Work::Find(name) if !self.is_ready(name));
                 for (peer, addresses) in providers {
                     let verdict = self.gate.check_now(&peer);
-                    if matches!(verdict, Verdict::Refuse(_)) || !(missed || self.wants(&peer, now)) {
+                    if matches!(verdict, Verdict::Refuse(_)) || !self.wants(&peer, now) {
                         continue;
                     }
                     // What is known already costs the round nothing.
@@ -163,9 +162,21 @@ impl Task {
         self.shared.views().tables = sizes;
     }
 
-    /// There is room for another peer, or this one is none.
+    /// There is room for another peer, or this one is none, or a database that has no peer lists it: however many peers
+    /// the others have, that one needs some.
     fn wants(&self, peer: &PeerId, now: Instant) -> bool {
-        self.peers.len() < self.trimming.wanted(&self.config.connections, now) || self.dialer.knows(peer)
+        self.peers.len() < self.trimming.wanted(&self.config.connections, now)
+            || self.dialer.knows(peer)
+            || self.is_missed(peer)
+    }
+
+    /// A database that has no peer lists it.
+    pub(super) fn is_missed(&self, peer: &PeerId) -> bool {
+        let Ok(wallet) = Wallet::from_peer_id(peer) else { return false };
+        let databases = self.shared.topics.databases();
+        let views = self.shared.views();
+        let is_ready = |id: &DatabaseId| views.ready_databases.get(id).copied().unwrap_or(false);
+        databases.iter().any(|(id, _)| !is_ready(id) && self.gate.listed_in(*id, &wallet))
     }
 
     /// Somebody to dial, if the gate has no objection.

@@ -11,7 +11,7 @@ use std::{
 
 use libp2p::PeerId;
 
-use crate::{events::Direction, swarm::jitter::Jitter};
+use crate::{events::Direction, jitter::Jitter};
 
 /// What both sides do about a second connection by themselves is over after this time.
 const SETTLE: Duration = Duration::from_millis(300);

@@ -13,7 +13,7 @@ use libp2p::{
 };
 
 use crate::{
-    discovery::addresses::{Scope, is_public_address, is_relayed},
+    addresses::{Scope, is_public_address, is_relayed},
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,

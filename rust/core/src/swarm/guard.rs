@@ -22,8 +22,8 @@ use libp2p::{
 };
 
 use crate::{
+    addresses::is_relayed,
     defences,
-    discovery::addresses::is_relayed,
     events::Direction,
     gate::{Gate, Refusal, Verdict},
     swarm::{

@@ -14,7 +14,6 @@ mod door;
 mod duplicates;
 mod events;
 pub(crate) mod guard;
-pub(crate) mod jitter;
 pub(crate) mod library;
 mod listen;
 mod merge;

@@ -11,11 +11,13 @@ use futures::stream::FuturesUnordered;
 use libp2p::{Multiaddr, swarm};
 
 use crate::{
+    addresses::Reach,
     config::NodeConfig,
-    discovery::{addresses::Reach, bootstrap::Bootstrap, rendezvous::Rendezvous},
+    discovery::{bootstrap::Bootstrap, rendezvous::Rendezvous},
     error::{Error, ErrorKind},
     gate::Gate,
     identity::SecretKey,
+    jitter::Jitter,
     limited::Limited,
     nat::relay::{Relayed, Relays},
     pubsub::{kept::Kept, receive::Receiver, wanted::Wanted},
@@ -28,7 +30,6 @@ use crate::{
         door::Door,
         duplicates::Duplicates,
         guard::{AddressLimits, Guard},
-        jitter::Jitter,
         library::Library,
         listen,
         merge::Merger,

@@ -8,7 +8,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
 use crate::{
-    discovery::addresses::without_peer,
+    addresses::without_peer,
     error::{Error, ErrorKind},
     events::Value,
     gate::DatabaseId,

@@ -8,7 +8,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, StreamProtocol, swarm::ConnectionId};
 
 use crate::{
-    discovery::addresses::{is_public_address, is_relayed},
+    addresses::{is_public_address, is_relayed},
     events::NodeEvent,
     nat::{
         autonat::AutoNatEvent,

@@ -11,8 +11,8 @@ use libp2p::{
 };
 
 use crate::{
+    addresses::{Reach, is_direct, is_relayed, without_peer},
     config::{NatConfig, NodeConfig},
-    discovery::addresses::{Reach, is_direct, is_relayed, without_peer},
     events::NodeEvent,
     nat::{
         autonat::AutoNat,

@@ -63,7 +63,7 @@ impl Task {
                 if refused || *peer == own || self.peers.connections(peer) > 0 {
                     return true;
                 }
-                let fits = room > 0;
+                let fits = room > 0 || self.is_missed(peer);
                 room = room.saturating_sub(1);
                 fits
             });

@@ -14,10 +14,10 @@ use libp2p::{PeerId, Swarm, core::transport::ListenerId, kad::QueryId, swarm::Sw
 use tokio::{sync::mpsc, task::coop};
 
 use crate::{
+    addresses::{Reach, Scope},
     bridge::requests::{Answer, HostRegistry},
     config::NodeConfig,
     discovery::{
-        addresses::{Reach, Scope},
         bootstrap::Bootstrap,
         rendezvous::{Rendezvous, Work},
     },

@@ -13,7 +13,7 @@ use libp2p::{
 };
 
 use super::{Kad, Table, TableEvent};
-use crate::discovery::addresses::{Scope, is_relayed};
+use crate::addresses::{Scope, is_relayed};
 
 /// One answer may name tens of thousands; more of them than this are not looked at.
 pub(super) const MAX_FOUND: usize = 1_024;

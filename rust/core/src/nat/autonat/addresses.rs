@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use libp2p::{Multiaddr, multiaddr::Protocol, swarm::ToSwarm};
 
-use crate::discovery::addresses::{is_public_address, is_relayed};
+use crate::addresses::{is_public_address, is_relayed};
 
 /// Addresses that a server is asked for in a row: IPv4 and IPv6, by QUIC and TCP, and where it sees us.
 const MAX_CANDIDATES: usize = 6;

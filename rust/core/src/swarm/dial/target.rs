@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
-    discovery::addresses::{is_relayed, without_peer},
-    swarm::jitter::Jitter,
+    addresses::{is_relayed, without_peer},
+    jitter::Jitter,
 };
 
 const FIRST_DELAY: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ const KEPT_ADDRESSES: usize = 4;
 /// Of those that others name.
 pub(super) const MAX_HEARSAY: usize = 8;
 /// From then on hearsay that has misled is left out no longer than before.
-const MAX_MISLED: u32 = 5;
+const MAX_MISLED: u32 = 6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -59,7 +59,7 @@ pub(super) struct Target {
     addresses: Vec<Multiaddr>,
     /// As others say, the newest first: where a peer that has moved is found, however many places it had.
     heard: Vec<Multiaddr>,
-    /// Until then not, as it led to another peer; and how often it has.
+    /// Until then not, as it has led to other peers; and how often it has.
     heard_after: Option<Instant>,
     misled: u32,
     /// Where the dial tries it that is under way.
@@ -181,9 +181,10 @@ impl Target {
         let address = without_peer(address);
         if !self.addresses.iter().any(|known| without_peer(known) == address) {
             // A dial ends with the first that answers, so whoever says that a peer is where others are would keep us from
-            // where it said itself that it is.
-            self.heard.retain(|known| without_peer(known) != address);
-            self.heard_after = Some(now + (MAX_DELAY * (1 << self.misled)).min(LATELY));
+            // where it said itself that it is. Once may be a place that another one has now.
+            if self.misled > 0 {
+                self.heard_after = Some(now + (MAX_DELAY * (1 << (self.misled - 1))).min(LATELY));
+            }
             self.misled = (self.misled + 1).min(MAX_MISLED);
         }
         self.answered.retain(|(known, _, at)| *known != address && now.duration_since(*at) < OF_ANOTHER_FOR);
@@ -196,7 +197,7 @@ impl Target {
     /// Its addresses, but for those at which another peer answered that is still connected, or did so a moment ago. That
     /// one would take the dial for a sign that we have lost its connection, and close it; and the dial ends there, before
     /// the other addresses have their turn. Whoever answered may be connected, and have left the place. Hearsay that led to
-    /// another peer is left out for a while, unless there is nothing else.
+    /// other peers is left out for a while, unless there is nothing else.
     pub(super) fn usable(&self, is_connected: impl Fn(&PeerId) -> bool, now: Instant) -> Vec<Multiaddr> {
         let taken = |address: &Multiaddr| {
             self.answered.iter().any(|(known, other, at)| {

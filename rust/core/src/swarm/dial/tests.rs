@@ -328,6 +328,36 @@ fn who_says_that_a_lost_peer_is_elsewhere_does_not_keep_us_from_where_it_was() {
 }
 
 #[test]
+fn a_place_that_another_peer_has_now_hides_no_other_place_of_the_peer() {
+    let (mut dialer, now) = dialer(8);
+    let (peer, other) = (PeerId::random(), PeerId::random());
+    dialer.connected(other, now);
+    dialer.identified(peer, vec![at(1)], now);
+    dialer.lost(peer, now, Duration::ZERO);
+    dialer.heard_of(peer, vec![at(2), at(3)], now);
+    assert_eq!(dialer.due(now)[0].1.len(), 3);
+    dialer.answers_elsewhere(&peer, &at(2), other, now);
+    dialer.failed(peer, now, false);
+    let next = dialer.next().expect("another try");
+    assert_eq!(dialer.due(next), [(peer, vec![at(1), at(3)])]);
+}
+
+#[test]
+fn a_peer_that_is_not_where_others_say_is_no_news_the_next_time_they_say_so() {
+    let (mut dialer, now) = dialer(8);
+    let (peer, other) = (PeerId::random(), PeerId::random());
+    dialer.connected(other, now);
+    assert_eq!(dialer.heard_of(peer, vec![at(1)], now), Heard::New);
+    assert_eq!(dialer.due(now).len(), 1);
+    dialer.answers_elsewhere(&peer, &at(1), other, now);
+    dialer.failed(peer, now, false);
+    let later = now + MAX_DELAY;
+    assert!(dialer.due(later).is_empty());
+    assert_eq!(dialer.heard_of(peer, vec![at(1)], later), Heard::Pointless);
+    assert!(dialer.due(later).is_empty());
+}
+
+#[test]
 fn many_wrong_addresses_do_not_put_the_last_one_out_of_mind() {
     let (mut dialer, now) = dialer(8);
     let (peer, other) = (PeerId::random(), PeerId::random());
@@ -352,6 +382,9 @@ fn where_a_peer_is_being_dialled_is_known_until_that_has_ended() {
     assert_eq!(dialer.dialled(&peer), [at(1)], "a new list changes nothing about the dial");
     dialer.failed(peer, now, false);
     assert!(dialer.dialled(&peer).is_empty());
+    dialer.due(now + MAX_DELAY);
+    dialer.waits_for_another(&peer);
+    assert!(dialer.dialled(&peer).is_empty(), "somebody else dials it elsewhere");
 }
 
 fn at(port: u16) -> Multiaddr {

@@ -1,0 +1,79 @@
+"""Questions of the core: how the user's functions are called for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import Any
+
+import pytest
+
+from depinmesh._requests import Requests
+from tests.support import eventually
+
+
+class Core:
+    """Takes the answers."""
+
+    def __init__(self) -> None:
+        self.answers: dict[int, Any] = {}
+
+    def answer(self, request: int, answer: Any) -> bool:
+        self.answers[request] = answer
+        return True
+
+    def requests(self) -> Requests:
+        return Requests(contextvars.copy_context(), self.answer)
+
+
+async def answered_at_once() -> str:
+    return "at once"
+
+
+async def answered_later() -> str:
+    await asyncio.sleep(0)
+    return "later"
+
+
+def eager() -> Any:
+    factory = getattr(asyncio, "eager_task_factory", None)
+    missing = pytest.mark.skipif(factory is None, reason="Python 3.12 and newer have eager tasks")
+    return pytest.param(factory, marks=missing, id="eager")
+
+
+@pytest.mark.parametrize("factory", [pytest.param(None, id="plain"), eager()])
+def test_questions_are_answered_whatever_makes_the_tasks(factory: Any) -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(factory)
+        core = Core()
+        requests = core.requests()
+        for number, question in enumerate((answered_at_once, answered_later, answered_at_once)):
+            requests.ask(number, "the function", question, core.answer)
+        await eventually(lambda: not requests._tasks)
+        assert core.answers == {0: "at once", 1: "later", 2: "at once"}
+        assert requests._calling == {}
+
+    asyncio.run(main())
+
+
+def test_what_has_no_function_is_asked_side_by_side() -> None:
+    async def main() -> None:
+        core, release = Core(), asyncio.Event()
+        requests = core.requests()
+
+        async def waits() -> str:
+            await release.wait()
+            return "released"
+
+        requests.ask(0, None, waits, core.answer)
+        requests.ask(1, None, answered_at_once, core.answer)
+        requests.ask(2, "the function", waits, core.answer)
+        requests.ask(3, "the function", answered_at_once, core.answer)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert core.answers == {1: "at once"}
+        release.set()
+        await eventually(lambda: not requests._tasks)
+        assert core.answers == {0: "released", 1: "at once", 2: "released", 3: "at once"}
+
+    asyncio.run(main())
