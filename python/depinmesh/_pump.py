@@ -58,14 +58,12 @@ class Pump:
         context: contextvars.Context,
         on_wallets: Callable[[int, list[str]], Awaitable[tuple[list[str | bytes], float]]],
         on_bootstrap: Callable[[], Awaitable[list[list[str]]]],
-        function_of: Callable[[int], object] = lambda database: database,
         on_event: Callable[[str, dict[str, Any]], None],
         on_stopped: Callable[[MeshError | None], None],
     ) -> None:
         self._core = core
         self._on_wallets = on_wallets
         self._on_bootstrap = on_bootstrap
-        self._function_of = function_of
         self._on_event = on_event
         self._on_stopped = on_stopped
         self._loop = asyncio.get_running_loop()
@@ -232,9 +230,9 @@ class Pump:
             self._on_event(item[1], item[2])
         elif item[0] == "wallets":
             question = functools.partial(self._on_wallets, item[2], item[3])
-            self._requests.ask(item[1], self._function_of(item[2]), question, self._answer_wallets)
+            self._requests.ask(item[1], question, self._answer_wallets)
         elif item[0] == "bootstrap":
-            self._requests.ask(item[1], "bootstrap", self._on_bootstrap, self._core.answer_bootstrap)
+            self._requests.ask(item[1], self._on_bootstrap, self._core.answer_bootstrap)
         elif item[0] == "cancel":
             self._requests.cancel(item[1])
         else:

@@ -22,25 +22,13 @@ class Requests:
         self._answer_failed = answer_failed
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._calling: dict[object, asyncio.Task[None]] = {}
-        """The call of each function that has not returned yet."""
 
-    def ask(
-        self,
-        request: int,
-        function: object,
-        question: Callable[[], Awaitable[Any]],
-        answer: Callable[[int, Any], bool],
-    ) -> None:
-        """Await the question, and give what comes of it to `answer`.
-
-        The user's function, by whatever it is told from others, is called once the call before it has returned: one
-        that was cancelled may take its time. None: there is no such function.
-        """
+    def ask(self, request: int, question: Callable[[], Awaitable[Any]], answer: Callable[[int, Any], bool]) -> None:
+        """Await the question, and give what comes of it to `answer`."""
         # A copy of the context: two requests may be under way at once, and one context runs one task step at a time.
-        task = self._loop.create_task(self._reply(request, function, question, answer), context=self._context.copy())
+        task = self._loop.create_task(self._reply(request, question, answer), context=self._context.copy())
         self._tasks[request] = task
-        task.add_done_callback(lambda task: self._forget(request, function, task))
+        task.add_done_callback(lambda task: self._forget(request, task))
 
     def cancel(self, request: int) -> None:
         """Stop it: nobody waits for the answer any more."""
@@ -53,18 +41,9 @@ class Requests:
             task.cancel()
 
     async def _reply(
-        self,
-        request: int,
-        function: object,
-        question: Callable[[], Awaitable[Any]],
-        answer: Callable[[int, Any], bool],
+        self, request: int, question: Callable[[], Awaitable[Any]], answer: Callable[[int, Any], bool]
     ) -> None:
         try:
-            if function is not None:
-                while (before := self._calling.get(function)) is not None:
-                    await asyncio.wait({before})
-                if (task := asyncio.current_task()) is not None:
-                    self._calling[function] = task
             answer(request, await question())
         except BaseException as error:
             # The core decides what a failure means; it must only always get its answer, unless it has just ended.
@@ -73,9 +52,7 @@ class Requests:
             if not isinstance(error, Exception):
                 raise
 
-    def _forget(self, request: int, function: object, task: asyncio.Task[None]) -> None:
+    def _forget(self, request: int, task: asyncio.Task[None]) -> None:
         self._tasks.pop(request, None)
-        if self._calling.get(function) is task:
-            del self._calling[function]
         if not task.cancelled():
             report_interruption(task)

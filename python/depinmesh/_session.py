@@ -55,7 +55,6 @@ class Session:
             context=context,
             on_wallets=self._registries.wallets,
             on_bootstrap=self._bootstrap_nodes,
-            function_of=self._registries.function_of,
             on_event=on_event,
             on_stopped=on_stopped,
         )
