@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,10 @@ class Registries:
         self._sources: dict[int, Any] = {}
         self._checks: dict[int, Checks] = {}
         self._pushes: dict[int, asyncio.Task[None]] = {}
+        # No call begins before the one before it has returned, which may take its time when it is cancelled. Checks of
+        # single wallets run side by side anyway.
+        self._reading: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._naming = asyncio.Lock()
 
     def attach(self, name: str, source: object) -> int:
         """Add a database whose registry is asked by requests of the core, and heard when it pushes."""
@@ -74,6 +79,7 @@ class Registries:
             self._core.detach(database)
         source = self._sources.pop(database, None)
         self._checks.pop(database, None)
+        self._reading.pop(database, None)
         if (push := self._pushes.pop(database, None)) is not None:
             push.cancel()
             await asyncio.wait([push], timeout=_GOODBYE)
@@ -100,10 +106,6 @@ class Registries:
         for checks in self._checks.values():
             checks.demand()
 
-    def function_of(self, database: int) -> int | None:
-        """Return what is not to be called twice at once for a database; wallets are checked side by side anyway."""
-        return None if database in self._checks else database
-
     async def wallets(self, database: int, waiting: list[str]) -> tuple[list[str | bytes], float]:
         """Return the list of a database and its age, or those of its registry's wallets that are known to be good."""
         source = self._sources[database]
@@ -111,14 +113,16 @@ class Registries:
             await self._lives.enter(source)
             if (checks := self._checks.get(database)) is not None:
                 return await checks.read(waiting), 0.0
-            return await normalise_answer(await self._calls.call(method_of(source, "wallets")))
+            async with self._reading[database]:
+                return await normalise_answer(await self._calls.call(method_of(source, "wallets")))
 
     async def bootstrap_nodes(self) -> Any:
         """Return the bootstrap list as of now."""
         source = self._config.bootstrap_nodes
         with self._logged("The bootstrap function failed"):
             await self._lives.enter(source)
-            return await self._calls.call(method_of(source, "bootstrap_nodes"))
+            async with self._naming:
+                return await self._calls.call(method_of(source, "bootstrap_nodes"))
 
     async def _check(self, source: Any, wallet: Wallet) -> object:
         return await self._calls.call(partial(source.check, wallet))

@@ -1,4 +1,4 @@
-"""Questions of the core: how the user's functions are called for them."""
+"""Questions of the core, each answered by a task."""
 
 from __future__ import annotations
 
@@ -48,32 +48,8 @@ def test_questions_are_answered_whatever_makes_the_tasks(factory: Any) -> None:
         core = Core()
         requests = core.requests()
         for number, question in enumerate((answered_at_once, answered_later, answered_at_once)):
-            requests.ask(number, "the function", question, core.answer)
+            requests.ask(number, question, core.answer)
         await eventually(lambda: not requests._tasks)
         assert core.answers == {0: "at once", 1: "later", 2: "at once"}
-        assert requests._calling == {}
-
-    asyncio.run(main())
-
-
-def test_what_has_no_function_is_asked_side_by_side() -> None:
-    async def main() -> None:
-        core, release = Core(), asyncio.Event()
-        requests = core.requests()
-
-        async def waits() -> str:
-            await release.wait()
-            return "released"
-
-        requests.ask(0, None, waits, core.answer)
-        requests.ask(1, None, answered_at_once, core.answer)
-        requests.ask(2, "the function", waits, core.answer)
-        requests.ask(3, "the function", answered_at_once, core.answer)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert core.answers == {1: "at once"}
-        release.set()
-        await eventually(lambda: not requests._tasks)
-        assert core.answers == {0: "released", 1: "at once", 2: "released", 3: "at once"}
 
     asyncio.run(main())
