@@ -2,14 +2,15 @@
 
 All publish signed events over encrypted links. A credit window in shared memory keeps the publisher from running ahead,
 so nothing is dropped, and the figure is the highest rate without loss. One block measures everything once, in shuffled
-order; ratios are taken inside a block. Each side has a core to itself. Before each run the machine is calibrated, and a
-block in which that moved too much does not count.
+order; ratios are taken inside a block. Each side has a core to itself. Before each run the machine is calibrated; while
+it is slow for the moment, the run waits, and a block in which it moved too much all the same does not count.
 """
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from time import monotonic_ns, sleep
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ SHARES = (10, 50, 80)
 """Per cent of its own highest rate, at which the latency of a system is measured too."""
 MOVED = 0.25
 """How much slower than its fastest a signature may be checked within a block."""
+SLOW = 0.12
+"""The same, beyond which a run waits for the machine to become quick again."""
+PATIENCE = 60
+"""Seconds that the runs of a block wait for that, together, at most."""
 
 Values = dict[str, float]
 
@@ -52,6 +57,7 @@ class Network:
     def __init__(self, setup: Setup, results: Results, systems: Sequence[System], lengths: Lengths) -> None:
         self._setup, self._results, self._systems, self._lengths = setup, results, systems, lengths
         self._verify_us: dict[int, list[float]] = {}
+        self._waited: dict[int, int] = {}
 
     def blocks(self, count: int, *, seed: int, full: bool) -> list[Step]:
         """Return the steps of so many blocks."""
@@ -111,18 +117,30 @@ class Network:
         return Step(f"block {block}, {kind}{detail}, {transport}, {system.label}", seconds, run)
 
     def _calibrate(self, block: int) -> Values:
+        """Measure the machine, once it is no longer slow for the moment: what a run meets counts, not the wait."""
+        times = self._verify_us.setdefault(block, [])
+        found = self._machine()
+        while found["verify_us"] > min(times, default=inf) * (1 + SLOW) and self._waited.get(block, 0) < PATIENCE:
+            sleep(1)
+            self._waited[block] = self._waited.get(block, 0) + 1
+            found = self._machine()
+        times.append(found["verify_us"])
+        return found
+
+    def _machine(self) -> Values:
         with Child([str(self._setup.raw_peer), "calibrate"]) as child:
             found = child.line("calibrated")
         del found["event"]
-        self._verify_us.setdefault(block, []).append(found["verify_us"])
         return found
 
     def _ended(self, block: int) -> str:
-        times = self._verify_us[block]
+        times, waited = self._verify_us[block], self._waited.get(block, 0)
         moved = max(times) / min(times) - 1
-        self._results.write({"bench": "block", "block": block, "moved": moved, "counts": moved <= MOVED})
-        verdict = "it counts" if moved <= MOVED else "it does not count"
-        return f"a signature is checked in {median(times):.1f} us, which moved by {moved:.0%}: {verdict}"
+        counts = moved <= MOVED
+        self._results.write({"bench": "block", "block": block, "moved": moved, "waited": waited, "counts": counts})
+        verdict = "it counts" if counts else "it does not count"
+        said = f"a signature is checked in {median(times):.1f} us, which moved by {moved:.0%}"
+        return f"{said}, after {waited} s of waiting: {verdict}"
 
     def _throughput(self, size: int = SIZE) -> Callable[[System, str], tuple[Values, dict[str, Any], str]]:
         def measure(system: System, transport: str) -> tuple[Values, dict[str, Any], str]:

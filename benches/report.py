@@ -51,6 +51,7 @@ def conditions(lines: Sequence[Line]) -> str:
             f"{len(blocks.moved)} blocks; a signature moved by {max(blocks.moved.values(), default=0):.0%} at most"
             f" within one{_left_out(blocks)}."
         ),
+        *_waited(lines),
         "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(linked.items())) + ".",
     ]
     if head["quick"]:
@@ -63,6 +64,13 @@ def _awake(lines: Sequence[Line]) -> list[str]:
     if not kept:
         return []
     return [f"For latency the cores were {'' if all(kept) else 'not '}kept from falling asleep."]
+
+
+def _waited(lines: Sequence[Line]) -> list[str]:
+    waited = [line["waited"] for line in lines if "waited" in line]
+    if not waited:
+        return []
+    return [f"Runs waited for a quicker moment of the machine, {sum(waited)} s in all."]
 
 
 def _calibration(calibrated: Sequence[Mapping[str, float]]) -> list[str]:
