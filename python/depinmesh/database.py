@@ -141,7 +141,8 @@ class Database:
             overflow: Which events a full queue drops; by default `pubsub.overflow`.
 
         Raises:
-            TopicError: The name cannot be used.
+            TopicError: The name cannot be used, or this node has the most topics that others take of it: 20,000, and
+                a million bytes of names (docs/wire.md section 4).
             AlreadySubscribedError: The topic has a handler.
         """
         self._pump.check()

@@ -10,12 +10,14 @@ import json
 import sys
 import threading
 import time
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from depinmesh import (
     ListenAddress,
     MeshError,
+    Node,
     NotReady,
     PeerConnected,
     PeerDisconnected,
@@ -26,7 +28,9 @@ from depinmesh import (
 )
 
 if TYPE_CHECKING:
-    from depinmesh import Database, Event, Node
+    from collections.abc import AsyncIterator
+
+    from depinmesh import Database, Event
 
 TOPIC = "t"
 
@@ -96,6 +100,16 @@ def read(loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[dict[str, Any] | 
     loop.call_soon_threadsafe(queue.put_nowait, None)
 
 
+@asynccontextmanager
+async def opened_later(queue: asyncio.Queue[dict[str, Any] | None], fields: dict[str, Any]) -> AsyncIterator[Database]:
+    """Run a node, and open its database when that is asked for."""
+    async with Node(**fields) as node:
+        say("started", peer_id=node.peer_id, entries=node.bootstrap_entries())
+        await queue.get()
+        async with node.database() as database:
+            yield database
+
+
 async def main() -> None:
     """Run until stdin ends."""
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -111,7 +125,8 @@ async def main() -> None:
         **start.get("more", {}),
     }
     try:
-        async with connect(**fields) as database:
+        opening = opened_later(queue, fields) if start.get("opens_later") else connect(**fields)
+        async with opening as database:
             watching = asyncio.create_task(watch(database.node))
             if start.get("subscribes", True):
                 await database.subscribe(TOPIC, hear)

@@ -16,6 +16,8 @@ ALL_CONNECTED = 15.0
 """Seconds within which ten nodes that know one of them are all connected with each other."""
 JOINED = 10.0
 """Seconds within which one more has joined them when that one is gone."""
+HEARD = 3.0
+"""Seconds after which mDNS has told of everybody: in the test of those who know nobody it takes less than one."""
 READY = 5.0
 """Seconds within which a node with one good entry is ready."""
 
@@ -31,7 +33,9 @@ class Fleet:
     async def join(self, which: int, nodes: list[str], hosts: list[str] | None = None, **more: object) -> Node:
         """Run a node on its host; it knows these entries."""
         config: dict[str, object] = {"key": self.keys[which].to_base58(), "wallets": self.wallets, "nodes": nodes}
-        config |= {"quic": QUIC, "tcp": TCP, "more": more} | ({"hosts": hosts} if hosts else {})
+        config |= {"quic": QUIC, "tcp": TCP, "opens_later": more.pop("opens_later", False), "more": more} | (
+            {"hosts": hosts} if hosts else {}
+        )
         return await self._stack.enter_async_context(node_on(self._hosts[which], **config))
 
 
@@ -95,3 +99,17 @@ async def test_mdns_finds_nodes_that_know_nobody() -> None:
         await connected(nodes, ALL_CONNECTED)
         print(f"found by mDNS in {time.monotonic() - began:.2f} s")
         assert await without.peers() == []
+
+
+async def test_mdns_finds_a_neighbour_whose_database_is_opened_later() -> None:
+    """It is heard of once, when nobody is on a list yet."""
+    async with lab(2) as place, AsyncExitStack() as stack:
+        fleet = Fleet(stack, place.hosts)
+        more = {"discovery": {"mdns": True}, "opens_later": True}
+        nodes = [await fleet.join(i, [], hosts=["0.0.0.0"], **more) for i in (0, 1)]
+        await asyncio.sleep(HEARD)
+        for node in nodes:
+            node.tell("open")
+        began = time.monotonic()
+        await connected(nodes, ALL_CONNECTED)
+        print(f"connected {time.monotonic() - began:.2f} s after the databases were opened")

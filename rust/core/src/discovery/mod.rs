@@ -2,5 +2,6 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod kad;
+pub(crate) mod neighbours;
 pub(crate) mod records;
 pub(crate) mod rendezvous;

@@ -12,6 +12,9 @@ use super::{GateConfig, wallets::WalletSet};
 /// The second read of a list that looks wrong starts so long after the first.
 const CONFIRM_AFTER: Duration = Duration::from_secs(2);
 
+/// A pushed list that is older than the one in force by so much, or so old itself, was kept: it is no news of the source.
+const MUCH_OLDER: Duration = Duration::from_secs(1);
+
 /// The first pause after a failure; each further one doubles it, up to the refresh interval.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
@@ -89,6 +92,8 @@ struct Reading {
 pub(super) struct Refresh {
     timing: Timing,
     in_force: Option<Arc<WalletSet>>,
+    /// When the source had it.
+    taken: Option<Instant>,
     suspect: Option<Suspect>,
     /// When the list in force becomes stale; `None` without a list, and once that is reported.
     stale_at: Option<Instant>,
@@ -119,6 +124,7 @@ impl Refresh {
             scheduled: now,
             missed: None,
             demanded: None,
+            taken: None,
             actions: VecDeque::new(),
         }
     }
@@ -133,6 +139,14 @@ impl Refresh {
             Event::Pushed { list, age } => {
                 if let Some(reading) = &mut self.reading {
                     reading.overtaken = true;
+                }
+                // Such as one that was kept while the registry was away: a read that ends beside it has newer wallets.
+                let overtakes_newer = match self.taken {
+                    Some(taken) => now.checked_sub(age).is_none_or(|pushed| pushed + MUCH_OLDER < taken),
+                    None => self.reading.is_some() && age > MUCH_OLDER,
+                };
+                if overtakes_newer {
+                    self.missed.get_or_insert(now);
                 }
                 self.install(list, age, now);
             }
@@ -233,6 +247,7 @@ impl Refresh {
         self.suspect = None;
         self.stale_at = Some(fresh_until);
         self.in_force = Some(Arc::clone(&list));
+        self.taken = Some(taken);
         self.actions.push_back(Action::Install { list, taken, fresh_until });
     }
 

@@ -8,3 +8,4 @@ pub(crate) mod portmap;
 mod quiet;
 pub mod reachability;
 pub(crate) mod relay;
+pub(crate) mod relay_server;

@@ -1,15 +1,14 @@
-//! Relays: the one that this node is for others, and those that others are for this node.
+//! Relays: what is relayed here for others, and those that others are for this node.
 //!
 //! [`Relays`] is pure: the caller brings the time. A reservation is a listener of the swarm, which the library never opens
 //! again; whatever its end is called, it is a loss, and the next one is asked for here.
 
 use std::{
     collections::{HashMap, HashSet},
-    num::NonZeroU32,
     time::{Duration, Instant},
 };
 
-use libp2p::{Multiaddr, PeerId, StreamProtocol, core::transport::ListenerId, relay};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, core::transport::ListenerId};
 
 /// What a peer that relays for others tells of itself.
 pub(crate) const HOP: StreamProtocol = StreamProtocol::new("/libp2p/circuit/relay/0.2.0/hop");
@@ -19,43 +18,6 @@ const WANTED: usize = 2;
 /// A relay that refused, or was lost, is asked again after this time, doubled at each further try.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(60);
-
-/// Limits of the relay that a node is for the wallets of its fleet. The library's own ones, 128 KiB and two minutes a
-/// circuit, are made for strangers: a circuit that carries gossip would end after seconds.
-const RESERVATIONS: usize = 1_024;
-const RESERVATIONS_OF_WALLET: usize = 4;
-const RESERVATION_LASTS: Duration = Duration::from_secs(60 * 60);
-const CIRCUITS: usize = 1_024;
-const CIRCUITS_OF_WALLET: usize = 64;
-const CIRCUIT_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-const CIRCUIT_BYTES: u64 = 1 << 40;
-/// Requests of one wallet in a row, and after which time there may be one more: 240 in two minutes. Whoever looks for a peer
-/// that is away asks for it with each dial. None by address: a fleet may stand behind one.
-const REQUESTS: NonZeroU32 = NonZeroU32::new(240).expect("not zero");
-const ONE_MORE_AFTER: Duration = Duration::from_millis(500);
-
-/// The relay that this node is for others.
-pub(crate) fn server(own: PeerId) -> relay::Behaviour {
-    let mut server = relay::Behaviour::new(own, limits());
-    server.set_status(Some(relay::Status::Enable));
-    server
-}
-
-fn limits() -> relay::Config {
-    let config = relay::Config {
-        max_reservations: RESERVATIONS,
-        // The library compares with `>`, so that one more gets through.
-        max_reservations_per_peer: RESERVATIONS_OF_WALLET - 1,
-        reservation_duration: RESERVATION_LASTS,
-        reservation_rate_limiters: Vec::new(),
-        max_circuits: CIRCUITS,
-        max_circuits_per_peer: CIRCUITS_OF_WALLET - 1,
-        max_circuit_duration: CIRCUIT_LASTS,
-        max_circuit_bytes: CIRCUIT_BYTES,
-        circuit_src_rate_limiters: Vec::new(),
-    };
-    config.reservation_rate_per_peer(REQUESTS, ONE_MORE_AFTER).circuit_src_per_peer(REQUESTS, ONE_MORE_AFTER)
-}
 
 /// What is relayed here.
 #[derive(Default)]

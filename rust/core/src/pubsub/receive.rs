@@ -89,8 +89,13 @@ impl Receiver {
 
     /// The author has left the list.
     pub(crate) fn forget(&mut self, wallet: &Wallet) {
-        self.replay.forget(wallet);
+        self.replay.leave(wallet);
         self.authors.remove(&wallet.peer_id());
+    }
+
+    /// The author is on the list again, or for the first time.
+    pub(crate) fn readmit(&mut self, wallet: &Wallet) {
+        self.replay.come_back(wallet);
     }
 
     /// Takes the data out of a message that is delivered.

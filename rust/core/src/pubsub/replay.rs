@@ -20,6 +20,10 @@ const MAX_RUNS: usize = 4_095;
 /// Former processes of an author that are kept apart, below the one that is heard and above it, when its runs are full.
 const FORMER: usize = 256;
 
+/// Authors of whom something is kept after they have left the list: they may come back, and what they signed before with
+/// them. With [`FORMER`] runs each that is 4 MiB.
+const LEFT: usize = 1_024;
+
 /// 2020-01-01 in nanoseconds. Lower numbers were not read from a clock.
 const EARLIEST: u64 = 1_577_836_800_000_000_000;
 
@@ -46,10 +50,13 @@ pub enum Verdict {
     Behind { by: Duration },
 }
 
-/// The sequence numbers seen, for each author. Does not know which authors are listed: see [`ReplayWindow::forget`].
+/// The sequence numbers seen, for each author. Does not know which authors are listed: see [`ReplayWindow::leave`].
 #[derive(Default)]
 pub struct ReplayWindow {
     authors: HashMap<Wallet, Author>,
+    /// Those who left, the first one first, each with how many had left by then. Some may be back.
+    left: VecDeque<(Wallet, u64)>,
+    departures: u64,
 }
 
 impl ReplayWindow {
@@ -66,6 +73,13 @@ impl ReplayWindow {
         self.authors.entry(*author).or_default().check(number, now)
     }
 
+    /// The author is listed again.
+    pub fn come_back(&mut self, author: &Wallet) {
+        if let Some(author) = self.authors.get_mut(author) {
+            author.left = None;
+        }
+    }
+
     /// The author has made a fresh connection to us, so it may have been started anew with another clock: numbers below
     /// the ones it had reached are believed again. Those that were seen stay seen.
     pub fn reset(&mut self, author: &Wallet) {
@@ -74,9 +88,20 @@ impl ReplayWindow {
         }
     }
 
-    /// Forgets an author that is not listed any more.
-    pub fn forget(&mut self, author: &Wallet) {
-        self.authors.remove(author);
+    /// The author is not listed any more. What was seen of it stays seen, in short, until many have left after it.
+    pub fn leave(&mut self, author: &Wallet) {
+        let Some(known) = self.authors.get_mut(author) else { return };
+        known.shorten();
+        self.departures += 1;
+        known.left = Some(self.departures);
+        self.left.push_back((*author, self.departures));
+        while self.left.len() > LEFT
+            && let Some((first, departure)) = self.left.pop_front()
+        {
+            if self.authors.get(&first).is_some_and(|author| author.left == Some(departure)) {
+                self.authors.remove(&first);
+            }
+        }
     }
 }
 
@@ -85,6 +110,8 @@ struct Author {
     /// Ascending, with gaps between them.
     runs: VecDeque<Run>,
     progress: Option<Progress>,
+    /// Which departure from the list was its own, if it has not come back.
+    left: Option<u64>,
 }
 
 /// The numbers from `first` to `last`, both included.
@@ -124,6 +151,19 @@ impl Author {
             self.close_a_gap(highest);
         }
         Verdict::Fresh
+    }
+
+    /// Keeps no more than [`FORMER`] runs.
+    fn shorten(&mut self) {
+        let highest = match (&self.progress, self.runs.back()) {
+            (Some(progress), _) => progress.highest,
+            (None, Some(run)) => run.last,
+            (None, None) => return,
+        };
+        while self.runs.len() > FORMER {
+            self.close_a_gap(highest);
+        }
+        self.runs.shrink_to_fit();
     }
 
     /// `next` is the first run above the number.

@@ -160,7 +160,7 @@ impl Topics {
             }
             Some(_) => {}
             None => {
-                wire::check_hello(state.hello, &full)?;
+                wire::check_hello(state.topics.len(), state.hello, &full)?;
                 state.hello += wire::hello_bytes(&full);
                 let entry = Topic { database, bare: Arc::from(topic), rings: Vec::new() };
                 state.topics.insert(full.clone(), entry);

@@ -22,10 +22,11 @@ pub const MAX_PAYLOAD: usize = 1_048_000;
 /// The data of a message that carries several events.
 pub(crate) const MAX_BATCH: usize = 32_768;
 
-/// All subscriptions go to a new peer in one RPC, each with this much around its name.
-const HELLO_OVERHEAD: usize = 8;
+/// All subscriptions go to a new peer in one RPC, each with this much around its name, at most.
+const HELLO_OVERHEAD: usize = 12;
 const MAX_HELLO: usize = 1_000_000;
 
+/// Topics that a node takes of a peer. Of one that tells of more at once it takes none.
 pub(crate) const MAX_TOPICS_OF_PEER: usize = 20_000;
 
 /// How long an author's event id is remembered.
@@ -73,17 +74,17 @@ pub(crate) const fn hello_bytes(full_topic: &str) -> usize {
     full_topic.len() + HELLO_OVERHEAD
 }
 
-/// Refuses the subscription that would make that message too large to be read.
-pub(crate) fn check_hello(subscribed: usize, full_topic: &str) -> Result<(), Error> {
-    if subscribed + hello_bytes(full_topic) < MAX_HELLO {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Topic,
+/// Refuses the subscription that peers would not take, or that would make that message too large to be read.
+pub(crate) fn check_hello(topics: usize, bytes: usize, full_topic: &str) -> Result<(), Error> {
+    let text = if topics >= MAX_TOPICS_OF_PEER {
+        "this node is subscribed to 20,000 topics, which is all that others take of it; unsubscribe some"
+    } else if bytes + hello_bytes(full_topic) >= MAX_HELLO {
         "this node is subscribed to as many topic names as one message to a new peer can carry (1,000,000 bytes); \
-         unsubscribe some, or use shorter names",
-    )
-    .with("topic", full_topic))
+         unsubscribe some, or use shorter names"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Topic, text).with("topic", full_topic))
 }
 
 /// Refuses what would damage the link: a message above the limit ends gossip with a Go peer.

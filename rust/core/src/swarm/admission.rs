@@ -31,14 +31,18 @@ impl Task {
                 self.on_revoked(&wallets);
             }
             // Names the whole list when it is the first: who waits to be on it is looked for instead.
-            GateEvent::Readmitted(_) => {
+            GateEvent::Readmitted(wallets) => {
+                wallets.iter().for_each(|wallet| self.receiver.readmit(wallet));
                 // However old the list is: whoever is on it is let in as soon as it is fresh, of which no event tells.
                 let databases = self.shared.topics.databases();
                 let listed = |peer: &PeerId| {
                     Wallet::from_peer_id(peer)
                         .is_ok_and(|wallet| databases.iter().any(|(id, _)| self.gate.listed_in(*id, &wallet)))
                 };
-                self.dialer.admit(listed, Instant::now());
+                let now = Instant::now();
+                self.dialer.admit(listed, now);
+                self.neighbours.hurry(now);
+                self.offer_neighbours(now);
                 self.update_views();
             }
             GateEvent::Changed { database, added, removed, total } => {

@@ -25,7 +25,7 @@ use crate::{
     config::PubSubConfig,
     defences,
     discovery::kad::Table,
-    nat::{autonat::AutoNat, holepunch::HolePunch},
+    nat::{autonat::AutoNat, holepunch::HolePunch, relay_server::RelayServer},
     pubsub::{wanted::Wanted, wire},
     swarm::{after_identify::AfterIdentify, guard::Guard},
 };
@@ -42,7 +42,7 @@ type Names = CallbackSubscriptionFilter<fn(&TopicHash) -> bool>;
 pub(crate) struct Behaviour {
     pub guard: Guard,
     pub relay_client: Toggle<relay::client::Behaviour>,
-    pub relay_server: Toggle<relay::Behaviour>,
+    pub relay_server: Toggle<RelayServer>,
     pub hole_punch: Toggle<HolePunch>,
     pub identify: identify::Behaviour,
     pub ping: ping::Behaviour,
@@ -57,7 +57,7 @@ pub(crate) struct Behaviour {
 #[derive(Default)]
 pub(crate) struct Passages {
     pub relay_client: Option<relay::client::Behaviour>,
-    pub relay_server: Option<relay::Behaviour>,
+    pub relay_server: Option<RelayServer>,
     pub hole_punch: Option<HolePunch>,
     pub autonat: Option<AutoNat>,
 }

@@ -66,6 +66,7 @@ impl Task {
             }
             Command::HangUp { op, peer } => {
                 self.dialer.forget(&peer);
+                self.neighbours.forget(&peer);
                 let text = format!("{peer} was hung up while it was being dialled");
                 let error = Error::new(ErrorKind::Dial, text).with("peer_id", peer.to_base58());
                 self.ops.dial_failed(Some(peer), None, &error, &self.shared);

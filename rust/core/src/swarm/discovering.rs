@@ -125,11 +125,28 @@ impl Task {
     }
 
     pub(super) fn on_mdns(&mut self, event: mdns::Event) {
-        let mdns::Event::Discovered(found) = event else { return };
-        let now = Instant::now();
-        for (peer, address) in found {
-            if self.reach.admits(&address) && self.wants(&peer, now) {
-                self.candidate(peer, vec![address], now);
+        match event {
+            mdns::Event::Discovered(found) => {
+                let now = Instant::now();
+                for (peer, address) in found {
+                    if self.reach.admits(&address) {
+                        self.neighbours.found(peer, &address);
+                        if self.wants(&peer, now) {
+                            self.candidate(peer, vec![address], now);
+                        }
+                    }
+                }
+            }
+            mdns::Event::Expired(gone) => gone.iter().for_each(|(peer, address)| self.neighbours.gone(peer, address)),
+        }
+    }
+
+    /// Looks at the neighbours again who are not connected, and whom the dialler has given up or was never told of: they
+    /// may be on the list by now, or there may be room.
+    pub(super) fn offer_neighbours(&mut self, now: Instant) {
+        for (peer, addresses) in self.neighbours.due(now) {
+            if self.peers.connections(&peer) == 0 && !self.dialer.knows(&peer) && self.wants(&peer, now) {
+                self.candidate(peer, addresses, now);
             }
         }
     }

@@ -68,11 +68,15 @@ impl Task {
                 self.on_incoming_error(&error, &send_back_addr, peer_id);
             }
             SwarmEvent::NewListenAddr { listener_id, address } => {
-                self.opening.remove(&listener_id);
+                self.opening.reported(listener_id, Instant::now());
                 self.on_listening(address);
+                self.opened();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.swarm.remove_external_address(&address);
+                // What the operator names stays: it may be back in a moment, and nothing would name it again.
+                if self.config.listen.announce.is_empty() {
+                    self.swarm.remove_external_address(&address);
+                }
                 let text = self.with_identity(address).to_string();
                 self.shared.views().addresses.retain(|other| *other != text);
                 self.show_outer();
@@ -84,7 +88,7 @@ impl Task {
                 if self.circuit_closed(listener_id, &addresses, &cause) {
                     return;
                 }
-                if self.opening.contains(&listener_id) {
+                if self.opening.contains(listener_id) {
                     let text = format!("a listener closed before it was open: {reason:?}");
                     self.failure = Some(Error::new(ErrorKind::Listen, text));
                 } else if !self.shared.is_closed() {
@@ -115,7 +119,11 @@ impl Task {
         self.shared.views().addresses.push(text.clone());
         self.emit(NodeEvent::ListenAddress { address: text });
         self.show_outer();
-        if self.opening.is_empty()
+    }
+
+    /// The node has started when its listeners are open.
+    pub(super) fn opened(&mut self) {
+        if self.opening.is_over()
             && let Some(op) = self.start.take()
         {
             let addresses = self.shared.views().addresses.join(", ");

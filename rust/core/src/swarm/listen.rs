@@ -1,7 +1,7 @@
 //! Opening the ports: what is taken is an error with its number, a missing IPv6 stack is a warning.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     io,
     net::{IpAddr, TcpListener, UdpSocket},
     time::{Duration, Instant},
@@ -18,6 +18,11 @@ use crate::{
 /// A node that was just closed on the same port lets go of it when its last connection has died down.
 const FREE_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A listener on all addresses reports those that the machine has, which takes milliseconds. One that has nothing to report
+/// says nothing: where IPv6 is switched off, its port can be opened all the same.
+const FIRST_WITHIN: Duration = Duration::from_secs(1);
+/// The others come along with the first one.
+const NEXT_WITHIN: Duration = Duration::from_millis(300);
 
 /// One address to listen on.
 struct Place {
@@ -26,15 +31,55 @@ struct Place {
     udp: bool,
 }
 
+/// The listeners that have not reported an address yet.
+pub(super) struct Opening {
+    waiting: HashMap<ListenerId, Place>,
+    /// When nothing more is to be expected of those on all addresses.
+    until: Instant,
+}
+
+impl Opening {
+    pub(super) fn ids(&self) -> Vec<ListenerId> {
+        self.waiting.keys().copied().collect()
+    }
+
+    pub(super) fn contains(&self, id: ListenerId) -> bool {
+        self.waiting.contains_key(&id)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn reported(&mut self, id: ListenerId, now: Instant) {
+        self.waiting.remove(&id);
+        self.until = now + NEXT_WITHIN;
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.waiting.values().any(Place::is_everywhere).then_some(self.until)
+    }
+
+    /// Waits no longer for listeners that have no address of this machine by now. They report one that comes later.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        if now < self.until {
+            return;
+        }
+        for (_, place) in self.waiting.extract_if(|_, place| place.is_everywhere()) {
+            tracing::warn!(listener = %place.address(), "this machine has no address for this listener yet");
+        }
+    }
+}
+
 /// Asks the swarm to listen everywhere that is configured. Each id reports its addresses, or its end, as an event.
-pub(super) async fn open(swarm: &mut NodeSwarm, config: &ListenConfig) -> Result<HashSet<ListenerId>, Error> {
-    let mut listeners = HashSet::new();
+pub(super) async fn open(swarm: &mut NodeSwarm, config: &ListenConfig) -> Result<Opening, Error> {
+    let mut waiting = HashMap::new();
     let mut missing = None;
     let until = Instant::now() + FREE_WITHIN;
     for place in places(config) {
         match place.listen(swarm, until).await {
             Ok(id) => {
-                listeners.insert(id);
+                waiting.insert(id, place);
             }
             Err(cause) if place.host.is_ipv6() && is_missing_stack(&cause) => {
                 tracing::warn!(address = %place.address(), "this machine has no IPv6: not listening there");
@@ -44,8 +89,8 @@ pub(super) async fn open(swarm: &mut NodeSwarm, config: &ListenConfig) -> Result
         }
     }
     match missing {
-        Some(failure) if listeners.is_empty() => Err(failure),
-        _ => Ok(listeners),
+        Some(failure) if waiting.is_empty() => Err(failure),
+        _ => Ok(Opening { waiting, until: Instant::now() + FIRST_WITHIN }),
     }
 }
 
@@ -59,6 +104,10 @@ fn places(config: &ListenConfig) -> Vec<Place> {
 }
 
 impl Place {
+    const fn is_everywhere(&self) -> bool {
+        self.host.is_unspecified()
+    }
+
     fn address(&self) -> Multiaddr {
         let base = Multiaddr::from(self.host);
         if self.udp {

@@ -13,6 +13,7 @@ mod discovering;
 mod door;
 mod duplicates;
 mod events;
+mod frames;
 pub(crate) mod guard;
 pub(crate) mod library;
 mod listen;

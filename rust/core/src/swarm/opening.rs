@@ -13,7 +13,7 @@ use libp2p::{Multiaddr, swarm};
 use crate::{
     addresses::Reach,
     config::NodeConfig,
-    discovery::{bootstrap::Bootstrap, rendezvous::Rendezvous},
+    discovery::{bootstrap::Bootstrap, neighbours::Neighbours, rendezvous::Rendezvous},
     error::{Error, ErrorKind},
     gate::Gate,
     identity::SecretKey,
@@ -83,13 +83,13 @@ impl Task {
         if config.listen.quic_port.is_some() {
             warmup::begin();
         }
-        let for_transport = gate.clone();
+        let (for_transport, counters) = (gate.clone(), Arc::clone(&shared.counters));
         let wanted = Wanted::by(Arc::clone(&shared.topics));
         let last_message = LastMessage::new(key.peer_id());
         let (public, built, gossip) = wiping(|| {
             let identity = key.libp2p();
             let NodeConfig { listen, connections, nat, .. } = &config;
-            let built = transport::build(&identity, listen, connections, nat, for_transport, door);
+            let built = transport::build(&identity, listen, connections, nat, for_transport, door, counters);
             (identity.public(), built, behaviour::gossip(&identity, &config.pubsub, wanted, last_message.clone()))
         });
         let (transport, relay_client) = built.map_err(|e| core(&e))?;
@@ -139,6 +139,7 @@ impl Task {
                 config.discovery.max_new_per_round,
                 Jitter::random(),
             ),
+            neighbours: Neighbours::default(),
             queries: HashMap::new(),
             receiver: Receiver::new(
                 key.peer_id(),
@@ -162,7 +163,7 @@ impl Task {
             merger: Merger::default(),
             checks: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
-            listeners: opening.iter().copied().collect(),
+            listeners: opening.ids(),
             opening,
             start: Some(start),
             failure: None,

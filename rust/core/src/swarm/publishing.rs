@@ -35,13 +35,14 @@ impl Task {
     pub(super) fn sync_topics(&mut self) {
         let changes = self.shared.topics.take_changes();
         let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
+        // First, as others take so many topics of a node and no more.
+        for full in changes.unsubscribe {
+            gossip.unsubscribe(&IdentTopic::new(full));
+        }
         for full in changes.subscribe {
             if let Err(error) = gossip.subscribe(&IdentTopic::new(&full)) {
                 tracing::error!(topic = full, %error, "gossip refused a subscription");
             }
-        }
-        for full in changes.unsubscribe {
-            gossip.unsubscribe(&IdentTopic::new(full));
         }
         if changes.databases {
             for (peer, topics) in gossip.all_peers() {

@@ -19,7 +19,8 @@ use crate::{
         dialback::{self, DialBack},
         holepunch::HolePunch,
         reachability::Reachability,
-        relay::{self as relays, HOP},
+        relay::HOP,
+        relay_server::RelayServer,
     },
     swarm::{behaviour::Passages, patient::Pace, task::Task, transport, upgrades::LOOKS_FOR},
 };
@@ -252,7 +253,7 @@ pub(super) fn passages(
     let answers = dial_back.is_some();
     Ok(Passages {
         relay_client,
-        relay_server: relay_server.then(|| relays::server(own)),
+        relay_server: relay_server.then(|| RelayServer::new(own)),
         hole_punch: (*uses && *hole_punching).then(|| HolePunch::new(own, Reach::of(&config.listen.hosts))),
         autonat: (*autonat || answers)
             .then(|| AutoNat::new(own, *autonat, config.listen.announce.is_empty(), dial_back)),

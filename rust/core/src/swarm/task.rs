@@ -19,6 +19,7 @@ use crate::{
     config::NodeConfig,
     discovery::{
         bootstrap::Bootstrap,
+        neighbours::Neighbours,
         rendezvous::{Rendezvous, Work},
     },
     error::{Error, ErrorKind},
@@ -38,6 +39,7 @@ use crate::{
         door,
         duplicates::Duplicates,
         library::Library,
+        listen::Opening,
         merge::Merger,
         nudge::Nudge,
         ops::Ops,
@@ -72,6 +74,7 @@ pub(super) struct Task {
     pub(super) at_door: Vec<Waiting>,
     pub(super) reach: Reach,
     pub(super) rendezvous: Rendezvous,
+    pub(super) neighbours: Neighbours,
     /// The queries under way, by table, and what they are for.
     pub(super) queries: HashMap<(Scope, QueryId), Work>,
     pub(super) receiver: Receiver,
@@ -83,9 +86,9 @@ pub(super) struct Task {
     pub(super) checks: FuturesUnordered<BoxFuture<'static, Checked>>,
     /// The host's answer to the question for bootstrap nodes.
     pub(super) asked: FuturesUnordered<BoxFuture<'static, Result<Answer, String>>>,
-    /// Listeners that have not reported an address yet, and the operation that waits for them.
-    pub(super) opening: HashSet<ListenerId>,
+    pub(super) opening: Opening,
     pub(super) listeners: Vec<ListenerId>,
+    /// The operation that waits until they are open.
     pub(super) start: Option<u64>,
     pub(super) failure: Option<Error>,
     pub(super) listener_errors: Limited,

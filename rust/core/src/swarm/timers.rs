@@ -21,6 +21,8 @@ impl Task {
         for connection in overdue {
             self.swarm.close_connection(connection);
         }
+        self.opening.give_up(now);
+        self.opened();
         self.probe(now);
         self.judge_refusals(now);
         self.reset_due(now);
@@ -47,6 +49,7 @@ impl Task {
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
             self.trim(now);
+            self.offer_neighbours(now);
             self.kept.forget_old(now);
             self.tell_of_twin(now);
             self.show_peers();
@@ -56,6 +59,7 @@ impl Task {
             self.show_tables();
         }
         let timers = [
+            self.opening.next(),
             self.dialer.next(),
             self.bootstrap.next(),
             self.next_discovery(),

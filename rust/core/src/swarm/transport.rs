@@ -3,7 +3,7 @@
 //! The order is `watched(door(gate(dns(timeout(relay | quic | tcp)))))`: the handshake has its own limit inside, the gate
 //! its own (`gate.timeout`) outside, and no limit is around both, or a slow registry would eat the time of a handshake.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use libp2p::{
     PeerId, Transport as _,
@@ -20,6 +20,7 @@ use libp2p::{
 use crate::{
     config::{ConnectionConfig, ListenConfig, NatConfig},
     gate::{Gate, gated},
+    metrics::Counters,
     swarm::{door::Door, security::Security, unread::watched},
 };
 
@@ -40,6 +41,7 @@ pub(crate) fn build(
     nat: &NatConfig,
     gate: Gate,
     door: Door,
+    counters: Arc<Counters>,
 ) -> io::Result<Composed> {
     let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
     let (relay, client) = if nat.relay_client {
@@ -57,7 +59,7 @@ pub(crate) fn build(
     // Outgoing connections may cross a slow network; incoming ones may come from anybody.
     let base = TransportTimeout::with_ingoing_timeout(base, inbound);
     let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
-    Ok((watched(door.behind(gated(resolving(base)?, gate))), client))
+    Ok((watched(door.behind(gated(resolving(base)?, gate)), counters), client))
 }
 
 /// QUIC and TCP, each if it is on, without names, limits of time for TCP, and the gate.

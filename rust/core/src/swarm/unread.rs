@@ -1,4 +1,5 @@
-//! Ends a connection on which the other side has stopped to read gossip, and one that cannot be closed in order.
+//! Ends a connection on which the other side has stopped to read gossip, and one that cannot be closed in order; leaves ids
+//! out of what gossip reads that no message has (`frames.rs`).
 //!
 //! Gossip bounds what waits for a peer by number alone, and drops what has waited too long only when it can send something
 //! again. A peer that answers pings and reads nothing would so hold thousands of messages, of any size, for as long as it
@@ -8,7 +9,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -26,6 +27,12 @@ use libp2p::{
     },
 };
 
+use crate::{
+    limited::Limited,
+    metrics::Counters,
+    swarm::frames::{Frames, MAX_HELD},
+};
+
 /// As long as gossip lets a message wait. Pings wake the connection, and with it its streams, more often than that.
 const LIMIT: Duration = Duration::from_secs(5);
 /// What has to pass within that time of a stream that had stood still: a byte now and then is no reading.
@@ -36,34 +43,58 @@ const PROGRESS: usize = 32 * 1024;
 /// peer that is back waits for it before the door (`door.rs`), a little longer than this.
 const CLOSE_LIMIT: Duration = Duration::from_millis(300);
 
-/// What the names of gossip's protocols begin with, but for floodsub, which no peer of ours needs.
-const GOSSIP: &[u8] = b"/meshsub/";
-/// The name stands within so many bytes from the beginning of a stream.
-const OPENING: usize = 64;
+/// What the names of gossip's protocols begin with.
+const GOSSIP: [&[u8]; 2] = [b"/meshsub/", b"/floodsub/"];
+/// What multistream-select says first, which is no name of a protocol.
+const GREETING: &[u8] = b"/multistream/";
 
-pub(crate) fn watched(transport: Boxed<(PeerId, StreamMuxerBox)>) -> Boxed<(PeerId, StreamMuxerBox)> {
+pub(crate) fn watched(
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    counters: Arc<Counters>,
+) -> Boxed<(PeerId, StreamMuxerBox)> {
+    let long_ids = Arc::new(LongIds { counters, lines: Mutex::default() });
     transport
-        .map(|(peer, inner), _| {
-            let muxer = Muxer { inner, unread: Arc::new(AtomicBool::new(false)), closing: None };
+        .map(move |(peer, inner), _| {
+            let unread = Arc::new(AtomicBool::new(false));
+            let muxer = Muxer { inner, peer, unread, long_ids: Arc::clone(&long_ids), closing: None };
             (peer, StreamMuxerBox::new(muxer))
         })
         .boxed()
 }
 
+/// Tells of the ids that were left out, of all connections.
+struct LongIds {
+    counters: Arc<Counters>,
+    lines: Mutex<Limited>,
+}
+
+impl LongIds {
+    fn left_out(&self, peer: &PeerId, count: u64) {
+        self.counters.dropped.add("long-id", count);
+        let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
+        if let Some(more) = line {
+            tracing::warn!(peer_id = %peer, more, "a peer names messages by ids that none has: they are left out");
+        }
+    }
+}
+
 struct Muxer {
     inner: StreamMuxerBox,
+    peer: PeerId,
     unread: Arc<AtomicBool>,
+    long_ids: Arc<LongIds>,
     /// Runs from the first try to close it.
     closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl Muxer {
-    fn stream(&self, inner: SubstreamBox) -> Stream {
+    fn stream(&self, inner: SubstreamBox, incoming: Option<Incoming>) -> Stream {
         Stream {
             inner,
             unread: self.unread.clone(),
-            opening: Some(Vec::new()),
+            opening: Some(Opening::default()),
             gossip: false,
+            incoming,
             blocked_since: None,
             passed: 0,
         }
@@ -76,12 +107,19 @@ impl StreamMuxer for Muxer {
 
     fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let inner = ready!(Pin::new(&mut self.inner).poll_inbound(cx))?;
-        Poll::Ready(Ok(self.stream(inner)))
+        // Gossip comes in on streams that the other side has opened.
+        let incoming = Incoming {
+            frames: Frames::default(),
+            held: Vec::new(),
+            peer: self.peer,
+            long_ids: Arc::clone(&self.long_ids),
+        };
+        Poll::Ready(Ok(self.stream(inner, Some(incoming))))
     }
 
     fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let inner = ready!(Pin::new(&mut self.inner).poll_outbound(cx))?;
-        Poll::Ready(Ok(self.stream(inner)))
+        Poll::Ready(Ok(self.stream(inner, None)))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -107,23 +145,100 @@ impl StreamMuxer for Muxer {
 struct Stream {
     inner: SubstreamBox,
     unread: Arc<AtomicBool>,
-    /// What was written first, until that shows what the stream is for.
-    opening: Option<Vec<u8>>,
+    /// Until what was written shows what the stream is for.
+    opening: Option<Opening>,
     gossip: bool,
+    incoming: Option<Incoming>,
     blocked_since: Option<Instant>,
     /// What has passed since then.
     passed: usize,
 }
 
+/// What comes in, if it is gossip.
+struct Incoming {
+    frames: Frames,
+    held: Vec<u8>,
+    peer: PeerId,
+    long_ids: Arc<LongIds>,
+}
+
+impl Incoming {
+    fn poll_read(
+        &mut self,
+        inner: &mut SubstreamBox,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if into.len() <= MAX_HELD {
+            // The codec of gossip reads 8 KiB.
+            return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+        }
+        loop {
+            let held = self.held.len();
+            let read = ready!(Pin::new(&mut *inner).poll_read(cx, &mut into[held..]))?;
+            into[..held].copy_from_slice(&self.held);
+            self.held.clear();
+            if read == 0 {
+                return Poll::Ready(Ok(held));
+            }
+            let end = held + read;
+            let passed = self.frames.pass(&mut into[..end], held);
+            if passed.left_out > 0 {
+                self.long_ids.left_out(&self.peer, passed.left_out);
+            }
+            let (ready, rest) = into[..end].split_at(end - passed.held);
+            self.held.extend_from_slice(rest);
+            if !ready.is_empty() {
+                return Poll::Ready(Ok(ready.len()));
+            }
+        }
+    }
+}
+
+/// What is written first on a stream: the lines of multistream-select, each behind its length. The other side cannot hide
+/// which protocol it is about by asking for others first, as those are answered by lines that name none.
+#[derive(Default)]
+struct Opening {
+    /// Of the line: what of it is to come, and how it begins.
+    left: usize,
+    line: Vec<u8>,
+    /// Of its length, seven bits at a time.
+    length: usize,
+    shift: u32,
+}
+
+impl Opening {
+    /// Returns whether the stream is one of gossip as soon as a line says so.
+    fn is_gossip(&mut self, bytes: &[u8]) -> Option<bool> {
+        for &byte in bytes {
+            if self.left == 0 {
+                self.length |= usize::from(byte & 0x7f) << self.shift;
+                self.shift += 7;
+                if byte & 0x80 == 0 {
+                    *self = Self { left: self.length, ..Self::default() };
+                } else if self.shift > 14 {
+                    return Some(false);
+                }
+                continue;
+            }
+            if self.line.len() < GREETING.len() {
+                self.line.push(byte);
+            }
+            self.left -= 1;
+            if self.left == 0 && self.line.starts_with(b"/") && self.line != GREETING {
+                return Some(GOSSIP.iter().any(|name| self.line.starts_with(name)));
+            }
+        }
+        None
+    }
+}
+
 impl Stream {
     fn opened(&mut self, bytes: &[u8]) {
-        if let Some(opening) = &mut self.opening {
-            let room = OPENING - opening.len();
-            opening.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            self.gossip = opening.windows(GOSSIP.len()).any(|part| part == GOSSIP);
-            if self.gossip || opening.len() == OPENING {
-                self.opening = None;
-            }
+        if let Some(opening) = &mut self.opening
+            && let Some(gossip) = opening.is_gossip(bytes)
+        {
+            (self.gossip, self.opening) = (gossip, None);
         }
     }
 
@@ -146,7 +261,11 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_read(cx, into)
+        let Self { inner, incoming, gossip, .. } = &mut *self;
+        match incoming {
+            Some(incoming) if *gossip => incoming.poll_read(inner, cx, into),
+            _ => Pin::new(inner).poll_read(cx, into),
+        }
     }
 }
 

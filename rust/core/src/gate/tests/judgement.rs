@@ -102,6 +102,24 @@ fn a_push_takes_effect_at_once_and_overtakes_the_read_in_progress() {
 }
 
 #[test]
+fn a_push_that_is_older_than_the_last_read_is_followed_by_another_one() {
+    let kept = || Event::Pushed { list: list(0..1), age: Duration::from_secs(800) };
+
+    let mut bench = Bench::with(8);
+    assert_eq!(bench.at(30.0, Event::Timeout), [Read]);
+    assert_eq!(bench.at(31.0, kept()), [Installed(1)]);
+    assert_eq!(bench.at(32.0, answered(list(0..8))), [Answered(2)]);
+    assert_eq!(bench.at(33.0, Event::Timeout), [Read]);
+    assert_eq!(bench.at(33.0, answered(list(0..8))), [Installed(8), Answered(3)]);
+    assert_eq!(bench.due(), Some(33.0 + INTERVAL));
+
+    let mut bench = Bench::with(8);
+    assert_eq!(bench.at(1.0, kept()), [Installed(1)]);
+    assert_eq!(bench.at(3.0, Event::Timeout), [Read]);
+    assert_eq!(bench.at(3.0, answered(list(0..8))), [Installed(8), Answered(2)]);
+}
+
+#[test]
 fn a_push_ends_the_wait_for_a_second_read() {
     let mut bench = Bench::with(8);
     assert_eq!(bench.read(30.0, answered(list(0..1))), [Held(1), Answered(2)]);

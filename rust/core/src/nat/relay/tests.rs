@@ -99,18 +99,6 @@ fn one_that_nobody_listed_is_forgotten_with_its_last_trace() {
 }
 
 #[test]
-fn a_wallet_may_ask_a_relay_so_often_in_a_row_and_again_after_two_minutes() {
-    let (wallet, now) = (PeerId::random(), Instant::now());
-    let relay::Config { reservation_rate_limiters, circuit_src_rate_limiters, .. } = limits();
-    for mut limiter in reservation_rate_limiters.into_iter().chain(circuit_src_rate_limiters) {
-        let mut asks = |at| (0..1_000).take_while(|_| limiter.try_next(wallet, &address(), at)).count();
-        assert_eq!((asks(now), asks(now + SECOND / 4)), (240, 0));
-        assert_eq!(asks(now + 10 * SECOND), 20);
-        assert_eq!(asks(now + 130 * SECOND), 240);
-    }
-}
-
-#[test]
 fn a_peer_is_served_while_it_has_a_reservation_or_a_circuit() {
     let (mut relayed, peer, other) = (Relayed::default(), PeerId::random(), PeerId::random());
     relayed.reserved(peer);

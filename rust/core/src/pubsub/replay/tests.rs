@@ -157,15 +157,60 @@ fn a_reset_of_an_author_never_heard_is_nothing() {
     assert!(scene.window.authors.is_empty());
 }
 
+fn wallet(n: u64) -> Wallet {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&n.to_le_bytes());
+    SecretKey::from_seed(&seed).wallet()
+}
+
 #[test]
-fn authors_are_apart_and_can_be_forgotten() {
+fn who_leaves_the_list_and_comes_back_cannot_be_replayed() {
     let mut scene = Scene::new();
-    let other = SecretKey::from_seed(&[2; 32]).wallet();
-    assert_eq!(scene.hear(0, START), Verdict::Fresh);
-    assert_eq!(scene.window.check(&other, START, START, scene.start), Verdict::Fresh);
-    scene.window.forget(&other);
-    assert_eq!(scene.window.authors.len(), 1);
-    assert_eq!(scene.hear(0, START), Verdict::Replayed);
+    for n in 0..100 {
+        assert_eq!(scene.hear(n, START + 2 * n), Verdict::Fresh);
+    }
+    for _ in 0..3 {
+        scene.window.leave(&scene.author);
+    }
+    // What was on its way meanwhile is heard.
+    assert_eq!(scene.hear(101, START + 197), Verdict::Fresh);
+    for n in 0..100 {
+        assert_eq!(scene.hear(5_000, START + 2 * n), Verdict::Replayed);
+    }
+    assert_eq!(scene.hear(5_000, START + 5_000 * SECOND), Verdict::Fresh);
+}
+
+#[test]
+fn those_who_left_first_are_forgotten_first_and_those_who_are_back_are_not() {
+    let mut scene = Scene::new();
+    let hear = |window: &mut ReplayWindow, author: &Wallet, n| window.check(author, START + n, START, scene.start);
+    let leavers: Vec<_> = (0..=LEFT as u64).map(wallet).collect();
+    for author in [&scene.author].into_iter().chain(&leavers) {
+        assert_eq!(hear(&mut scene.window, author, 0), Verdict::Fresh);
+        scene.window.leave(author);
+        // Back, and heard.
+        scene.window.come_back(&scene.author);
+        let number = 1 + scene.window.departures;
+        assert_eq!(hear(&mut scene.window, &scene.author, number), Verdict::Fresh);
+    }
+    assert_eq!(scene.window.authors.len(), LEFT + 1);
+    assert_eq!(hear(&mut scene.window, &scene.author, 0), Verdict::Replayed);
+    assert_eq!(hear(&mut scene.window, &leavers[LEFT], 0), Verdict::Replayed);
+    assert_eq!(hear(&mut scene.window, &leavers[0], 0), Verdict::Fresh);
+}
+
+#[test]
+fn little_is_kept_of_who_left_and_nothing_of_it_comes_twice() {
+    let mut scene = Scene::new();
+    for n in 0..10_000 {
+        assert_eq!(scene.hear(0, START + 2 * n), Verdict::Fresh);
+    }
+    scene.window.leave(&scene.author);
+    assert_eq!(scene.runs(), FORMER);
+    assert!(scene.window.authors[&scene.author].runs.capacity() <= 2 * FORMER);
+    for n in 0..10_000 {
+        assert_eq!(scene.hear(0, START + 2 * n), Verdict::Replayed);
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ async fn connection() -> (StreamMuxerBox, StreamMuxerBox) {
         panic!("no address")
     };
     let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
-    let dialled = watched(transport()).dial(listen_addr, options).expect("a dial");
+    let dialled = watched(transport(), Arc::default()).dial(listen_addr, options).expect("a dial");
     let accepted = async {
         match listening.select_next_some().await {
             TransportEvent::Incoming { upgrade, .. } => upgrade.await.expect("a handshake").1,
@@ -138,10 +138,11 @@ impl AsyncWrite for Drip {
 /// Writes for a while longer than a stream may stand still; `Err`: it has not ended.
 async fn written(bytes: usize, size: usize) -> Result<io::Result<()>, tokio::time::error::Elapsed> {
     let inner = SubstreamBox::new(Drip { bytes, next: Box::pin(tokio::time::sleep(Duration::ZERO)) });
-    let (unread, opening) = (Arc::new(AtomicBool::new(false)), Some(Vec::new()));
-    let mut stream = Stream { inner, unread, opening, gossip: false, blocked_since: None, passed: 0 };
+    let unread = Arc::new(AtomicBool::new(false));
+    let opening = Some(Opening::default());
+    let mut stream = Stream { inner, unread, opening, gossip: false, incoming: None, blocked_since: None, passed: 0 };
     let all = async {
-        stream.write_all(b"/meshsub/1.1.0\n").await?;
+        stream.write_all(b"\x13/multistream/1.0.0\n\x0f/meshsub/1.1.0\n").await?;
         loop {
             stream.write_all(&vec![7; size]).await?;
             stream.flush().await?;
@@ -157,4 +158,26 @@ async fn a_little_now_and_then_is_no_reading_unless_it_is_all_there_is() {
     assert!(drip.expect("it ends").is_err());
     assert!(enough.is_err(), "it goes on");
     assert!(small.is_err(), "each message has left before the next one");
+}
+
+#[test]
+fn a_stream_is_known_by_the_first_protocol_that_is_named() {
+    fn line(text: &str) -> Vec<u8> {
+        let (low, high) = ((text.len() + 1) % 0x80, (text.len() + 1) / 0x80);
+        let size = [low, high].map(|digit| u8::try_from(digit).expect("seven bits"));
+        let size = if high == 0 { vec![size[0]] } else { vec![size[0] | 0x80, size[1]] };
+        [&size, text.as_bytes(), b"\n"].concat()
+    }
+
+    let (greeting, na) = (line("/multistream/1.0.0"), line("na"));
+    let list = line(&format!("\x0f{}\n", "/ipfs/id/1.0.0".repeat(20)));
+    let before = [greeting, na.repeat(100), list].concat();
+    let lines = [("/meshsub/1.2.0", true), ("/floodsub/1.0.0", true), ("/ipfs/kad/1.0.0", false), ("/a", false)];
+    for (name, gossip) in lines {
+        let bytes = [before.clone(), line(name)].concat();
+        assert_eq!(Opening::default().is_gossip(&before), None);
+        assert_eq!(Opening::default().is_gossip(&bytes), Some(gossip), "{name}");
+        let mut opening = Opening::default();
+        assert_eq!(bytes.iter().find_map(|byte| opening.is_gossip(&[*byte])), Some(gossip), "{name}, by bytes");
+    }
 }
