@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
+from depinmesh.registry._unlogged import leave_out, unlogged
 
 if TYPE_CHECKING:
     import os
@@ -23,6 +25,8 @@ _CONNECTING = 0.8  # of the time limit
 _LONGEST_REST = 300.0
 _OK, _NOT_MODIFIED, _TOO_MANY, _UNAVAILABLE = 200, 304, 429, 503
 _MOVED = (301, 302, 303, 307, 308)
+_HEADER_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"(?:[!-~]+(?:[ \t]+[!-~]+)*)?")
 
 
 class EndpointError(RegistryError):
@@ -64,7 +68,7 @@ class Fetcher:
         self._timeout = timeout
         self._max_size = max_size
         # Compressed bodies are not asked for: a small one can be made that fills the memory.
-        self._headers = {**(headers or {}), "accept-encoding": "identity"}
+        self._headers = {**_checked_headers(headers or {}), "accept-encoding": "identity"}
         self._ca_file = ca_file
         hosts = (redirect_hosts,) if isinstance(redirect_hosts, str) else redirect_hosts
         self._redirect_hosts = frozenset(host.lower() for host in hosts)
@@ -95,12 +99,15 @@ class Fetcher:
                 return await self._follow(method, url, headers, content)
         except (TimeoutError, self._httpx2.TimeoutException):
             raise EndpointError(f"no answer within {self._timeout:g} s") from None
+        except self._httpx2.LocalProtocolError as error:  # its text shows what was to be sent
+            raise EndpointError(type(error).__name__) from None
         except (self._httpx2.HTTPError, self._httpx2.InvalidURL, ssl.SSLError, OSError) as error:
             raise EndpointError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
 
     async def _follow(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply:
         for _ in range(_REDIRECTS + 1):
-            answer = await self._once(method, url, headers, content)
+            with unlogged():
+                answer = await self._once(method, url, headers, content)
             if isinstance(answer, Reply):
                 return answer
             url = self._allowed(url, answer)
@@ -142,6 +149,7 @@ class Fetcher:
             # A handshake that is cancelled from outside leaves its socket behind: it ends by itself before.
             limits = self._httpx2.Timeout(self._timeout, connect=_CONNECTING * self._timeout)
             self._client = self._httpx2.AsyncClient(verify=verify, timeout=limits, trust_env=False)
+            leave_out("httpx2", "httpcore2")
         return self._client
 
 
@@ -166,6 +174,21 @@ def checked_urls(urls: str | Iterable[str], *schemes: str) -> tuple[str, ...]:
         if not usable:
             reason = f"is not a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
             problems.append(ConfigProblem(f"[{index}]", None, reason, None))
+    if problems:
+        raise ConfigError.of(problems)
+    return given
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return them. `ConfigError`: one cannot be sent; it is named, and what it holds, which may be a secret, is not."""
+    given: dict[Any, Any] = dict(headers)  # who does not check types may have anything in it
+    problems = []
+    for index, (name, value) in enumerate(given.items()):
+        if not (isinstance(name, str) and _HEADER_NAME.fullmatch(name)):  # it may be the value, in the wrong place
+            problems.append(ConfigProblem(f"headers[{index}]", None, "its name is no name of a header", None))
+        elif not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
+            reason = "is no text that a header can hold, as with a line break or a blank at its end"
+            problems.append(ConfigProblem(f"headers.{name}", None, reason, "strip() what is read from a file"))
     if problems:
         raise ConfigError.of(problems)
     return given

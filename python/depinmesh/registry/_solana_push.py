@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from solana.rpc.models import DataSliceOpts, MemcmpOpts
@@ -9,6 +10,7 @@ from solana.rpc.websocket_api import SolanaWsClient
 from solders.rpc.responses import ProgramNotification
 
 from depinmesh.errors import RegistryError, without_secrets
+from depinmesh.registry._fetch import label
 from depinmesh.registry._solana_rpc import base58, padded
 from depinmesh.registry._solana_rules import Account
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 # Notifications that may wait; with more the connection is given up, and the list read anew.
 _QUEUE = 4096
+
+# The library raises what goes wrong, and logs paths and headers, where keys stand.
+_silent = logging.Logger("depinmesh.registry.websocket")  # noqa: LOG001  # not among those of the process
+_silent.disabled = True
 
 
 class Note(NamedTuple):
@@ -44,6 +50,7 @@ async def notifications(
         close_timeout=1.0,
         additional_headers=dict(headers or {}),
         proxy=None,
+        logger=_silent,
     )
     try:
         async with client:
@@ -56,7 +63,7 @@ async def notifications(
     except RegistryError:
         raise
     except Exception as error:  # noqa: BLE001  # of two libraries, each with errors of its own
-        text = without_secrets(str(error))[:200]
+        text = without_secrets(str(error).replace(url, label(url)))[:200]
         raise RegistryError(f"{type(error).__name__}: {text}") from None
     raise RegistryError("the connection was closed")
 

@@ -59,7 +59,7 @@ class HttpRegistry:
             redirect_hosts: Hosts that a redirect may lead to, beside the one that was asked. They get the headers too.
 
         Raises:
-            ConfigError: A URL is none, or the extra is not installed.
+            ConfigError: A URL is none, a header cannot be sent, or the extra is not installed.
             ValueError: A limit is not above 0.
         """
         self._endpoints = Endpoints(checked_urls(urls, "https", "http"))

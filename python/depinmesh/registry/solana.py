@@ -98,8 +98,8 @@ class SolanaRegistry:
             tcp_port: TCP port of these nodes, `None` if they have none.
 
         Raises:
-            ConfigError: A URL or an address is none, or not exactly one of `registry`, `mint`, `rule` is given, or an
-                argument that goes with another one of them.
+            ConfigError: A URL or an address is none, a header cannot be sent, or not exactly one of `registry`, `mint`,
+                `rule` is given, or an argument that goes with another one of them.
             ValueError: A limit is not above 0.
         """
         self._rule = rule_of(registry, entries, program, mint, minimum, rule)
