@@ -42,7 +42,10 @@ async def pushes_of(
         began = monotonic()
         error: Exception = RegistryError("its pushes have ended")
         try:
-            async with aclosing(_once(source, convert, enter)) as pushes:
+            if enter is not None:
+                await enter()
+                began = monotonic()  # how long that takes says nothing about the pushes
+            async with aclosing(_once(source, convert)) as pushes:
                 async for pushed in pushes:
                     lives = True
                     yield pushed
@@ -60,14 +63,10 @@ async def pushes_of(
         next_pause = min(2 * next_pause, _LONGEST_PAUSE)
 
 
-async def _once(
-    source: Any, convert: Callable[[Any], Awaitable[T]], enter: Callable[[], Awaitable[object]] | None
-) -> AsyncGenerator[T]:
+async def _once(source: Any, convert: Callable[[Any], Awaitable[T]]) -> AsyncGenerator[T]:
     closing = False
     try:
         async with AsyncExitStack() as stack:
-            if enter is not None:
-                await enter()
             changes = source.changes()
             if callable(getattr(changes, "aclose", None)):  # a generator; any other iterator has nothing to close
                 stack.push_async_callback(changes.aclose)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from depinmesh import Keypair
 from depinmesh.registry import CachedRegistry, Snapshot
-from tests.registries import Registry
-from tests.support import eventually
+from tests.registries import Registry, guarded
+from tests.support import eventually, nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,3 +113,72 @@ async def test_a_read_that_the_node_before_gave_up_says_nothing_about_the_source
     async with registry:
         await registry.wallets()
     assert "The registry does not answer" not in caplog.text
+
+
+class Closed:
+    """A provider that cannot be entered, or not yet."""
+
+    def __init__(self, listed: list[Wallet]) -> None:
+        self.listed, self.entries = listed, 0
+        self.opens, self.hangs = False, False
+        self.release = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self.entries += 1
+        if self.hangs:
+            await self.release.wait()
+        if not self.opens:
+            raise OSError("no such host")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.entries -= 1
+
+    async def wallets(self) -> list[Wallet]:
+        return self.listed
+
+    async def changes(self) -> AsyncIterator[list[Wallet]]:
+        yield self.listed[:1]
+        await asyncio.Event().wait()
+
+
+async def test_a_source_that_cannot_be_entered_is_one_that_fails(tmp_path: Path) -> None:
+    source, path = Closed(wallets(2)), tmp_path / "last.json"
+    source.opens = True
+    await CachedRegistry(source, path).wallets()
+    source.opens = False
+    registry = CachedRegistry(source, path)
+    async with nothing_left(), registry, pushed(registry) as heard:
+        for _ in range(2):
+            with pytest.raises(OSError, match="no such host"):
+                await registry.wallets()
+        await eventually(lambda: [list(one.wallets) for one in heard] == [source.listed])
+        source.opens, source.entries = True, 0
+        assert list((await registry.wallets()).wallets) == source.listed
+        await eventually(lambda: [list(one.wallets) for one in heard[1:]] == [source.listed[:1]])
+        assert source.entries == 1
+    assert source.entries == 0
+
+
+async def test_a_source_whose_entering_hangs_is_one_that_hangs(tmp_path: Path) -> None:
+    source, path = Closed(wallets(2)), tmp_path / "last.json"
+    await CachedRegistry(source, path).wallets()
+    source.opens = source.hangs = True
+    registry = CachedRegistry(source, path)
+    async with nothing_left(), registry, pushed(registry) as heard:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(registry.wallets(), 0.1)
+        await eventually(lambda: [list(one.wallets) for one in heard] == [source.listed])
+        assert source.entries == 1
+        source.release.set()
+        assert list((await registry.wallets()).wallets) == source.listed
+    assert source.entries == 0
+
+
+async def test_a_node_whose_source_cannot_be_entered_starts_by_the_kept_list(tmp_path: Path) -> None:
+    key = Keypair.generate()
+    source, path = Closed([key.wallet]), tmp_path / "last.json"
+    await CachedRegistry(source, path).wallets()
+    async with nothing_left(), guarded(CachedRegistry(source, path), key) as host:
+        await eventually(lambda: host.node.gate.listed)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from depinmesh import Keypair
+from depinmesh import Keypair, RegistryError
 from depinmesh.registry import CachedRegistry, LoggedRegistry, any_of
 from tests.registries import Checker, guarded
 from tests.support import eventually, nothing_left, soon, threads_of_ours
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from depinmesh import Wallet
@@ -80,7 +81,12 @@ class Living:
         self.log.append("left")
 
     async def wallets(self) -> list[Wallet]:
+        assert self.log[-1] == "entered"
         return []
+
+    async def bootstrap_nodes(self) -> list[str]:
+        assert self.log[-1] == "entered"
+        return ["x"]
 
 
 ONCE = ["entering", "entered", "leaving", "left"]
@@ -97,6 +103,7 @@ async def test_a_provider_is_entered_for_the_first_and_left_after_the_last_in_on
 
     async def node(number: int) -> None:
         async with registry:
+            await registry.wallets()
             inside[number] = True
             await leave[number].wait()
         inside[number] = False
@@ -116,21 +123,67 @@ async def test_a_provider_is_entered_for_the_first_and_left_after_the_last_in_on
             event.clear()
 
 
-async def test_a_provider_that_cannot_be_entered_is_tried_again() -> None:
+async def test_a_provider_that_cannot_be_entered_is_one_that_fails_and_is_tried_again() -> None:
     source = Living()
     registry = LoggedRegistry(source)
     source.refuses = True
     source.slow.clear()
-    both = [asyncio.create_task(registry.__aenter__()) for _ in range(2)]
-    await eventually(lambda: source.log == ["entering"])
-    source.slow.set()
-    errors = await soon(asyncio.gather(*both, return_exceptions=True))
-    assert [str(error) for error in errors] == ["not yet"] * 2
-    source.refuses = False
-    source.log.clear()
     async with nothing_left(), registry:
+        both: list[Any] = [asyncio.create_task(registry.wallets()), asyncio.create_task(registry.bootstrap_nodes())]
+        await eventually(lambda: source.log == ["entering"])
+        source.slow.set()
+        errors = await soon(asyncio.gather(*both, return_exceptions=True))
+        assert [str(error) for error in errors] == ["not yet"] * 2
+        assert registry.stats.failures == 1
+        source.refuses = False
+        source.log.clear()
+        assert await registry.bootstrap_nodes() == ["x"]
         assert source.log == ONCE[:2]
     assert source.log == ONCE
+
+
+async def test_a_provider_that_nobody_asks_is_not_entered() -> None:
+    source = Living()
+    async with nothing_left(), any_of(source):
+        pass
+    assert source.log == []
+
+
+async def test_a_part_that_cannot_be_entered_is_one_that_fails() -> None:
+    good, source = wallets(2), Living()
+    source.refuses = True
+    async with nothing_left(), any_of(source, Checker(), good) as registry:
+        assert await registry.check(good[0]) is True
+        with pytest.raises(RegistryError, match="not yet"):
+            await registry.check(wallets(1)[0])
+        source.slow.clear()
+        registry._parts[0].believed._ended = float("-inf")  # or else it is not asked again yet
+        assert await soon(registry.check(good[1])) is True
+        await eventually(lambda: source.log == ["entering"] * 2)
+
+
+class Mute(Living):
+    """One that has nothing to push."""
+
+    async def changes(self) -> AsyncIterator[list[Wallet]]:
+        if not self.log:
+            yield []
+
+
+async def test_a_provider_that_takes_long_to_enter_may_still_have_nothing_to_push(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("depinmesh._pushes._AT_ONCE", 0.1)
+    source = Mute()
+    source.slow.clear()
+    async with nothing_left(), LoggedRegistry(source) as registry:
+        changes: Any = registry.changes()
+        hearing = asyncio.create_task(anext(changes, None))
+        await eventually(lambda: source.log == ["entering"])
+        await asyncio.sleep(0.2)
+        source.slow.set()
+        assert await soon(hearing) is None
+    assert "failed" not in caplog.text
 
 
 async def test_who_gives_up_entering_does_not_stop_who_still_waits() -> None:
@@ -138,19 +191,32 @@ async def test_who_gives_up_entering_does_not_stop_who_still_waits() -> None:
     registry = LoggedRegistry(source)
     source.slow.clear()
     async with nothing_left():
-        first, second = (asyncio.create_task(registry.__aenter__()) for _ in range(2))
-        await eventually(lambda: source.log == ["entering"])
-        first.cancel()
-        await asyncio.wait({first})
-        source.slow.set()
-        await soon(second)
-        await registry.__aexit__()
+        async with registry:
+            first, second = (asyncio.create_task(registry.wallets()) for _ in range(2))
+            await eventually(lambda: source.log == ["entering"])
+            first.cancel()
+            await asyncio.wait({first})
+            source.slow.set()
+            await soon(second)
         assert source.log == ONCE
         source.slow.clear()
-        third = asyncio.create_task(registry.__aenter__())
-        await eventually(lambda: source.log[-1] == "entering")
-        third.cancel()
-        await asyncio.wait({third})
+        async with registry:
+            third = asyncio.create_task(registry.wallets())
+            await eventually(lambda: source.log[-1] == "entering")
+            third.cancel()
+            await asyncio.wait({third})
+
+
+async def test_who_still_waits_when_a_provider_is_left_is_told_and_not_cancelled() -> None:
+    source = Living()
+    registry = LoggedRegistry(source)
+    source.slow.clear()
+    async with nothing_left():
+        async with registry:
+            reading = asyncio.create_task(registry.wallets())
+            await eventually(lambda: source.log == ["entering"])
+        with pytest.raises(RegistryError, match="left before it was entered"):
+            await soon(reading)
 
 
 async def test_a_provider_is_entered_again_when_it_has_been_left() -> None:
@@ -158,13 +224,15 @@ async def test_a_provider_is_entered_again_when_it_has_been_left() -> None:
     registry = LoggedRegistry(source)
     async with AsyncExitStack() as stack:
         await registry.__aenter__()
+        await registry.wallets()
         source.slow.clear()
         leaving = asyncio.create_task(registry.__aexit__())
         await eventually(lambda: source.log[-1] == "leaving")
-        entering = asyncio.create_task(stack.enter_async_context(registry))
-        await eventually(lambda: registry._part._users == 1)
+        await stack.enter_async_context(registry)
+        reading = asyncio.create_task(registry.wallets())
+        await asyncio.sleep(0)
         source.slow.set()
-        await soon(asyncio.gather(leaving, entering))
+        await soon(asyncio.gather(leaving, reading))
         assert source.log == [*ONCE, *ONCE[:2]]
 
 
@@ -205,6 +273,8 @@ async def test_a_provider_is_left_also_when_nobody_waits_for_the_end_of_its_last
         leaving.cancel()
         await asyncio.wait({leaving})
         source.release.set()
-        await soon(registry.__aenter__())
-        assert source.lives == ["entered", "left", "entered"]
-        await registry.__aexit__()
+        async with registry:
+            check = asyncio.create_task(registry.check(wallet))
+            await eventually(lambda: source.lives == ["entered", "left", "entered"])
+            check.cancel()
+            await asyncio.wait({check})

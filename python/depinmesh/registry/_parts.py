@@ -33,6 +33,8 @@ class Part:
         self._source: Any = check_wallet_source(source)
         self._users = 0
         self._life: Life | None = None
+        """The present one, if it has begun."""
+        self._last_life: Life | None = None
         self.believed = Believed(name, fixed=isinstance(self._source, tuple))
         self.checks = _has(self._source, "check")
         self.lists = _has(self._source, "wallets") or not self.checks
@@ -42,17 +44,13 @@ class Part:
         self.by_list = not self.checks or getattr(self._source, "_by_list", None) is True
 
     async def __aenter__(self) -> Self:
-        """Enter the provider, if nobody else has: it stays open for as long as anybody uses it."""
+        """Have the provider entered when it is first asked, and stay open for as long as anybody uses it.
+
+        Not here: one that cannot be entered is one that fails, and whoever asks it knows what to do without an answer.
+        """
         self._users += 1
         if self._users == 1:
             self._renew_calls()
-            self._life = Life(self._source, self._life) if hasattr(type(self._source), "__aenter__") else None
-        try:
-            if self._life is not None:
-                await self._life.entered()
-        except BaseException:
-            await self.__aexit__()
-            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,7 +58,7 @@ class Part:
         self._users = max(0, self._users - 1)
         if self._users:
             return
-        life, calls = self._life, self._renew_calls()
+        life, self._life, calls = self._life, None, self._renew_calls()
         try:
             await self.believed.close()
         finally:  # also when the node waits for that no longer: or the next life would wait for this one
@@ -78,12 +76,14 @@ class Part:
         """Return the list."""
         if isinstance(self._source, tuple):
             return Snapshot(wallets=self._source, source="list")
+        await self._enter()
         function = self._source.wallets if _has(self._source, "wallets") else self._source
         return self._snapshot(await self._calls.call(function))
 
     async def check(self, wallet: Wallet, wallets: Callable[[], Awaitable[Snapshot]] | None = None) -> bool:
         """Judge one wallet, by the list where there is no other way. It is read by `wallets`, if given."""
         if self.checks:
+            await self._enter()
             verdict = await self._calls.call(partial(self._source.check, wallet))
             if not isinstance(verdict, bool):
                 raise RegistryError(f"a check answers with True or False, not with {type(verdict).__name__}")
@@ -107,13 +107,24 @@ class Part:
             _log.warning("The pushes of a part of the registry failed, again in %g s: %s", retry_in, reason)
 
         if self.pushes:
-            async with aclosing(pushes_of(self._source, convert, failed)) as pushes:
+            async with aclosing(pushes_of(self._source, convert, failed, enter=self._enter)) as pushes:
                 async for pushed in pushes:
                     yield pushed
 
     async def bootstrap_nodes(self) -> list[Any]:
         """Return the bootstrap nodes, none where it has none."""
-        return list(await self._calls.call(self._source.bootstrap_nodes)) if self.has_nodes else []
+        if not self.has_nodes:
+            return []
+        await self._enter()
+        return list(await self._calls.call(self._source.bootstrap_nodes))
+
+    async def _enter(self) -> None:
+        """Make sure that the provider is entered; raises what that raises, and the next call tries again."""
+        if not self._users or not hasattr(type(self._source), "__aenter__"):
+            return  # who asks without having entered this would not leave it either
+        if self._life is None or self._life.over:
+            self._life = self._last_life = Life(self._source, self._last_life)
+        await self._life.entered()
 
     def _renew_calls(self) -> Calls:
         """End the thread of plain functions, which serves one event loop, and have the next call begin another one."""

@@ -77,7 +77,7 @@ class CachedRegistry:
         self._pending: Snapshot | None = None
 
     async def __aenter__(self) -> Self:
-        """Enter the source. Each node that starts may be offered the kept list."""
+        """Have the source entered when it is first asked. Each node that starts may be offered the kept list."""
         self._starting, self._pending, self._given_up = True, None, False
         await self._part.__aenter__()
         return self

@@ -53,11 +53,9 @@ class CombinedRegistry:
             self.wallets = None  # type: ignore[method-assign, assignment]  # as a provider says that it cannot list
 
     async def __aenter__(self) -> Self:
-        """Enter all sources."""
-        async with AsyncExitStack() as stack:
-            for part in self._parts:
-                await stack.enter_async_context(part)
-            stack.pop_all()
+        """Have each source entered when it is first asked: one that cannot be entered is a part that fails."""
+        for part in self._parts:
+            await part.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:

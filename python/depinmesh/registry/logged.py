@@ -83,7 +83,7 @@ class LoggedRegistry:
         )
 
     async def __aenter__(self) -> Self:
-        """Enter the source."""
+        """Have the source entered when it is first asked."""
         await self._part.__aenter__()
         return self
 
