@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -182,3 +184,76 @@ async def test_a_node_whose_source_cannot_be_entered_starts_by_the_kept_list(tmp
     await CachedRegistry(source, path).wallets()
     async with nothing_left(), guarded(CachedRegistry(source, path), key) as host:
         await eventually(lambda: host.node.gate.listed)
+
+
+async def test_a_kept_list_is_offered_by_the_next_read_when_this_one_is_cancelled_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, path = Registry(wallets(2)), tmp_path / "last.json"
+    registry = CachedRegistry(source, path)
+    await registry.wallets()
+    source.fail()
+    load, begun, release = registry._load, threading.Event(), threading.Event()
+
+    def slow() -> Snapshot:
+        begun.set()
+        release.wait()
+        return load()
+
+    async with registry, pushed(registry) as heard:
+        monkeypatch.setattr(registry, "_load", slow)
+        reading = asyncio.create_task(registry.wallets())
+        await eventually(begun.is_set)
+        reading.cancel()
+        await asyncio.wait({reading})
+        release.set()
+        assert reading.cancelled()
+        with pytest.raises(OSError, match="the chain is down"):
+            await registry.wallets()
+        await eventually(lambda: len(heard) == 1)
+
+
+async def test_a_slow_disk_does_not_keep_the_source_from_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Registry(wallets(2))
+    registry = CachedRegistry(source, tmp_path / "last.json")
+    release = threading.Event()
+
+    def hangs() -> Snapshot:
+        release.wait()
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(registry, "_load", hangs)
+    source.gate.clear()
+    async with registry:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(registry.wallets(), 0.05)
+        source.gate.set()
+        release.set()
+        assert list((await registry.wallets()).wallets) == source.entries
+        assert len(source.starts) == 2
+
+
+class Raising(logging.Handler):
+    """The handler of a program that has a mistake in it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise RuntimeError(f"cannot be written: {record.getMessage()}")
+
+
+async def test_a_logger_that_raises_does_not_lose_the_kept_list(tmp_path: Path) -> None:
+    source = Registry(wallets(2))
+    registry = CachedRegistry(source, tmp_path / "last.json")
+    await registry.wallets()
+    source.fail()
+    logger, handler = logging.getLogger("depinmesh.registry"), Raising()
+    logger.addHandler(handler)
+    try:
+        async with registry, pushed(registry) as heard:
+            with pytest.raises(RuntimeError, match=r"the list of .* is used"):
+                await registry.wallets()
+            await eventually(lambda: len(heard) == 1)
+    finally:
+        logger.removeHandler(handler)

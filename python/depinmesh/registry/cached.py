@@ -91,7 +91,8 @@ class CachedRegistry:
 
         It is pushed too when the read before this one was cancelled, as the gate does with one that hangs.
         """
-        if self._given_up and self._starting:  # told only now: a node that is closed cancels its read as well
+        given_up, self._given_up = self._given_up, False
+        if given_up and self._starting:  # told only now: a node that is closed cancels its read as well
             await self._offer()
         try:
             snapshot = await self._part.wallets()
@@ -144,18 +145,22 @@ class CachedRegistry:
         self._starting, answers = False, self._answers
         try:
             snapshot = await asyncio.to_thread(self._load)
+            if self._answers == answers and self._part.believed.list is None:
+                await self._part.believed.take(snapshot)  # for checks, to which nothing is pushed
         except FileNotFoundError:
             return
         except (OSError, RegistryError) as error:
             _log.error("The kept list is not used: %s", error)
             return
+        except BaseException:  # it is cancelled, as the whole read is: the list is still to be offered
+            self._starting = self._starting or self._answers == answers
+            raise
         if self._answers != answers:
             return  # meanwhile
-        _log.warning("The registry does not answer: the list of %s is used, %.0f s old", snapshot.source, snapshot.age)
         self._pending = snapshot
         self._fallback.put(snapshot)
-        if self._part.believed.list is None:
-            await self._part.believed.take(snapshot)  # for checks, to which nothing is pushed
+        # Last, as a logger of the program may raise.
+        _log.warning("The registry does not answer: the list of %s is used, %.0f s old", snapshot.source, snapshot.age)
 
     def _load(self) -> Snapshot:
         mode = self._path.stat()
