@@ -120,7 +120,7 @@ class Fetcher:
             if status == _NOT_MODIFIED and "if-none-match" in headers:
                 return Reply(None, headers["if-none-match"])
             if status in _MOVED and "location" in response.headers:
-                return urljoin(url, response.headers["location"])
+                return str(response.headers["location"])
             if status != _OK:
                 rest = _rest(response.headers.get("retry-after")) if status in (_TOO_MANY, _UNAVAILABLE) else None
                 raise EndpointError(f"HTTP {status}", rest=rest)
@@ -133,12 +133,16 @@ class Fetcher:
                     raise EndpointError(f"the answer is larger than {self._max_size:,} bytes")
             return Reply(body, response.headers.get("etag"))
 
-    def _allowed(self, url: str, target: str) -> str:
+    def _allowed(self, url: str, location: str) -> str:
         """Keep to the host that was given, as headers with secrets go along, and to TLS where that was asked for."""
-        here, there = urlsplit(url), urlsplit(target)
+        try:
+            target = urljoin(url, location)
+            here, there, shown = urlsplit(url), urlsplit(target), label(target)
+        except ValueError:
+            raise EndpointError("a redirect to no usable URL") from None
         same = there.netloc == here.netloc or (there.hostname or "").lower() in self._redirect_hosts
         if not same or (here.scheme == "https" and there.scheme != "https"):
-            raise EndpointError(f"a redirect to {label(target)} is not allowed")
+            raise EndpointError(f"a redirect to {shown} is not allowed")
         return target
 
     def _opened(self) -> httpx2.AsyncClient:
@@ -204,6 +208,6 @@ def _rest(retry_after: str | None) -> float:
         try:
             until = parsedate_to_datetime(retry_after)
             seconds = (until - datetime.now(UTC)).total_seconds() if until.tzinfo is not None else 0.0
-        except ValueError:
+        except (ValueError, OverflowError):  # a zone may be any number of hours off
             return 0.0
     return min(max(seconds, 0.0), _LONGEST_REST)
