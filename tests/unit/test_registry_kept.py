@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -257,3 +259,19 @@ async def test_a_logger_that_raises_does_not_lose_the_kept_list(tmp_path: Path) 
             await eventually(lambda: len(heard) == 1)
     finally:
         logger.removeHandler(handler)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, who alone can give a file to somebody else"
+)
+async def test_root_leaves_the_file_to_whom_it_or_its_folder_belongs(tmp_path: Path) -> None:
+    source, path = Registry(wallets(2)), tmp_path / "last.json"
+    os.chown(tmp_path, 61_001, 61_002)
+    await CachedRegistry(source, path).wallets()
+    assert (path.stat().st_uid, path.stat().st_gid) == (61_001, 61_002)
+    os.chown(path, 61_003, 61_004)
+    source.entries = wallets(3)
+    await CachedRegistry(source, path).wallets()
+    assert (path.stat().st_uid, path.stat().st_gid) == (61_003, 61_004)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(json.loads(path.read_text())["wallets"]) == 3

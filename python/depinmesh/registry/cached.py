@@ -201,9 +201,20 @@ class CachedRegistry:
             with os.fdopen(descriptor, "w") as file:
                 file.write(text)
                 file.flush()
+                self._leave_to_its_owner(file.fileno())
                 os.fsync(file.fileno())
             Path(temporary).replace(self._path)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+    def _leave_to_its_owner(self, descriptor: int) -> None:
+        """Let a command that root runs not take the list away from the service, which would not be able to read it."""
+        if os.name != "posix" or os.geteuid() != 0:
+            return
+        try:
+            before = self._path.stat()
+        except FileNotFoundError:
+            before = self._path.absolute().parent.stat()
+        os.fchown(descriptor, before.st_uid, before.st_gid)
