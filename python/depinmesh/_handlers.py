@@ -8,6 +8,7 @@ import inspect
 import logging
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -15,41 +16,54 @@ from depinmesh._tasks import report_interruption
 from depinmesh.status import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from depinmesh.event import Event
     from depinmesh.logs import Adapter
     from depinmesh.subscription import Handler, Subscription
 
-# The handler call that the present code belongs to. Tasks that a handler starts inherit it: they, too, may close what
-# the call belongs to, and must not wait for it.
-_own_call: contextvars.ContextVar[asyncio.Task[None] | None] = contextvars.ContextVar("depinmesh_handler", default=None)
-
 _AFTER_CANCEL = 0.1
 
 
-def own_calls() -> set[asyncio.Task[None]]:
-    """Return the handler call that this code belongs to, if it belongs to one."""
-    call = _own_call.get()
-    return set() if call is None else {call}
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call of a handler for one event. Its task may go on to the next event when it is over."""
+
+    task: asyncio.Task[Any] | None
+    is_over: bool = False
+
+
+# The handler call that the present code belongs to. Tasks that a handler starts inherit it: they, too, may close what
+# the call belongs to, and must not wait for it. When it is over, they belong to none.
+_own_call: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("depinmesh_handler", default=None)
+
+
+def own_calls() -> set[asyncio.Task[Any]]:
+    """Return the task of the handler call that this code belongs to, if it belongs to one."""
+    return _tasks_of([_own_call.get()])
+
+
+def _tasks_of(calls: Iterable[_Call | None]) -> set[asyncio.Task[Any]]:
+    """Return the tasks of those calls that are not over."""
+    return {call.task for call in calls if call and call.task and not call.is_over}
 
 
 class _Waits:
     """Handler calls of one loop that wait for others to end: nobody waits for them, or two would for each other."""
 
     def __init__(self) -> None:
-        self._calls: Counter[asyncio.Task[None]] = Counter()
+        self._calls: Counter[_Call | None] = Counter()
         self._wakes: set[asyncio.Future[None]] = set()
 
     async def ended(self, calls: set[asyncio.Task[None]]) -> None:
         """Wait until these calls have ended, but for our own one, and for those that wait themselves."""
-        loop, own = asyncio.get_running_loop(), own_calls()
-        self._calls.update(own)
+        loop, own = asyncio.get_running_loop(), _own_call.get()
+        self._calls[own] += 1
         for wake in self._wakes:
             if not wake.done():
                 wake.set_result(None)
         try:
-            while left := {call for call in calls if not call.done()} - self._calls.keys() - own:
+            while left := {call for call in calls if not call.done()} - _tasks_of(self._calls):
                 wake = loop.create_future()
                 self._wakes.add(wake)
                 try:
@@ -57,7 +71,7 @@ class _Waits:
                 finally:
                     self._wakes.discard(wake)
         finally:
-            self._calls -= Counter(own)
+            self._calls -= Counter([own])
 
 
 _waits: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waits] = WeakKeyDictionary()
@@ -149,7 +163,6 @@ class HandlerRunner:
         return task
 
     async def _in_sequence(self) -> None:
-        _own_call.set(asyncio.current_task())
         batch = self._subscription._batch
         while await self._more():
             await self._call(batch.popleft())
@@ -158,12 +171,8 @@ class HandlerRunner:
         batch = self._subscription._batch
         while await self._more():
             await slots.acquire()
-            call = self._call_task(self._one(batch.popleft()), self._context.copy())
+            call = self._call_task(self._call(batch.popleft()), self._context.copy())
             call.add_done_callback(lambda _: slots.release())
-
-    async def _one(self, event: Event) -> None:
-        _own_call.set(asyncio.current_task())
-        await self._call(event)
 
     async def _more(self) -> bool:
         if self._is_stopped:
@@ -171,18 +180,21 @@ class HandlerRunner:
         return bool(self._subscription._batch) or await self._subscription._fill(wait=False)
 
     async def _call(self, event: Event) -> None:
+        call = _Call(asyncio.current_task())
+        _own_call.set(call)
         try:
             result = self._handler(event)
             if result is not None and inspect.isawaitable(result):
                 await result
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if call.task is not None and call.task.cancelling():
                 raise
             # Not this call was cancelled, but something that the handler waited for.
             self._on_error(event, error)
         except Exception as error:  # noqa: BLE001  # the next event comes whatever the handler raised
             self._on_error(event, error)
+        finally:
+            call.is_over = True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.calls.discard(task)

@@ -84,6 +84,98 @@ async def test_a_handler_may_end_what_it_belongs_to(way: str) -> None:
             await done.wait()
 
 
+@pytest.mark.parametrize("way", ["subscription", "topic", "node"])
+async def test_a_call_that_is_over_excuses_no_later_one(way: str) -> None:
+    """The task that it has started ends what they belong to; both calls run in one task."""
+    async with mesh_of(2) as (one, two):
+        started, finish, ends = asyncio.Event(), asyncio.Event(), list[asyncio.Task[None]]()
+
+        async def end() -> None:
+            await started.wait()
+            if way == "subscription":
+                await subscription.close()
+            elif way == "topic":
+                await two.unsubscribe("t")
+            else:
+                await two.close()
+
+        async def handler(event: Event) -> None:
+            if event.message == "stop":
+                await eventually(lambda: subscription.stats.pending)  # it goes on with that one at once
+                ends.append(asyncio.create_task(end()))
+            else:
+                started.set()
+                await finish.wait()
+
+        subscription = await two.subscribe("t", handler)
+        await send(one, two, "t", "stop", "work")
+        await soon(started.wait())
+        await asyncio.wait(ends, timeout=0.5)
+        assert [task.done() for task in ends] == [False]
+        finish.set()
+        await soon(ends[0])
+
+
+async def test_a_call_that_is_over_keeps_no_later_one_from_being_cancelled() -> None:
+    async with mesh_of(2) as (one, two):
+        started, cancelled, ends = asyncio.Event(), asyncio.Event(), list[asyncio.Task[None]]()
+
+        async def end() -> None:
+            await started.wait()
+            await two.close(timeout=0.2)
+
+        async def handler(event: Event) -> None:
+            if event.message == "stop":
+                await eventually(lambda: subscription.stats.pending)
+                ends.append(asyncio.create_task(end()))
+                return
+            started.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        subscription = await two.subscribe("t", handler)
+        await send(one, two, "t", "stop", "work")
+        await soon(started.wait())
+        await soon(ends[0])
+        assert cancelled.is_set()
+
+
+async def test_a_call_that_is_over_while_its_task_waits_excuses_no_later_one(pair: Pair) -> None:
+    """It has begun to wait for a handler while the call was running, and waits for it still."""
+    one, two = pair
+    holding, started, finish = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    ends: list[asyncio.Task[None]] = []
+
+    async def held(_: Event) -> None:
+        holding.set()
+        await finish.wait()
+
+    async def handler(event: Event) -> None:
+        if event.message == "stop":
+            await eventually(lambda: subscription.stats.pending)
+            ends.append(asyncio.create_task(two.unsubscribe("held")))
+            await eventually(lambda: "held" not in two.topics())
+        else:
+            started.set()
+            await finish.wait()
+
+    await two.subscribe("held", held)
+    subscription = await two.subscribe("t", handler)
+    await send(one, two, "held", 1)
+    await soon(holding.wait())
+    await send(one, two, "t", "stop", "work")
+    await soon(started.wait())
+    ends.append(asyncio.create_task(subscription.close()))
+    await asyncio.wait(ends, timeout=0.3)
+    assert [task.done() for task in ends] == [False, False]
+    finish.set()
+    for task in ends:
+        await soon(task)
+
+
 async def test_two_handlers_that_both_close_do_not_wait_for_each_other() -> None:
     async with mesh_of(2) as (one, two):
         both, done = asyncio.Barrier(2), []
