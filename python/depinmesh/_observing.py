@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from depinmesh import _core
+from depinmesh import _addresses, _core
 from depinmesh.logs.forward import log_metrics
 from depinmesh.status import BootstrapStatus, Metric, NatStatus, NodeState, Status, counters_of
 
@@ -43,6 +43,14 @@ def status(node: Node) -> Status:
 def _bootstrap(node: Node) -> tuple[BootstrapStatus, ...]:
     rows = [] if node._session is None else node._session.core.bootstrap()
     return tuple(BootstrapStatus._from_row(row) for row in rows)
+
+
+def bootstrap_entries(node: Node) -> list[str]:
+    """Return the entries of a node for the bootstrap lists of others."""
+    if node._session is None:
+        return []
+    announced, public = node._config.listen.announce, node._session.core.status()["public_addresses"]
+    return _addresses.bootstrap_entries(node.wallet, node.addresses, announced=announced, public=public)
 
 
 def metrics(node: Node) -> list[Metric]:

@@ -14,7 +14,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from depinmesh import _observing
-from depinmesh._addresses import bootstrap_entries
 from depinmesh._arguments import registry, seconds, time_limit
 from depinmesh._closing import Closing
 from depinmesh._handlers import HandlerErrors
@@ -164,8 +163,12 @@ class Node:
         return [] if self._session is None else [Peer._from_row(row) for row in self._session.core.peers(None)]
 
     def bootstrap_entries(self) -> list[str]:
-        """Return where this node listens, as entries for the bootstrap lists of others: `wallet@host:quic:tcp`."""
-        return bootstrap_entries(self.wallet, self.addresses)
+        """Return where others reach this node, as entries for their bootstrap lists: `wallet@host:quic:tcp`.
+
+        That is where `listen.announce` says. Without it: where on the Internet it has been reached or its router maps
+        its ports, which is known some seconds after the start at the earliest, and then where it listens.
+        """
+        return _observing.bootstrap_entries(self)
 
     @overload
     def events(self) -> EventStream[NodeEvent]: ...

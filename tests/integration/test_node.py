@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import socket
 import threading
 import time
@@ -276,3 +277,13 @@ async def test_bootstrap_entries_connect_others() -> None:
     async with mesh_of(2) as (one, _):
         (entry,) = one.node.bootstrap_entries()
         assert entry.startswith(f"{one.node.wallet}@127.0.0.1:")
+
+
+async def test_bootstrap_entries_are_those_that_are_announced() -> None:
+    """Behind a port mapping or in a container others do not reach it where it listens."""
+    from depinmesh.ops import report
+
+    announced = ["/ip4/192.0.2.1/udp/14001/quic-v1", "/ip4/192.0.2.1/tcp/14002"]
+    async with Node(**alone(listen={**LISTEN, "announce": announced})) as node:
+        assert node.bootstrap_entries() == [f"{node.wallet}@192.0.2.1:14001:14002"]
+        assert json.loads(report(node))["node"]["bootstrap_entries"] == node.bootstrap_entries()
