@@ -72,8 +72,10 @@ def test_events_from_pub_to_sub(fleet: Fleet) -> None:
 def test_what_pub_refuses(fleet: Fleet) -> None:
     one = fleet.members[0]
     own = ("-c", one.file, "--key", fleet.tools[0])
-    assert "is not JSON" in run("pub", "news", "oops", *own, code=1).stderr
-    assert "is empty" in run("pub", "", "1", *own, code=1).stderr
+    assert "is not JSON" in run("pub", "news", "{bad", *own, code=2).stderr
+    assert "is empty" in run("pub", "", "1", *own, code=2).stderr
+    small = ("--set", "pubsub.max_message_size=1KiB")
+    assert "bytes" in run("pub", "news", "x" * 2000, "--text", *small, *own, code=2).stderr
     assert "its ports are taken" in run("pub", "news", "1", "-c", one.file, code=2).stderr
     late = run("pub", "nobody-subscribes", "1", "--timeout", 0.2, *own, code=3)
     assert "waiting for 1 peers" in late.stderr

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from depinmesh._loading.text import converted
 from depinmesh.cli.exits import FAILURE, OK, TIMEOUT, USAGE
-from depinmesh.errors import ConfigError, IdentityError, MeshError, MeshTimeoutError
+from depinmesh.errors import MeshError, MeshTimeoutError
 from depinmesh.logs.forward import forwarder
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
@@ -62,7 +62,8 @@ def run(command: App, arguments: Sequence[str]) -> int:
 def _code(error: Exception) -> int:
     if isinstance(error, MeshTimeoutError):
         return TIMEOUT
-    return USAGE if isinstance(error, ConfigError | IdentityError | ModuleNotFoundError) else FAILURE
+    # Wrong input of any kind is a ValueError, see errors.py.
+    return USAGE if isinstance(error, ValueError | ModuleNotFoundError) else FAILURE
 
 
 def say(text: str) -> None:
