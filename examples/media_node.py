@@ -5,17 +5,23 @@
 
 Every node publishes its rooms and their load on one topic, every five seconds, and each has an inbox: a topic that is
 named after its peer id. A request goes to the inbox of the node that has the room, the answer to that of who asked.
-Everybody can read an inbox, and nobody can write in another's name: `event.from_peer` is the signed author.
+Everybody can read an inbox, and nobody can write in another's name: `event.from_peer` is the signed author. Either
+letter may get lost: a request is sent again until its answer comes, and its id says that it is the same one.
 """
 
 import argparse
 import asyncio
 import contextlib
 import time
+from uuid import uuid4
 
 from depinmesh import Config, Database, Event, PeerDisconnected, PeerId, connect
 
 ADS = "rooms"
+ATTEMPTS = 10
+
+Request = tuple[PeerId, str]
+"""Who asks, or is asked, and the id."""
 
 
 def inbox(peer: PeerId) -> str:
@@ -28,9 +34,10 @@ class MediaNode:
 
     def __init__(self, db: Database, rooms: list[str], interval: float) -> None:
         self.db = db
-        self.rooms: dict[str, int] = dict.fromkeys(rooms, 0)
+        self.rooms: dict[str, dict[Request, int]] = {room: {} for room in rooms}
         self.interval = interval
         self.elsewhere: dict[str, tuple[PeerId, float]] = {}
+        self.asked: dict[Request, asyncio.Future[int | None]] = {}
         self.changed = asyncio.Event()
 
     async def run(self, wanted: str | None) -> None:
@@ -46,39 +53,68 @@ class MediaNode:
     async def advertise(self) -> None:
         """Publish the rooms again and again: delivery is best effort, and newcomers want to know too."""
         while True:
-            await self.db.publish(ADS, {"rooms": self.rooms})
+            await self.db.publish(ADS, {"rooms": {room: len(places) for room, places in self.rooms.items()}})
             await asyncio.sleep(self.interval)
 
     def on_ad(self, event: Event) -> None:
         """Note who has which room. An ad replaces the one before it."""
-        for room in [room for room, (peer, _) in self.elsewhere.items() if peer == event.from_peer]:
-            del self.elsewhere[room]
-        for room in event.message.get("rooms", {}):
-            self.elsewhere[room] = (event.from_peer, time.monotonic())
-        self.changed.set()
+        match event.message:
+            case {"rooms": dict(rooms)}:
+                for room in [room for room, (peer, _) in self.elsewhere.items() if peer == event.from_peer]:
+                    del self.elsewhere[room]
+                self.elsewhere |= dict.fromkeys(rooms, (event.from_peer, time.monotonic()))
+                self.changed.set()
+            case other:
+                print(f"{event.wallet} sends what is no ad: {other!r}", flush=True)
 
     async def on_letter(self, event: Event) -> None:
         """Take a request, or an answer to one of ours."""
-        letter = event.message
-        if "join" in letter:
-            room = letter["join"]
-            if room in self.rooms:
-                self.rooms[room] += 1
-                print(f"{event.wallet} joins {room}", flush=True)
-            answer = {"room": room, "participants": self.rooms.get(room)}
-            await self.db.publish(inbox(event.from_peer), answer, min_peers=1, timeout=self.interval)
-        elif letter.get("participants") is not None:
-            print(f"admitted to {letter['room']} by {event.wallet} as number {letter['participants']}", flush=True)
-        else:
-            print(f"{event.wallet} has no room {letter.get('room')}", flush=True)
+        match event.message:
+            case {"join": str(room), "id": str(number)}:
+                letter = {"room": room, "id": number, "place": self.place(room, (event.from_peer, number))}
+                # It waits for nobody: who has gone would hold up all letters, and who misses this one asks again.
+                await self.db.publish(inbox(event.from_peer), letter)
+            case {"room": str(), "id": str(number), "place": int() | None as place}:
+                answer = self.asked.get((event.from_peer, number))
+                if answer is not None and not answer.done():
+                    answer.set_result(place)
+            case other:
+                print(f"{event.wallet} sends what is no letter: {other!r}", flush=True)
+
+    def place(self, room: str, request: Request) -> int | None:
+        """Return the place in the room, which who asks again has already; None if the room is not here."""
+        places = self.rooms.get(room)
+        if places is None:
+            return None
+        if request not in places:
+            places[request] = len(places) + 1
+            print(f"{request[0].wallet} joins {room}", flush=True)
+        return places[request]
 
     async def join(self, room: str) -> None:
-        """Ask the node that has the room, as soon as one says so."""
-        while room not in self.elsewhere:
-            self.changed.clear()
-            await self.changed.wait()
-        peer, _ = self.elsewhere[room]
-        await self.db.publish(inbox(peer), {"join": room}, min_peers=1, timeout=10)
+        """Ask the node that has the room, as soon as one says so, until it answers."""
+        number = str(uuid4())
+        for _ in range(ATTEMPTS):
+            while room not in self.elsewhere:
+                self.changed.clear()
+                await self.changed.wait()
+            peer, _ = self.elsewhere[room]
+            answer = self.asked[peer, number] = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(self.interval):
+                    await self.db.publish(inbox(peer), {"join": room, "id": number}, min_peers=1)
+                    place = await answer
+            except TimeoutError:
+                print(f"{peer.wallet} does not answer", flush=True)
+            else:
+                if place is None:
+                    print(f"{peer.wallet} has no room {room}", flush=True)
+                else:
+                    print(f"admitted to {room} by {peer.wallet} as number {place}", flush=True)
+                return
+            finally:
+                del self.asked[peer, number]
+        print(f"gave up on {room}", flush=True)
 
     async def forget_lost_nodes(self) -> None:
         """Forget the rooms of nodes that are gone, or have not said anything for three turns."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from depinmesh import Keypair
+from tests.support import eventually, heard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from depinmesh import Database
 
 # Windows cannot send Ctrl-C to one process alone.
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the examples are ended by SIGINT")
@@ -95,6 +100,56 @@ def test_media_nodes(tmp_path: Path) -> None:
             host.send_signal(signal.SIGINT)
             host.wait(WAIT)
             assert line_of(guest, "is gone").endswith(f"is gone with {fleet.keys[0].wallet}")
+
+
+FOREIGN: list[Any] = [[], None, 1, "text", {}, {"rooms": 5}, {"rooms": None}, {"join": 1, "id": 2}, {"join": "lobby"}]
+
+
+@contextlib.asynccontextmanager
+async def media_node(db: Database, rooms: list[str], wanted: str | None) -> AsyncIterator[Any]:
+    """Run the node of the example in this process."""
+    node = runpy.run_path(str(EXAMPLES / "media_node.py"))["MediaNode"](db, rooms, 0.3)
+    running = asyncio.create_task(node.run(wanted))
+    try:
+        yield node
+        assert not running.done(), running
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_media_node_takes_whatever_others_send(
+    pair: tuple[Database, Database], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Messages of other programs, and requests of one who has gone before the answer or asks again, hold up nobody."""
+    one, two = pair
+    inbox = f"inbox/{one.node.peer_id}"
+    async with media_node(one, ["lobby"], None) as host:
+        for topic in (inbox, "rooms"):
+            await heard(two, one, topic)
+            for message in FOREIGN:
+                await two.publish(topic, message)
+        for _ in range(2):
+            await two.publish(inbox, {"join": "lobby", "id": "gone"})
+        async with media_node(two, [], "lobby"):
+            await eventually(lambda: "admitted to lobby" in capsys.readouterr().out)
+        errors = [metric.value for db in pair for metric in db.node.metrics() if metric.name == "handler_errors_total"]
+        assert sum(errors) == 0
+        assert list(host.rooms["lobby"].values()) == [1, 2]
+
+
+async def test_a_media_node_gives_up_on_one_that_never_answers(
+    pair: tuple[Database, Database], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = pair
+    async with media_node(one, [], "lobby"):
+        await heard(two, one, "rooms")
+        said = ""
+        while "gave up on lobby" not in said:
+            await two.publish("rooms", {"rooms": {"lobby": 0}})
+            await asyncio.sleep(0.05)
+            said += capsys.readouterr().out
+        assert f"{two.node.wallet} does not answer" in said
 
 
 @pytest.mark.timeout(60)
