@@ -63,6 +63,31 @@ def test_a_query_asks_for_what_there_is(where: str, query: str) -> None:
         assert {label.strip() for label in labels.split(",")} <= known, where
 
 
+@pytest.mark.parametrize("refresh", [30, 120, 300, 840])
+def test_the_alert_for_a_failing_registry_lasts_as_long_as_the_outage(refresh: int) -> None:
+    """Whatever `gate.refresh_interval` is, by which there are few calls or many; and one failure is none."""
+    (rule,) = (rule["expr"] for rule in alerts() if rule["alert"] == "DepinmeshRegistryFailing")
+    outage, day = 7200, 86_400
+    failed, pause = [1], 1
+    while failed[-1] + pause < outage:
+        failed.append(failed[-1] + pause)
+        pause = min(2 * pause, refresh)
+    good = [*range(0, -day, -refresh), *range(failed[-1] + pause, day, refresh)]
+
+    def fires(now: int, failed: list[int], good: list[int]) -> bool:
+        calls = {"failures_total": failed, "call_seconds_count": failed + good}
+
+        def increase(match: re.Match[str]) -> str:
+            name, minutes = match.groups()
+            return str(sum(now - 60 * int(minutes) < ended <= now for ended in calls[name]))
+
+        return bool(eval(re.sub(r"increase\(depinmesh_registry_(\w+)\[(\d+)m\]\)", increase, rule)))
+
+    assert all(fires(now, failed, good) for now in range(60, outage, 15))
+    assert not any(fires(now, failed, good) for now in (0, good[-1]))
+    assert not any(fires(now, [1], [*good, 2]) for now in range(0, refresh, 15))
+
+
 def test_the_dashboard_needs_no_other_machine() -> None:
     text = DASHBOARD.read_text()
     assert "http" not in text
