@@ -86,7 +86,12 @@ CATALOGUE = (
     MetricInfo("published_bytes_total", "counter", "bytes of the envelopes of events sent"),
     MetricInfo("published_batches_total", "counter", "messages sent that carried several events"),
     MetricInfo("published_unheard_total", "counter", "events that no known peer subscribed to"),
-    MetricInfo("unsent_total", "counter", "copies of messages that were not sent to a slow peer; a batch is one"),
+    MetricInfo(
+        "unsent_total",
+        "counter",
+        "copies of messages that were not sent to a slow peer, without those that waited when its connection ended; "
+        "a batch is one",
+    ),
     MetricInfo("outbox_events", "gauge", "published events that wait for the network"),
     MetricInfo("outbox_bytes", "gauge", "bytes of published events that wait for the network"),
     # Receiving
