@@ -1,9 +1,12 @@
 """Variants of depinmesh beside each other: `python -m benches.compare VARIANT VARIANT ...`.
 
-A variant is a name, and what its processes find changed: variables of the environment, or the event loop. Another build
-is a folder with the package, as `make bench-build` leaves one in `bench` below Cargo's target folder:
+A variant is a name, and what its processes find changed: variables of the environment, or the event loop. Another
+build is a folder with the package, as `make bench-build` leaves one in `bench` below Cargo's target folder. Other
+systems of the benches can take part: the runs of a round lie within a minute, those of a block ten minutes apart.
 
-    PYTHONPATH=target/bench python -m benches.compare base "fat PYTHONPATH=/tmp/fat" "uvloop loop=uvloop"
+    export PYTHONPATH=target/bench
+    python -m benches.compare base "fat PYTHONPATH=/tmp/fat" "uvloop loop=uvloop"
+    python -m benches.compare "raw system=raw" base
 
 In each round every variant runs once, in shuffled order. What an event costs both sides in processor time holds on a
 busy machine too, where rates do not; ratios are taken inside a round, to the first variant.
@@ -22,7 +25,7 @@ from benches.network import throughput
 from benches.support.machine import Load
 from benches.support.processes import heed_termination
 from benches.support.statistics import spread
-from benches.support.systems import BATCHED, OURS, Ours, Setup
+from benches.support.systems import SYSTEMS, Ours, Setup, System
 
 FIGURES = (("cpu_us", "us/event"), ("events_per_second", "events/s"), ("subscriber_peak_mib", "peak MiB"))
 
@@ -32,7 +35,7 @@ class Variant:
     """One way to run it."""
 
     name: str
-    environment: dict[str, str]
+    system: System
     loop: str
 
     @classmethod
@@ -40,12 +43,22 @@ class Variant:
         """Read a name, and pairs of a variable and its value."""
         name, *words = text.split()
         pairs = dict(word.split("=", 1) for word in words)
-        return cls(name, loop=pairs.pop("loop", "asyncio"), environment=pairs)
+        loop, wanted = pairs.pop("loop", "asyncio"), pairs.pop("system", "ours")
+        system = next((one for one in SYSTEMS if one.name == wanted), None)
+        if system is None:
+            known = ", ".join(one.name for one in SYSTEMS)
+            raise argparse.ArgumentTypeError(f"{text!r}: there is no system {wanted!r}, but {known}")
+        if isinstance(system, Ours):
+            system = replace(system, environment=pairs)
+        elif pairs or loop != "asyncio":
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: only depinmesh has an event loop and an environment of its own"
+            )
+        return cls(name, system, loop)
 
-    def run(self, setup: Setup, system: Ours, transport: str, seconds: float) -> dict[str, float]:
+    def run(self, setup: Setup, transport: str, seconds: float) -> dict[str, float]:
         """Measure it once."""
-        setup = replace(setup, loop=self.loop)
-        return throughput(setup, replace(system, environment=self.environment), transport, seconds)[0]
+        return throughput(replace(setup, loop=self.loop), self.system, transport, seconds)[0]
 
 
 def main() -> int:
@@ -56,7 +69,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of a run, on a quiet machine")
     parser.add_argument("--transports", nargs="+", choices=("quic", "tcp"), default=("quic", "tcp"))
-    parser.add_argument("--batching", action="store_true")
     parser.add_argument("--unpinned", action="store_true", help="let the kernel choose the cores")
     given = parser.parse_args()
     heed_termination()
@@ -64,13 +76,20 @@ def main() -> int:
     found: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         setup = Setup(given.target, Path(folder), pinned=not given.unpinned)
+        for variant in given.variants:
+            if missing := variant.system.missing(setup):
+                parser.error(f"{variant.system.label} is not there: {missing}")
         for round_ in range(given.rounds):
-            runs = [(transport, variant) for transport in given.transports for variant in given.variants]
+            runs = [
+                (transport, variant)
+                for transport in given.transports
+                for variant in given.variants
+                if transport in variant.system.transports
+            ]
             rng.shuffle(runs)
             for transport, variant in runs:
-                system = BATCHED if given.batching else OURS
                 try:
-                    values = variant.run(setup, system, transport, given.seconds)
+                    values = variant.run(setup, transport, given.seconds)
                 except RuntimeError as error:  # such as two that lost each other, where others leave no time to answer
                     print(f"round {round_}, {transport}, {variant.name}: FAILED: {error}", file=sys.stderr)
                     continue
