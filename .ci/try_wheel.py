@@ -59,7 +59,15 @@ def _check_sdist(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     print(f"{sdist.name}: {sdist.stat().st_size / 1e6:.1f} MB, {len(names)} files")
-    for needed in ("Cargo.lock", "pyproject.toml", "PKG-INFO", "python/depinmesh/__init__.py", "rust/core/src/lib.rs"):
+    for needed in (
+        "Cargo.lock",
+        "pyproject.toml",
+        "PKG-INFO",
+        "python/depinmesh/__init__.py",
+        "rust/core/src/lib.rs",
+        "rust/timer/src/lib.rs",
+        ".cargo/config.toml",
+    ):
         assert needed in names, f"{needed} is missing in the sdist"
     assert not any(name.endswith((".so", ".key")) for name in names), "something built, or a key, is in the sdist"
 

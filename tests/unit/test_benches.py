@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
+import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +18,7 @@ from benches.support.statistics import interval
 pytest.importorskip("resource", reason="benches are for Linux")
 from benches.compare import Variant
 from benches.support.peer import Credit, Events, Received, Window
+from benches.support.systems import OURS, RAW, ROOT
 from benches.table import NOTES
 
 if TYPE_CHECKING:
@@ -69,7 +73,30 @@ def test_beneath_the_table_stands_what_the_raw_pair_reaches_of_python() -> None:
 
 def test_a_variant_is_a_name_and_what_it_changes() -> None:
     variant = Variant.parse("other loop=uvloop LD_PRELOAD=/lib/a.so=1")
-    assert (variant.name, variant.loop, variant.environment) == ("other", "uvloop", {"LD_PRELOAD": "/lib/a.so=1"})
+    assert (variant.name, variant.loop) == ("other", "uvloop")
+    assert variant.system == replace(OURS, environment={"LD_PRELOAD": "/lib/a.so=1"})
+    assert Variant.parse("other system=raw") == Variant("other", RAW, "asyncio")
+
+
+@pytest.mark.parametrize("wrong", ["a system=rwa", "a system=raw X=1", "a system=raw loop=uvloop", "a word"])
+def test_a_variant_that_cannot_be_is_refused(wrong: str) -> None:
+    with pytest.raises((argparse.ArgumentTypeError, ValueError)):
+        Variant.parse(wrong)
+
+
+def test_the_raw_pair_has_the_versions_of_depinmesh() -> None:
+    ours, raw = (
+        tomllib.loads((ROOT / path / "Cargo.lock").read_text(encoding="utf-8")) for path in (".", "benches/raw")
+    )
+    known = {(package["name"], package["version"]) for package in ours["package"]}
+    # Of what depinmesh leaves out there is nothing to compare with.
+    names = {name for name, _ in known}
+    others = [
+        (package["name"], package["version"])
+        for package in raw["package"]
+        if package["name"] in names and (package["name"], package["version"]) not in known
+    ]
+    assert others == [("futures-timer", "3.0.3")]  # ours is rust/timer
 
 
 def test_the_interval_of_three_values_is_their_range() -> None:

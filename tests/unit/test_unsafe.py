@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("mailbox", "core", "binding")
+SHIPPED = ("mailbox", "timer", "core", "binding")
 
 
 def rust_files() -> list[Path]:
