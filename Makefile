@@ -55,7 +55,7 @@ lint: build ## formatting, lints as errors, types, stubs, supply chain
 	cargo fmt --all --check
 	$(pyo3) cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo fmt --manifest-path benches/raw/Cargo.toml --check
-	cargo clippy --locked --manifest-path benches/raw/Cargo.toml --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path benches/raw/Cargo.toml --target-dir $(target) --all-targets -- -D warnings
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
 	$(bin)/mypy python $(wildcard tests benches docs examples fuzz)
@@ -74,7 +74,7 @@ skipped:
 .PHONY: test-rust
 test-rust: ## unit tests and real nodes in Rust
 	cargo test --locked --workspace --exclude depinmesh-binding
-	cargo test --locked --manifest-path benches/raw/Cargo.toml
+	cargo test --locked --manifest-path benches/raw/Cargo.toml --target-dir $(target)
 
 # Its own folder, as the flag would rebuild everything; a model check that finds no model is a failure.
 .PHONY: test-loom

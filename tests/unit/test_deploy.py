@@ -154,7 +154,10 @@ def test_the_container_copies_what_there_is_and_all_of_the_workspace() -> None:
     assert all((ROOT / source).exists() for source in sources)
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
     assert {member.split("/")[0] for member in manifest["members"]} <= set(sources)
-    assert f"FROM rust:{manifest['package']['rust-version']}-slim" in DOCKERFILE.read_text()
+    rust = manifest["package"]["rust-version"]
+    assert f"FROM rust:{rust}-slim" in DOCKERFILE.read_text()
+    for document in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md"):
+        assert f"Rust {rust} or newer" in (ROOT / document).read_text(encoding="utf-8")
 
 
 def test_the_extras_that_are_installed_are_there() -> None:

@@ -20,7 +20,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What tokio takes for "never": thirty years.
+/// As good as never, and far from the end of the clock, where tokio cannot round up.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A future that is ready when its time has passed.
@@ -64,8 +64,7 @@ impl fmt::Debug for Delay {
 }
 
 fn from_now(after: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(after).unwrap_or(now + FAR)
+    Instant::now() + after.min(FAR)
 }
 
 #[cfg(test)]
