@@ -65,8 +65,7 @@ impl State {
             WalletSource::Asked | WalletSource::Checked => (Some(Refresh::new(self.timing, now)), None),
             WalletSource::List(entries) => (None, Some(entries.into())),
         };
-        let listing = Listing { checked: waiting.is_some(), ..Listing::pending(refresh.is_some()) };
-        self.snapshot.listings.insert(id, listing);
+        self.snapshot.listings.insert(id, Listing::pending(refresh.is_some()));
         self.changed = true;
         let database = Database { name: name.into(), refresh, pushed, waiting, ..Database::default() };
         self.databases.insert(id, database);
