@@ -1,15 +1,25 @@
 //! What the finders of peers bring (two tables, rendezvous, mDNS), and what the node makes of it: candidates for the one
 //! dialler, behind the gate.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use libp2p::{Multiaddr, PeerId, StreamProtocol, mdns, swarm::ConnectionId};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol,
+    core::transport::ListenerId,
+    mdns,
+    swarm::{ConnectionId, FromSwarm, NetworkBehaviour as _, NewListenAddr, behaviour::toggle::Toggle},
+};
 
 use crate::{
     addresses::{Reach, Scope},
     config::DiscoveryConfig,
     discovery::{
         kad::{Table, TableEvent},
+        neighbours::Neighbours,
         records::Listed,
         rendezvous::Work,
     },
@@ -17,6 +27,12 @@ use crate::{
     identity::Wallet,
     swarm::{behaviour::Finders, dial::Heard, task::Task},
 };
+
+/// The library keeps all addresses that it hears by mDNS for as long as the sender wishes, and goes through them at each
+/// turn of the task. Anybody on the local network can make them up.
+const MAX_HEARD: usize = 4_096;
+/// Then mDNS is off for this time, and begins anew.
+const MDNS_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) fn finders(own: PeerId, config: &DiscoveryConfig, reach: Reach, gate: &Gate) -> io::Result<Finders> {
     let mut finders = Finders::default();
@@ -27,9 +43,13 @@ pub(super) fn finders(own: PeerId, config: &DiscoveryConfig, reach: Reach, gate:
         finders.lan = Some(Table::new(own, Scope::Lan, reach, listed));
     }
     if config.mdns {
-        finders.mdns = Some(mdns::tokio::Behaviour::new(mdns::Config::default(), own)?);
+        finders.mdns = Some(neighbourhood(own)?);
     }
     Ok(finders)
+}
+
+fn neighbourhood(own: PeerId) -> io::Result<mdns::tokio::Behaviour> {
+    mdns::tokio::Behaviour::new(mdns::Config::default(), own)
 }
 
 impl Task {
@@ -139,6 +159,38 @@ impl Task {
             }
             mdns::Event::Expired(gone) => gone.iter().for_each(|(peer, address)| self.neighbours.gone(peer, address)),
         }
+        let mdns = &mut self.swarm.behaviour_mut().mdns;
+        if mdns.as_ref().is_some_and(|mdns| mdns.discovered_nodes().len() > MAX_HEARD) {
+            tracing::warn!(
+                seconds = MDNS_PAUSE.as_secs(),
+                "somebody on the local network makes up neighbours without end: mDNS is off for a while"
+            );
+            *mdns = Toggle::from(None);
+            self.neighbours = Neighbours::default();
+            self.mdns_again_at = Some(Instant::now() + MDNS_PAUSE);
+        }
+    }
+
+    /// Turns mDNS on again.
+    pub(super) fn listen_to_neighbours(&mut self, now: Instant) {
+        if self.mdns_again_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.mdns_again_at = match neighbourhood(*self.swarm.local_peer_id()) {
+            Ok(mut mdns) => {
+                // What it tells others of this node, which the swarm says once.
+                for addr in self.swarm.listeners() {
+                    let listener_id = ListenerId::next();
+                    mdns.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr { listener_id, addr }));
+                }
+                self.swarm.behaviour_mut().mdns = Toggle::from(Some(mdns));
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "mDNS cannot be turned on again");
+                Some(now + MDNS_PAUSE)
+            }
+        };
     }
 
     /// Looks at the neighbours again who are not connected, and whom the dialler has given up or was never told of: they

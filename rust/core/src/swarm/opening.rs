@@ -140,6 +140,7 @@ impl Task {
                 Jitter::random(),
             ),
             neighbours: Neighbours::default(),
+            mdns_again_at: None,
             queries: HashMap::new(),
             receiver: Receiver::new(
                 key.peer_id(),

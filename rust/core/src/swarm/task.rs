@@ -45,6 +45,7 @@ use crate::{
         ops::Ops,
         outer::{self, Outer},
         peers::Peers,
+        publishing::PUBLISH_BUDGET,
         single::Waiting,
         trimming::Trimming,
         twin::Twin,
@@ -75,6 +76,8 @@ pub(super) struct Task {
     pub(super) reach: Reach,
     pub(super) rendezvous: Rendezvous,
     pub(super) neighbours: Neighbours,
+    /// mDNS is off until then, as somebody has made up too many neighbours.
+    pub(super) mdns_again_at: Option<Instant>,
     /// The queries under way, by table, and what they are for.
     pub(super) queries: HashMap<(Scope, QueryId), Work>,
     pub(super) receiver: Receiver,
@@ -139,6 +142,7 @@ pub(crate) async fn run(
     let nudge = Arc::new(Nudge::default());
     let waker = Waker::from(Arc::clone(&nudge));
     nudge.again();
+    let mut signed = 0;
     loop {
         tokio::select! {
             biased;
@@ -155,7 +159,7 @@ pub(crate) async fn run(
             Some(checked) = task.checks.next() => task.on_checked(checked),
             mapped = outer::mapped(&mut task.outer.portmap) => task.on_mapped(mapped),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
-            () = task.shared.outbox.filled(), if task.may_publish() => task.publish(),
+            () = task.shared.outbox.filled(), if task.may_publish() => signed += task.publish(),
             () = nudge.nudged() => {}
             () = tokio::time::sleep_until(task.tick_at.into()) => {}
         }
@@ -184,7 +188,12 @@ pub(crate) async fn run(
                 None => Err(error),
             };
         }
-        // Who always finds something to do must let the tasks of the connections have their turn.
+        // Who always finds something to do must let the tasks of the connections have their turn. What was published wakes
+        // one that no other worker takes over: by its budget alone this one would sign thousands of messages before.
+        if signed >= PUBLISH_BUDGET {
+            signed = 0;
+            tokio::task::yield_now().await;
+        }
         coop::consume_budget().await;
     }
 }

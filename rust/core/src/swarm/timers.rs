@@ -49,6 +49,7 @@ impl Task {
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
             self.trim(now);
+            self.listen_to_neighbours(now);
             self.offer_neighbours(now);
             self.kept.forget_old(now);
             self.tell_of_twin(now);
