@@ -192,7 +192,7 @@ impl Gate {
     pub fn author_listed(&self, database: DatabaseId, wallet: &Wallet) -> bool {
         let listed = self.listed_in(database, wallet);
         if !listed && self.shared.is_worth_a_read(wallet, now()) {
-            self.command(|state| state.ask(Some(*wallet), now()));
+            self.command(|state| state.ask_about_author(database, *wallet, now()));
         }
         listed
     }
