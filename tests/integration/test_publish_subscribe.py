@@ -102,7 +102,7 @@ async def test_publishing_works_before_subscribing(pair: Pair) -> None:
         assert (await own.get(15)).message == "late"
 
 
-@pytest.mark.parametrize("topic", ["", "a" * 513, "ü" * 257, "tab\t", "\x7f"])
+@pytest.mark.parametrize("topic", ["", "a" * 513, "ü" * 257, "tab\t", "\x7f", "\ud83d"])
 async def test_a_topic_that_cannot_be_used_is_refused_before_any_effect(pair: Pair, topic: str) -> None:
     one = pair[0]
     with pytest.raises(TopicError):
