@@ -108,7 +108,8 @@ class Config(Options, frozen=True):
     logger: Any = Field(
         default=None,
         repr=False,
-        description="where log records go: None is the standard logger 'depinmesh'; depinmesh.logs says what else",
+        description="where log records of the node go: None is the standard logger 'depinmesh'; depinmesh.logs says "
+        "what else",
     )
     listen: Annotated[Listen, group(Listen)] = Field(default_factory=Listen, description="where the node listens")
     gate: Annotated[Gate, group(Gate)] = Field(default_factory=Gate, description="who may enter")
