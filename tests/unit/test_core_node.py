@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from depinmesh._core import Item, NodeOptions
 
 
-def options(waker: Literal["auto", "descriptor", "thread"] = "auto", host: str = "127.0.0.1") -> NodeOptions:
+def options(waker: Literal["auto", "thread"] = "auto", host: str = "127.0.0.1") -> NodeOptions:
     return {
         "hosts": [host],
         "quic_port": 0,
@@ -61,7 +61,7 @@ def options(waker: Literal["auto", "descriptor", "thread"] = "auto", host: str =
     }
 
 
-def make(waker: Literal["auto", "descriptor", "thread"] = "auto") -> _core.Node:
+def make(waker: Literal["auto", "thread"] = "auto") -> _core.Node:
     return _core.Node(_core.SecretKey.generate(), options(waker))
 
 

@@ -32,8 +32,6 @@ pub(crate) fn field_to_object<'py>(py: Python<'py>, field: &Field) -> PyResult<B
     match field {
         Field::Text(text) => text.into_bound_py_any(py),
         Field::Int(int) => int.into_bound_py_any(py),
-        Field::Float(float) => float.into_bound_py_any(py),
-        Field::Bool(bool) => bool.into_bound_py_any(py),
         Field::Texts(texts) => texts.into_bound_py_any(py),
         Field::None => Ok(py.None().into_bound(py)),
     }

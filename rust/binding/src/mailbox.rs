@@ -63,7 +63,6 @@ fn item_tuple<'py>(py: Python<'py>, item: &Item<Control>) -> PyResult<Bound<'py,
 fn value_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     match value {
         Value::None => Ok(py.None().into_bound(py)),
-        Value::Int(int) => int.into_bound_py_any(py),
         Value::Text(text) => text.into_bound_py_any(py),
     }
 }

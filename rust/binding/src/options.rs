@@ -129,7 +129,6 @@ impl NodeOptions {
 pub(crate) fn waker_choice(word: &str) -> Result<WakerChoice, Error> {
     match word {
         "auto" => Ok(WakerChoice::Auto),
-        "descriptor" => Ok(WakerChoice::Descriptor),
         "thread" => Ok(WakerChoice::Thread),
         other => Err(unknown("waker", other)),
     }

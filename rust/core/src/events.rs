@@ -120,7 +120,6 @@ pub enum NodeEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     None,
-    Int(u64),
     Text(String),
 }
 

@@ -120,13 +120,11 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// `true` for the first caller.
-    pub(crate) fn begin_close(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
+    pub(crate) fn begin_close(&self) {
+        self.closed.store(true, Ordering::Release);
         for op in self.outbox.close() {
             self.failed(op, Error::closed());
         }
-        first
     }
 
     /// The connected peers: all of them, or those on the list of a database.
@@ -141,10 +139,6 @@ impl Shared {
     pub(crate) fn status(&self) -> Vec<(&'static str, Field)> {
         let views = self.views();
         vec![
-            ("ready", Field::Bool(views.ready)),
-            ("peers", views.peers.len().into()),
-            ("topics", self.topics.subscribed().into()),
-            ("databases", self.topics.databases().into_iter().map(|(_, name)| name).collect::<Vec<_>>().into()),
             ("bootstrap_attempts", views.bootstrap.attempts.into()),
             ("reachability", Field::Text(views.reachability.as_str().to_owned())),
             ("public_addresses", views.public_addresses.clone().into()),
