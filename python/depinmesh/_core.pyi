@@ -104,7 +104,6 @@ class NodeOptions(TypedDict):
     max_message_size: int
     flood_publish: bool
     batching: bool
-    agent: str
     waker: Literal["auto", "thread"]
 
 # peer_id, wallet, addresses, direction, transport, connected_at (Unix seconds), agent, rtt (seconds)

@@ -54,7 +54,6 @@ pub(crate) struct NodeOptions {
     max_message_size: usize,
     flood_publish: bool,
     batching: bool,
-    agent: String,
     waker: String,
 }
 
@@ -121,7 +120,6 @@ impl NodeOptions {
                 flood_publish: self.flood_publish,
                 batching: self.batching,
             },
-            agent: self.agent,
         })
     }
 }

@@ -96,6 +96,4 @@ pub struct NodeConfig {
     pub connections: ConnectionConfig,
     pub nat: NatConfig,
     pub pubsub: PubSubConfig,
-    /// The identify agent, `depinmesh/<version>`: how our nodes know each other.
-    pub agent: String,
 }

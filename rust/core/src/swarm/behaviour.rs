@@ -27,7 +27,7 @@ use crate::{
     discovery::kad::Table,
     nat::{autonat::AutoNat, holepunch::HolePunch, relay_server::RelayServer},
     pubsub::{wanted::Wanted, wire},
-    swarm::{after_identify::AfterIdentify, guard::Guard},
+    swarm::{after_identify::AfterIdentify, guard::Guard, peers::AGENT},
 };
 
 /// docs/wire.md section 7. The library's own failure report comes later than our limit, so `swarm/peers.rs`
@@ -75,7 +75,6 @@ impl Behaviour {
     pub(crate) fn new(
         guard: Guard,
         key: PublicKey,
-        agent: &str,
         announces: bool,
         passages: Passages,
         finders: Finders,
@@ -88,7 +87,7 @@ impl Behaviour {
             hole_punch: passages.hole_punch.into(),
             identify: identify::Behaviour::new(
                 identify::Config::new("ipfs/0.1.0".to_owned(), key)
-                    .with_agent_version(agent.to_owned())
+                    .with_agent_version(AGENT.to_owned())
                     .with_push_listen_addr_updates(true)
                     .with_hide_listen_addrs(announces)
                     // Our own address book decides what is dialled: identify's cache offers a peer's loopback addresses.

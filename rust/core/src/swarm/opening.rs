@@ -107,7 +107,7 @@ impl Task {
         let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
         let passages = relaying::passages(key.peer_id(), &config, relay_client).map_err(|e| core(&e))?;
         let announces = !announce.is_empty();
-        let behaviour = Behaviour::new(guard, public, &config.agent, announces, passages, finders, gossip);
+        let behaviour = Behaviour::new(guard, public, announces, passages, finders, gossip);
         let settings = swarm::Config::with_tokio_executor().with_smart_dial().with_idle_connection_timeout(IDLE);
         let mut swarm = NodeSwarm::new(transport, behaviour, key.peer_id(), settings);
         for address in announce {

@@ -319,6 +319,9 @@ impl Peers {
     }
 }
 
+/// What a node says of itself in identify: how the nodes of this library know each other.
+pub(crate) const AGENT: &str = concat!("depinmesh/", env!("CARGO_PKG_VERSION"));
+
 /// Identify names nodes of this library `depinmesh/<version>`; a Go program is named after its module.
 fn is_ours(agent: &str) -> bool {
     agent.strip_prefix("depinmesh/").is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))

@@ -103,7 +103,6 @@ pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
             autonat_server: false,
         },
         pubsub: PubSubConfig { max_message_size: 1_048_000, flood_publish: false, batching: false },
-        agent: "depinmesh/test".to_owned(),
     }
 }
 
