@@ -16,7 +16,7 @@ impl Wake for Nobody {
 /// A line is a node, its parts between blanks are its addresses.
 pub fn address(data: &[u8]) {
     thread_local! {
-        static NODE: Arc<Node> = Node::new(SecretKey::from_seed(&[1; 32]), config(true, None), Arc::new(Nobody));
+        static NODE: Arc<Node> = Node::new(SecretKey::from_seed(&[1; 32]), config(true, false), Arc::new(Nobody));
     }
     let Ok(text) = std::str::from_utf8(data) else { return };
     let nodes: Vec<Vec<String>> = text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect();

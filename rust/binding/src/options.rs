@@ -4,10 +4,7 @@ use std::net::IpAddr;
 
 use depinmesh_core::{
     bridge::waker::WakerChoice,
-    config::{
-        BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig,
-        TcpSecurity,
-    },
+    config::{BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig},
     error::{Error, ErrorKind},
     gate::{GateConfig, Revocation},
 };
@@ -74,7 +71,6 @@ impl NodeOptions {
                 hosts,
                 quic_port: self.quic_port,
                 tcp_port: self.tcp_port,
-                tcp_security: TcpSecurity::NoiseAndTls,
                 announce: self.announce,
             },
             gate: GateConfig {
