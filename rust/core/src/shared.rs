@@ -10,7 +10,7 @@ use std::{
 };
 
 use depinmesh_mailbox::Mailbox;
-use libp2p::metrics::Registry;
+use libp2p::{Multiaddr, PeerId, metrics::Registry};
 use tokio::sync::Notify;
 
 use crate::{
@@ -79,7 +79,7 @@ pub(crate) struct Shared {
 /// Where the list of bootstrap nodes comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum BootstrapSource {
-    List(Vec<Vec<String>>),
+    List(Vec<(PeerId, Vec<Multiaddr>)>),
     Asked,
 }
 

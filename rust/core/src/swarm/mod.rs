@@ -8,6 +8,7 @@ pub(crate) mod commands;
 mod connection;
 pub(crate) mod dial;
 mod dial_errors;
+pub(crate) mod dial_target;
 mod dialling;
 mod discovering;
 mod door;

@@ -24,8 +24,8 @@ use crate::{
     shared::Shared,
     swarm::{
         behaviour::{self, Behaviour, LastMessage},
-        commands::parse_node,
         dial::Dialer,
+        dial_target::parse_nodes,
         discovering,
         door::Door,
         duplicates::Duplicates,
@@ -122,7 +122,7 @@ impl Task {
         );
         let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
-        let relays: Vec<_> = config.nat.relays.iter().map(|relay| parse_node(relay)).collect::<Result<_, _>>()?;
+        let relays = parse_nodes(&config.nat.relays)?;
         let mut dialer = Dialer::new(key.peer_id(), config.connections.dial_concurrency.into(), Jitter::random());
         dialer.keep(&relays, now);
         let listed: Vec<_> = relays.into_iter().map(|(peer, _)| peer).collect();
