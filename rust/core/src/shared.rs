@@ -1,7 +1,7 @@
 //! What the handle of a node and its network task both see: queues towards the network, views out of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -31,7 +31,7 @@ pub(crate) struct Views {
     pub peers: Vec<PeerInfo>,
     pub addresses: Vec<String>,
     pub ready: bool,
-    pub ready_databases: BTreeMap<DatabaseId, bool>,
+    pub ready_databases: BTreeSet<DatabaseId>,
     pub bootstrap: Tally,
     pub bootstrap_nodes: Vec<BootstrapInfo>,
     pub started: Option<Instant>,

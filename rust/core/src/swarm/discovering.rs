@@ -13,7 +13,7 @@ use crate::{
         records::Listed,
         rendezvous::Work,
     },
-    gate::{DatabaseId, Gate, Verdict},
+    gate::{Gate, Verdict},
     identity::Wallet,
     swarm::{behaviour::Finders, dial::Heard, task::Task},
 };
@@ -192,8 +192,7 @@ impl Task {
         let Ok(wallet) = Wallet::from_peer_id(peer) else { return false };
         let databases = self.shared.topics.databases();
         let views = self.shared.views();
-        let is_ready = |id: &DatabaseId| views.ready_databases.get(id).copied().unwrap_or(false);
-        databases.iter().any(|(id, _)| !is_ready(id) && self.gate.listed_in(*id, &wallet))
+        databases.iter().any(|(id, _)| !views.ready_databases.contains(id) && self.gate.listed_in(*id, &wallet))
     }
 
     /// Somebody to dial, if the gate has no objection.
@@ -219,6 +218,6 @@ impl Task {
     fn is_ready(&self, database: &str) -> bool {
         let databases = self.shared.topics.databases();
         let views = self.shared.views();
-        databases.iter().any(|(id, name)| name == database && views.ready_databases.get(id).copied().unwrap_or(false))
+        databases.iter().any(|(id, name)| name == database && views.ready_databases.contains(id))
     }
 }

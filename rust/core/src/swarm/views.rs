@@ -1,6 +1,6 @@
 //! Readiness and the views of it: who counts as connected, and when a node or a database is ready.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use libp2p::PeerId;
 
@@ -43,7 +43,7 @@ impl Task {
         self.ops.check_ready(
             |database| match database {
                 None => views.ready,
-                Some(database) => views.ready_databases.get(&database).copied().unwrap_or(false),
+                Some(database) => views.ready_databases.contains(&database),
             },
             &self.shared,
         );
@@ -68,8 +68,8 @@ fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bo
 /// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
 fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> (Vec<NodeEvent>, bool) {
     let databases = shared.topics.databases();
-    let ready: BTreeMap<DatabaseId, bool> =
-        databases.iter().map(|(id, _)| (*id, peers.iter().any(|info| gate.listed_in(*id, &info.wallet)))).collect();
+    let is_ready = |id: &DatabaseId| peers.iter().any(|info| gate.listed_in(*id, &info.wallet));
+    let ready: BTreeSet<DatabaseId> = databases.iter().map(|(id, _)| *id).filter(is_ready).collect();
     let mut events = Vec::new();
     let mut views = shared.views();
     let node_ready = !peers.is_empty();
@@ -80,8 +80,8 @@ fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> 
         events.push(edge(node_ready, None, peers.len()));
     }
     for (id, name) in databases {
-        let now_ready = ready.get(&id).copied().unwrap_or(false);
-        if now_ready != views.ready_databases.get(&id).copied().unwrap_or(false) {
+        let now_ready = ready.contains(&id);
+        if now_ready != views.ready_databases.contains(&id) {
             events.push(edge(now_ready, Some(name), peers.len()));
         }
     }
