@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use depinmesh_core::{
     error::Field,
-    events::Direction,
     gate::Entry,
     peer::{BootstrapInfo, PeerInfo},
 };
@@ -45,13 +44,6 @@ pub(crate) fn fields_to_dict<'py>(py: Python<'py>, fields: &[(&'static str, Fiel
     Ok(dict)
 }
 
-pub(crate) const fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
-    }
-}
-
 /// A `BootstrapRow` of `_core.pyi`.
 pub(crate) fn bootstrap_row<'py>(py: Python<'py>, node: &BootstrapInfo) -> PyResult<Bound<'py, PyTuple>> {
     (
@@ -71,7 +63,7 @@ pub(crate) fn peer_row<'py>(py: Python<'py>, peer: &PeerInfo) -> PyResult<Bound<
         peer.peer.to_base58(),
         peer.wallet.to_string(),
         &peer.addresses,
-        direction_name(peer.direction),
+        peer.direction.as_str(),
         peer.transport,
         unix_seconds(peer.connected_at),
         &peer.agent,

@@ -11,10 +11,7 @@ use pyo3::{
     types::{PyDict, PyList, PyTuple},
 };
 
-use crate::{
-    convert::{direction_name, peer_row},
-    errors::failure,
-};
+use crate::{convert::peer_row, errors::failure};
 
 /// At most `limit` items; none: parked; `None`: closed. The mailbox is left before the first object is made.
 pub(crate) fn drain<'py>(
@@ -93,7 +90,7 @@ fn event_fields<'py>(py: Python<'py>, event: &NodeEvent) -> PyResult<(&'static s
             fields
                 .with("peer_id", peer.map(|peer| peer.to_string()))?
                 .with("wallet", wallet.map(|wallet| wallet.to_string()))?
-                .with("direction", direction_name(*direction))?
+                .with("direction", direction.as_str())?
                 .with("reason", reason)?
                 .with("count", count)?,
         ),

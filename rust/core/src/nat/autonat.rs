@@ -23,16 +23,14 @@ use libp2p::{
 };
 use tokio::time::{Instant, Sleep};
 
-use crate::nat::{
-    autonat::{
-        addresses::{Addresses, is_outside},
-        question::Answer,
-        rounds::Rounds,
-        serving::Serving,
+use crate::{
+    addresses::is_outside,
+    nat::{
+        autonat::{addresses::Addresses, question::Answer, rounds::Rounds, serving::Serving},
+        dialback::DialBack,
+        quiet::Quiet,
+        reachability::{Opinion, Reachability},
     },
-    dialback::DialBack,
-    quiet::Quiet,
-    reachability::{Opinion, Reachability},
 };
 
 mod addresses;

@@ -13,7 +13,7 @@ use libp2p::{
 };
 
 use crate::{
-    addresses::{Scope, is_public_address, is_relayed},
+    addresses::{Scope, is_outside, is_public_address, is_relayed},
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
@@ -322,9 +322,7 @@ impl Task {
 
 /// By a direct connection; what a name leads to is not known.
 fn is_far(remote: &Multiaddr) -> bool {
-    matches!(remote.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
-        && is_public_address(remote)
-        && !is_relayed(remote)
+    matches!(remote.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_))) && is_outside(remote)
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

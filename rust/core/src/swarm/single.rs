@@ -11,15 +11,16 @@ use libp2p::{
 };
 
 use crate::{
-    error::{Error, ErrorKind, Field},
     events::{Direction, DisconnectReason, NodeEvent},
-    identity::Wallet,
-    swarm::{door::Arrival, task::Task},
+    swarm::{dial_errors::refusal, door::Arrival, task::Task},
 };
 
 /// Silent peers are dialled at most once in this time; and not so long after this node was late.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_millis(250);
+
+/// In the place of a reason of our gate.
+const REFUSED_BY_PEER: &str = "refused-by-peer";
 
 /// A peer before the door, and the old connections that are being closed for it.
 pub(super) struct Waiting {
@@ -109,14 +110,10 @@ impl Task {
                 "a peer refused this node: its list probably lacks our wallet, or it still holds a connection to a \
                  former process of ours",
             );
-            self.refused(peer, "refused-by-peer");
+            self.refused(peer, REFUSED_BY_PEER);
             self.dialer.refused(peer, now);
             self.dialer.blame(&peer, text.as_str());
-            let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
-            let error = Error::new(ErrorKind::NotAuthorized, text)
-                .with("peer_id", peer.to_base58())
-                .with("wallet", wallet)
-                .with("reason", "refused-by-peer");
+            let error = refusal(peer, text, REFUSED_BY_PEER);
             self.ops.dial_failed(Some(peer), None, &error, &self.shared);
         }
     }
