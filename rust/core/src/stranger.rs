@@ -32,8 +32,8 @@ use crate::{
     identity::SecretKey,
     pubsub::{envelope, wanted::Wanted, wire},
     swarm::{
-        behaviour::{Gossip, LastMessage, gossip},
         dial_target::parse_nodes,
+        gossip::{self, Gossip, LastMessage},
     },
 };
 
@@ -184,7 +184,7 @@ fn open(key: &Keypair) -> Result<Swarm<Behaviour>, Box<dyn std::error::Error>> {
             identify::Config::new("ipfs/0.1.0".to_owned(), key.public()).with_agent_version("stranger".to_owned()),
         ),
         ping: ping::Behaviour::default(),
-        gossip: *gossip(
+        gossip: *gossip::build(
             key,
             &PubSubConfig { max_message_size: wire::MAX_PAYLOAD, flood_publish: true, batching: false },
             Wanted::default(),

@@ -26,9 +26,8 @@ use tokio::time::{Instant, Sleep};
 use crate::{
     addresses::is_outside,
     nat::{
-        autonat::{addresses::Addresses, question::Answer, rounds::Rounds, serving::Serving},
+        autonat::{addresses::Addresses, question::Answer, quiet::Quiet, rounds::Rounds, serving::Serving},
         dialback::DialBack,
-        quiet::Quiet,
         reachability::{Opinion, Reachability},
     },
 };
@@ -38,6 +37,7 @@ mod asking;
 mod library;
 mod messages;
 mod question;
+mod quiet;
 mod rounds;
 mod serving;
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    gossipsub::{self, MessageAcceptance},
     identify,
     multiaddr::Protocol,
     ping,
@@ -17,7 +16,6 @@ use crate::{
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
-    pubsub::kept::KeptMessage,
     swarm::{
         behaviour::BehaviourEvent,
         connection::Connection,
@@ -267,55 +265,6 @@ impl Task {
         }
         if let Some(more) = self.incoming_errors.pass(Instant::now()) {
             tracing::debug!(%from, %error, more, "an incoming connection failed");
-        }
-    }
-
-    fn on_gossip(&mut self, event: gossipsub::Event) {
-        match event {
-            gossipsub::Event::Message { propagation_source, message_id, mut message } => {
-                let (bytes, at) = (message.data.len(), Instant::now());
-                let outcome = self.receiver.receive(&mut message, at);
-                let passed_on = matches!(outcome.acceptance, MessageAcceptance::Accept);
-                let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
-                gossip.report_message_validation_result(&message_id, &propagation_source, outcome.acceptance);
-                if passed_on {
-                    let kept = KeptMessage { id: message_id, source: propagation_source, bytes, at };
-                    for old in self.kept.add(message.topic, kept) {
-                        // All that this does to a message that was accepted is to forget it.
-                        gossip.report_message_validation_result(&old.id, &old.source, MessageAcceptance::Ignore);
-                    }
-                }
-                for loss in outcome.losses {
-                    self.emit(loss);
-                }
-            }
-            gossipsub::Event::Subscribed { peer_id, topic } => {
-                self.shared.topics.peer_joined(topic.as_str(), peer_id);
-                self.check_topic_waiters();
-            }
-            gossipsub::Event::Unsubscribed { peer_id, topic } => {
-                self.shared.topics.peer_left(topic.as_str(), &peer_id);
-            }
-            gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
-                let failed = (failed_messages.priority + failed_messages.non_priority) as u64;
-                let retried = failed.min(self.retried);
-                self.retried -= retried;
-                let copies = failed - retried;
-                if copies > 0 {
-                    self.shared.counters.unsent.add(copies);
-                    tracing::warn!(%peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
-                    let dropped = NodeEvent::MessageDropped {
-                        topic: String::new(),
-                        author: None,
-                        reason: "peer-too-slow",
-                        count: copies,
-                    };
-                    self.emit(dropped);
-                }
-            }
-            gossipsub::Event::GossipsubNotSupported { peer_id } => {
-                tracing::debug!(%peer_id, "a peer does not speak gossip");
-            }
         }
     }
 }

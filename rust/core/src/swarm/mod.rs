@@ -2,7 +2,7 @@
 
 mod admission;
 mod after_identify;
-pub(crate) mod behaviour;
+mod behaviour;
 mod closing;
 pub(crate) mod commands;
 mod connection;
@@ -15,6 +15,7 @@ mod door;
 mod duplicates;
 mod events;
 mod frames;
+pub(crate) mod gossip;
 pub(crate) mod guard;
 pub(crate) mod library;
 mod listen;
@@ -37,6 +38,6 @@ mod trimming;
 mod twin;
 mod unread;
 mod upgrades;
-pub(crate) mod views;
+mod views;
 mod warmup;
 mod watch;

@@ -23,12 +23,13 @@ use crate::{
     pubsub::{kept::Kept, receive::Receiver, wanted::Wanted},
     shared::Shared,
     swarm::{
-        behaviour::{self, Behaviour, LastMessage},
+        behaviour::Behaviour,
         dial::Dialer,
         dial_target::parse_nodes,
         discovering,
         door::Door,
         duplicates::Duplicates,
+        gossip::{self, LastMessage},
         guard::{AddressLimits, Guard},
         library::Library,
         listen,
@@ -90,7 +91,7 @@ impl Task {
             let identity = key.libp2p();
             let NodeConfig { listen, connections, nat, .. } = &config;
             let built = transport::build(&identity, listen, connections, nat, for_transport, door, counters);
-            (identity.public(), built, behaviour::gossip(&identity, &config.pubsub, wanted, last_message.clone()))
+            (identity.public(), built, gossip::build(&identity, &config.pubsub, wanted, last_message.clone()))
         });
         let (transport, relay_client) = built.map_err(|e| core(&e))?;
         let gossip = gossip.map_err(|e| core(&e))?;

@@ -11,7 +11,7 @@ use libp2p::{
 };
 
 use crate::{
-    events::{Direction, DisconnectReason, NodeEvent},
+    events::{Direction, DisconnectReason},
     swarm::{dial_errors::refusal, door::Arrival, task::Task},
 };
 
@@ -85,16 +85,6 @@ impl Task {
         self.shared.counters.second_connections.add(1);
         self.duplicates.second(peer, now);
         self.hurry(now);
-    }
-
-    pub(super) fn tell_of_twin(&mut self, now: Instant) {
-        if let Some(address) = self.twin.due(now) {
-            tracing::warn!(
-                %address,
-                "another host has the key of this node: peers will take them for one; give each node a wallet of its own",
-            );
-            self.emit(NodeEvent::DuplicateIdentity { address: address.to_string() });
-        }
     }
 
     /// Who closed our connection nameless, and is not connected by another one, has a gate that refuses us.

@@ -8,9 +8,8 @@ use crate::{
     events::NodeEvent,
     gate::{DatabaseId, Gate},
     identity::Wallet,
-    metrics::Metric,
     peer::PeerInfo,
-    shared::{Shared, Views},
+    shared::Shared,
     swarm::{peers::Peers, task::Task},
 };
 
@@ -99,29 +98,4 @@ fn edge(ready: bool, database: Option<String>, peer_count: usize) -> NodeEvent {
         (false, Some(database)) => tracing::info!(database, "the database is no longer ready"),
     }
     if ready { NodeEvent::Ready { database } } else { NodeEvent::NotReady { database } }
-}
-
-pub(crate) fn samples(views: &Views) -> Vec<Metric> {
-    let mut samples = vec![
-        Metric::number("peers", views.peers.len()),
-        Metric::number("ready", usize::from(views.ready)),
-        Metric::number("listen_addresses", views.addresses.len()),
-        Metric::gauge("pending_dials", f64::from(views.pending_dials)),
-        Metric::number("relayed_peers", views.peers.iter().filter(|peer| peer.transport == "relay").count()),
-        Metric::number("reachability", 1).labelled("is", views.reachability.as_str()),
-        Metric::number("public_addresses", views.public_addresses.len()),
-        Metric::number("mapped_addresses", views.mapped_addresses.len()),
-        Metric::number("relays", views.relays),
-        Metric::number("relay_reservations", views.relay_reservations),
-        Metric::number("relay_circuits", views.relay_circuits),
-        Metric::counter("bootstrap_attempts_total", views.bootstrap.attempts),
-        Metric::counter("bootstrap_successes_total", views.bootstrap.successes),
-        Metric::counter("bootstrap_failures_total", views.bootstrap.failures),
-    ];
-    samples.extend(views.time_to_ready.map(|time| Metric::gauge("time_to_ready_seconds", time.as_secs_f64())));
-    for (table, peers, records) in &views.tables {
-        samples.push(Metric::number("table_peers", *peers).labelled("table", *table));
-        samples.push(Metric::number("provider_records", *records).labelled("table", *table));
-    }
-    samples
 }
