@@ -14,7 +14,6 @@ use std::{
 use either::Either;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
-    autonat::v1,
     core::{Endpoint, transport::PortUse},
     swarm::{
         ConnectionDenied, ConnectionHandler as _, ConnectionHandlerSelect, ConnectionId, ExternalAddrExpired,
@@ -34,12 +33,12 @@ use crate::{
 
 mod addresses;
 mod asking;
-mod library;
 mod messages;
 mod question;
 mod quiet;
 mod rounds;
 mod serving;
+mod v1;
 
 /// The first question; those that follow until two answers agree, and afterwards.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -84,7 +83,7 @@ impl AutoNat {
     /// `announces`: the addresses that are reached may be announced. `dial_back`: we serve.
     pub(crate) fn new(own: PeerId, asks: bool, announces: bool, dial_back: Option<DialBack>) -> Self {
         Self {
-            inner: library::behaviour(own),
+            inner: v1::behaviour(own),
             asks,
             serving: Serving::new(dial_back),
             rounds: Rounds::default(),

@@ -10,7 +10,7 @@ use crate::{
     config::DiscoveryConfig,
     discovery::{
         kad::{Table, TableEvent},
-        records::Listed,
+        records::IsListed,
         rendezvous::Work,
     },
     gate::{Gate, Verdict},
@@ -22,9 +22,9 @@ pub(super) fn finders(own: PeerId, config: &DiscoveryConfig, reach: Reach, gate:
     let mut finders = Finders::default();
     if config.dht {
         let gate = gate.clone();
-        let listed: Listed = Arc::new(move |peer| matches!(gate.check_now(peer), Verdict::Admit(_)));
-        finders.wan = Some(Table::new(own, Scope::Wan, reach, Arc::clone(&listed)));
-        finders.lan = Some(Table::new(own, Scope::Lan, reach, listed));
+        let is_listed: IsListed = Arc::new(move |peer| matches!(gate.check_now(peer), Verdict::Admit(_)));
+        finders.wan = Some(Table::new(own, Scope::Wan, reach, Arc::clone(&is_listed)));
+        finders.lan = Some(Table::new(own, Scope::Lan, reach, is_listed));
     }
     if config.mdns {
         finders.mdns = Some(mdns::tokio::Behaviour::new(mdns::Config::default(), own)?);

@@ -37,7 +37,7 @@ impl Task {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Guard(Deaf(peer))) => {
                 tracing::warn!(peer_id = %peer, "gossip has given up on a connection: it will be made anew");
-                self.duplicates.gossip_gone(peer, Instant::now());
+                self.second_connections.gossip_gone(peer, Instant::now());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::RelayClient(event)) => self.on_relay_client(event),
@@ -199,7 +199,7 @@ impl Task {
         if another_life || replaced {
             self.reset(peer);
         } else if self.peers.connections(&peer) == 1 {
-            self.duplicates.second(peer, now);
+            self.second_connections.second(peer, now);
         }
         if gone != Gone::Not {
             self.leave_tables(&peer);
@@ -218,7 +218,7 @@ impl Task {
                 self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
                 let pause = match reason {
-                    DisconnectReason::Reset => self.duplicates.redial_after(&peer),
+                    DisconnectReason::Reset => self.second_connections.redial_after(&peer),
                     _ if returns => RETURNS_WITHIN,
                     _ => Duration::ZERO,
                 };
@@ -231,7 +231,7 @@ impl Task {
                 self.update_views();
             }
             Gone::BeforeIdentify { direction: Direction::Outbound, reason: None } => {
-                self.duplicates.closed_nameless(peer, now);
+                self.second_connections.closed_nameless(peer, now);
             }
             Gone::BeforeIdentify { .. } => {
                 self.dialer.unmet(peer, now, self.peers.is_empty());

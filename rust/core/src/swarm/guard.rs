@@ -27,7 +27,7 @@ use crate::{
     events::Direction,
     gate::{Gate, Refusal, Verdict},
     swarm::{
-        duplicates,
+        second_connections,
         watch::{GossipGone, Watch},
     },
 };
@@ -144,7 +144,7 @@ impl Guard {
                 Denial::DialBack
             }
             Verdict::Admit(_) if held.len() >= MAX_PER_PEER => Denial::TooManyFromWallet,
-            Verdict::Admit(_) if !upgrade && duplicates::denies(&self.own, peer, &directions, direction) => {
+            Verdict::Admit(_) if !upgrade && second_connections::denies(&self.own, peer, &directions, direction) => {
                 Denial::Second
             }
             Verdict::Admit(_) => return Ok(Watch::default()),

@@ -11,7 +11,7 @@ use crate::{
     events::{Direction, DisconnectReason},
     identity::Wallet,
     peer::PeerInfo,
-    swarm::{behaviour::PING_LIMIT, connection::Connection, duplicates::View, upgrades},
+    swarm::{behaviour::PING_LIMIT, connection::Connection, second_connections::View, upgrades},
 };
 
 /// Within this time a peer that dials us over two transports at once ends one of the connections itself.

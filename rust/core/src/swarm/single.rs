@@ -1,4 +1,5 @@
-//! One connection for each peer, as the task sees to it: what `door.rs` and `duplicates.rs` ask for is done here.
+//! One connection for each peer, as the task sees to it: what `door.rs` and `second_connections.rs` ask for is done
+//! here.
 
 use std::time::{Duration, Instant};
 
@@ -83,14 +84,14 @@ impl Task {
     /// There was a second connection to the peer.
     pub(super) fn second(&mut self, peer: PeerId, now: Instant) {
         self.shared.counters.second_connections.add(1);
-        self.duplicates.second(peer, now);
+        self.second_connections.second(peer, now);
         self.hurry(now);
     }
 
     /// Who closed our connection nameless, and is not connected by another one, has a gate that refuses us.
     pub(super) fn judge_refusals(&mut self, now: Instant) {
         let peers = &self.peers;
-        for peer in self.duplicates.refusals(now, |peer| peers.connections(peer) > 0) {
+        for peer in self.second_connections.refusals(now, |peer| peers.connections(peer) > 0) {
             let text = format!(
                 "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's; \
                  a node that was started again can also meet a peer that still holds a connection to the former process"
@@ -110,7 +111,7 @@ impl Task {
 
     pub(super) fn reset_due(&mut self, now: Instant) {
         let peers = &self.peers;
-        for peer in self.duplicates.due(now, |peer| peers.view(peer)) {
+        for peer in self.second_connections.due(now, |peer| peers.view(peer)) {
             self.reset(peer);
         }
     }
