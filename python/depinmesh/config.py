@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Val
 
 from depinmesh._validation import Options, group
 from depinmesh.bootstrap import NodeSource, check_node_source, normalise_nodes
-from depinmesh.build import version
 from depinmesh.errors import ConfigError, ConfigProblem, IdentityError
 from depinmesh.identity import Keypair, SecretLike
 from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, Nat, PubSub
@@ -203,7 +202,6 @@ class Config(Options, frozen=True):
             "max_message_size": self.pubsub.max_message_size,
             "flood_publish": self.pubsub.flood_publish,
             "batching": self.pubsub.batching,
-            "agent": f"depinmesh/{version()}",
             "waker": "auto",
         }
 

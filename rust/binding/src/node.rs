@@ -119,7 +119,7 @@ impl Node {
     #[pyo3(signature = (request, nodes, /))]
     fn answer_bootstrap(&self, py: Python<'_>, request: u64, nodes: Vec<Vec<String>>) -> PyResult<bool> {
         let core = self.core.get(py)?;
-        py.detach(|| core.answer_bootstrap(request, nodes)).or_raise(py)
+        py.detach(|| core.answer_bootstrap(request, &nodes)).or_raise(py)
     }
 
     #[pyo3(signature = (request, message, /))]
@@ -162,7 +162,7 @@ impl Node {
     #[pyo3(signature = (nodes, /))]
     fn set_bootstrap(&self, py: Python<'_>, nodes: Option<Vec<Vec<String>>>) -> PyResult<()> {
         let core = self.core.get(py)?;
-        py.detach(|| core.set_bootstrap(nodes)).or_raise(py)
+        py.detach(|| core.set_bootstrap(nodes.as_deref())).or_raise(py)
     }
 
     #[pyo3(signature = (op, timeout, /))]

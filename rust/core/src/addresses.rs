@@ -71,6 +71,11 @@ pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+/// An address of the Internet, and no way through a relay.
+pub(crate) fn is_outside(address: &Multiaddr) -> bool {
+    is_public_address(address) && !is_relayed(address)
+}
+
 /// As others dial it.
 pub(crate) fn is_direct(address: &Multiaddr) -> bool {
     !is_relayed(address) && kind(address).is_some()

@@ -1,7 +1,7 @@
 //! What the handle of a node and its network task both see: queues towards the network, views out of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use depinmesh_mailbox::Mailbox;
-use libp2p::metrics::Registry;
+use libp2p::{Multiaddr, PeerId, metrics::Registry};
 use tokio::sync::Notify;
 
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) struct Views {
     pub peers: Vec<PeerInfo>,
     pub addresses: Vec<String>,
     pub ready: bool,
-    pub ready_databases: BTreeMap<DatabaseId, bool>,
+    pub ready_databases: BTreeSet<DatabaseId>,
     pub bootstrap: Tally,
     pub bootstrap_nodes: Vec<BootstrapInfo>,
     pub started: Option<Instant>,
@@ -79,7 +79,7 @@ pub(crate) struct Shared {
 /// Where the list of bootstrap nodes comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum BootstrapSource {
-    List(Vec<Vec<String>>),
+    List(Vec<(PeerId, Vec<Multiaddr>)>),
     Asked,
 }
 
@@ -120,13 +120,11 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// `true` for the first caller.
-    pub(crate) fn begin_close(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
+    pub(crate) fn begin_close(&self) {
+        self.closed.store(true, Ordering::Release);
         for op in self.outbox.close() {
             self.failed(op, Error::closed());
         }
-        first
     }
 
     /// The connected peers: all of them, or those on the list of a database.
@@ -141,10 +139,6 @@ impl Shared {
     pub(crate) fn status(&self) -> Vec<(&'static str, Field)> {
         let views = self.views();
         vec![
-            ("ready", Field::Bool(views.ready)),
-            ("peers", views.peers.len().into()),
-            ("topics", self.topics.subscribed().into()),
-            ("databases", self.topics.databases().into_iter().map(|(_, name)| name).collect::<Vec<_>>().into()),
             ("bootstrap_attempts", views.bootstrap.attempts.into()),
             ("reachability", Field::Text(views.reachability.as_str().to_owned())),
             ("public_addresses", views.public_addresses.clone().into()),

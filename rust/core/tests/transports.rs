@@ -1,11 +1,10 @@
-//! Events cross every transport and security protocol, each by itself.
+//! Events cross every transport, each by itself.
 
 mod support;
 
 use std::collections::BTreeSet;
 
 use depinmesh_core::{
-    config::TcpSecurity,
     gate::{Entry, WalletSource},
     identity::SecretKey,
 };
@@ -16,7 +15,7 @@ const EVENTS: usize = 500;
 
 /// Three nodes that share nothing but this transport: everybody hears everything of the others, once, and nothing of
 /// itself.
-fn exchange(quic: bool, tcp: Option<TcpSecurity>, transport: &str) {
+fn exchange(quic: bool, tcp: bool, transport: &str) {
     let mut hosts: Vec<Host> = (0..NODES).map(|_| Host::start(SecretKey::generate(), config(quic, tcp))).collect();
     let wallets: Vec<Entry> = hosts.iter().map(|host| Entry::Text(host.key.wallet().to_string())).collect();
     let databases: Vec<u32> = hosts
@@ -55,15 +54,10 @@ fn exchange(quic: bool, tcp: Option<TcpSecurity>, transport: &str) {
 
 #[test]
 fn quic_alone() {
-    exchange(true, None, "quic");
+    exchange(true, false, "quic");
 }
 
 #[test]
-fn tcp_with_noise_alone() {
-    exchange(false, Some(TcpSecurity::NoiseOnly), "tcp");
-}
-
-#[test]
-fn tcp_with_tls_alone() {
-    exchange(false, Some(TcpSecurity::TlsOnly), "tcp");
+fn tcp_alone() {
+    exchange(false, true, "tcp");
 }

@@ -17,7 +17,8 @@ use crate::{
 
 const MAX_EVENTS: usize = 1_024;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Times as much may wait aside: some topics that nobody takes keep no other waiting, many must not fill the memory.
+/// Events set aside may take this many times the room of the queue: enough that a few topics nobody takes delay no other,
+/// not enough that many fill the memory.
 const ASIDE_AT_MOST: usize = 8;
 
 /// One event on its way to gossip.

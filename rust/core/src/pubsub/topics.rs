@@ -280,7 +280,7 @@ fn remove(peers: &mut Vec<PeerId>, peer: &PeerId) {
 }
 
 fn belongs(databases: &HashMap<DatabaseId, String>, full: &str) -> bool {
-    databases.values().any(|name| full.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_')))
+    databases.values().any(|name| wire::belongs(name, full))
 }
 
 /// One subscription, as the host language holds it.

@@ -24,18 +24,18 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(id: ConnectionId, endpoint: &ConnectedPoint, now: Instant) -> Self {
-        let (address, direction) = match endpoint {
-            ConnectedPoint::Dialer { address, .. } => (address.clone(), Direction::Outbound),
+        let address = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => address.clone(),
             // Who comes through a relay has no address but the relay's.
             ConnectedPoint::Listener { local_addr, send_back_addr } if endpoint.is_relayed() => {
-                (send_back_addr.iter().fold(local_addr.clone(), Multiaddr::with), Direction::Inbound)
+                send_back_addr.iter().fold(local_addr.clone(), Multiaddr::with)
             }
-            ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), Direction::Inbound),
+            ConnectedPoint::Listener { send_back_addr, .. } => send_back_addr.clone(),
         };
         Self {
             id,
             address,
-            direction,
+            direction: Direction::of(endpoint),
             since: now,
             opened_at: SystemTime::now(),
             identified: false,

@@ -20,10 +20,10 @@ use crate::{
     discovery::{
         kad::{Table, TableEvent},
         neighbours::Neighbours,
-        records::Listed,
+        records::IsListed,
         rendezvous::Work,
     },
-    gate::{DatabaseId, Gate, Verdict},
+    gate::{Gate, Verdict},
     identity::Wallet,
     swarm::{behaviour::Finders, dial::Heard, task::Task},
 };
@@ -38,9 +38,9 @@ pub(super) fn finders(own: PeerId, config: &DiscoveryConfig, reach: Reach, gate:
     let mut finders = Finders::default();
     if config.dht {
         let gate = gate.clone();
-        let listed: Listed = Arc::new(move |peer| matches!(gate.check_now(peer), Verdict::Admit(_)));
-        finders.wan = Some(Table::new(own, Scope::Wan, reach, Arc::clone(&listed)));
-        finders.lan = Some(Table::new(own, Scope::Lan, reach, listed));
+        let is_listed: IsListed = Arc::new(move |peer| matches!(gate.check_now(peer), Verdict::Admit(_)));
+        finders.wan = Some(Table::new(own, Scope::Wan, reach, Arc::clone(&is_listed)));
+        finders.lan = Some(Table::new(own, Scope::Lan, reach, is_listed));
     }
     if config.mdns {
         finders.mdns = Some(neighbourhood(own)?);
@@ -244,8 +244,7 @@ impl Task {
         let Ok(wallet) = Wallet::from_peer_id(peer) else { return false };
         let databases = self.shared.topics.databases();
         let views = self.shared.views();
-        let is_ready = |id: &DatabaseId| views.ready_databases.get(id).copied().unwrap_or(false);
-        databases.iter().any(|(id, _)| !is_ready(id) && self.gate.listed_in(*id, &wallet))
+        databases.iter().any(|(id, _)| !views.ready_databases.contains(id) && self.gate.listed_in(*id, &wallet))
     }
 
     /// Somebody to dial, if the gate has no objection.
@@ -271,6 +270,6 @@ impl Task {
     fn is_ready(&self, database: &str) -> bool {
         let databases = self.shared.topics.databases();
         let views = self.shared.views();
-        databases.iter().any(|(id, name)| name == database && views.ready_databases.get(id).copied().unwrap_or(false))
+        databases.iter().any(|(id, name)| name == database && views.ready_databases.contains(id))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     events::{Direction, DisconnectReason},
     identity::Wallet,
     peer::PeerInfo,
-    swarm::{behaviour::PING_LIMIT, connection::Connection, duplicates::View, upgrades},
+    swarm::{behaviour::PING_LIMIT, connection::Connection, second_connections::View, upgrades},
 };
 
 /// Within this time a peer that dials us over two transports at once ends one of the connections itself.
@@ -318,6 +318,9 @@ impl Peers {
         self.0.iter().filter_map(|(peer, entry)| entry.info(*peer)).collect()
     }
 }
+
+/// What a node says of itself in identify: how the nodes of this library know each other.
+pub(crate) const AGENT: &str = concat!("depinmesh/", env!("CARGO_PKG_VERSION"));
 
 /// Identify names nodes of this library `depinmesh/<version>`; a Go program is named after its module.
 fn is_ours(agent: &str) -> bool {

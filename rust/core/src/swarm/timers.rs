@@ -65,7 +65,7 @@ impl Task {
             self.bootstrap.next(),
             self.next_discovery(),
             self.merger.next(),
-            self.duplicates.next(),
+            self.second_connections.next(),
             self.upgrades.next(),
             self.paused_until.or(self.retry_at),
             self.relays.next(self.needs_relays()),

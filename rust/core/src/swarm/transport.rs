@@ -48,7 +48,7 @@ pub(crate) fn build(
         let (transport, client) = relay::client::new(key.public().to_peer_id());
         let transport = transport
             .upgrade(Version::V1Lazy)
-            .authenticate(Security::new(key, listen.tcp_security)?)
+            .authenticate(Security::new(key)?)
             .multiplex(yamux::Config::default())
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
         (OptionalTransport::some(transport), Some(client))
@@ -83,7 +83,7 @@ pub(crate) fn direct(
         Some(_) => OptionalTransport::some(
             tcp::tokio::Transport::new(tcp::Config::new())
                 .upgrade(Version::V1Lazy)
-                .authenticate(Security::new(key, listen.tcp_security)?)
+                .authenticate(Security::new(key)?)
                 .multiplex(yamux::Config::default())
                 .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         ),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use libp2p::{Multiaddr, multiaddr::Protocol, swarm::ToSwarm};
 
-use crate::addresses::{is_public_address, is_relayed};
+use crate::addresses::{is_outside, is_public_address};
 
 /// Addresses that a server is asked for in a row: IPv4 and IPv6, by QUIC and TCP, and where it sees us.
 const MAX_CANDIDATES: usize = 6;
@@ -66,11 +66,6 @@ impl Addresses {
             self.known.iter().cloned().chain(there).chain([seen.clone()]).filter(is_outside).collect();
         all.into_iter().rev().take(MAX_CANDIDATES).collect()
     }
-}
-
-/// An address of the Internet, and no way through a relay.
-pub(super) fn is_outside(address: &Multiaddr) -> bool {
-    is_public_address(address) && !is_relayed(address)
 }
 
 /// The way that an address leads: all but its values.
