@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 from solders.pubkey import Pubkey
 
+from depinmesh import _base58
 from depinmesh.errors import without_secrets
 from depinmesh.registry._fetch import EndpointError
 from depinmesh.registry._solana_rules import Account
@@ -34,7 +35,6 @@ _BETWEEN = re.compile(rb"\}\s*,\s*\{")
 _VALUE = re.compile(rb'"value"\s*:\s*\[')
 _TOO_MANY = 429
 _REFUSED = {-32010, 403, 410}
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class Rpc:
@@ -87,18 +87,9 @@ class Rpc:
 
 
 def filters(query: Query) -> list[dict[str, Any]]:
-    """Return the filters of a query as JSON."""
+    """Return the filters of a query as JSON, with bytes as Base58: the one form that every endpoint takes."""
     size = [] if query.size is None else [{"dataSize": query.size}]
-    return size + [{"memcmp": {"offset": offset, "bytes": base58(content)}} for offset, content in query.memcmp]
-
-
-def base58(content: bytes) -> str:
-    """Return bytes of any length as Base58, the one form of them that every endpoint takes."""
-    number, digits = int.from_bytes(content, "big"), ""
-    while number:
-        number, digit = divmod(number, 58)
-        digits = _ALPHABET[digit] + digits
-    return _ALPHABET[0] * (len(content) - len(content.lstrip(b"\0"))) + digits
+    return size + [{"memcmp": {"offset": offset, "bytes": _base58.encode(content)}} for offset, content in query.memcmp]
 
 
 def _listing(body: bytes | bytearray, data_slice: tuple[int, int] | None, take: Callable[[Account], None]) -> int:
