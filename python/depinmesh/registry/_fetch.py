@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
@@ -74,11 +74,7 @@ class Fetcher:
         self._redirect_hosts = frozenset(host.lower() for host in hosts)
         self._client: httpx2.AsyncClient | None = None
 
-    async def __aenter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def close(self) -> None:
         """Close the connections; the next request opens them again."""
         client, self._client = self._client, None
         if client is not None:

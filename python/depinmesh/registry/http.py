@@ -81,7 +81,7 @@ class HttpRegistry:
         """Close the connections, with the last of those who use it; used again, it opens them again."""
         self._users = max(0, self._users - 1)
         if not self._users:
-            await self._fetcher.__aexit__()
+            await self._fetcher.close()
 
     async def wallets(self) -> Snapshot:
         """Fetch the list. `RegistryError`: no URL gave one; the message has a reason for each."""
