@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from pydantic_core import from_json
+
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
 from depinmesh.registry._unlogged import leave_out, unlogged
 
@@ -151,6 +153,14 @@ class Fetcher:
             self._client = self._httpx2.AsyncClient(verify=verify, timeout=limits, trust_env=False)
             leave_out("httpx2", "httpcore2")
         return self._client
+
+
+def from_answer(body: bytes | bytearray) -> Any:
+    """Return the JSON of an answer. `EndpointError`: it is none."""
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise EndpointError(f"the answer is not JSON: {error}") from None
 
 
 def label(url: str) -> str:

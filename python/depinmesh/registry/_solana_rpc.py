@@ -15,12 +15,11 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
 from solders.pubkey import Pubkey
 
 from depinmesh import _base58
 from depinmesh.errors import without_secrets
-from depinmesh.registry._fetch import EndpointError
+from depinmesh.registry._fetch import EndpointError, from_answer
 from depinmesh.registry._solana_rules import Account
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _listing(body: bytes | bytearray, data_slice: tuple[int, int] | None, take: 
     end = body.rfind(b"]")
     slot, _ = _context(_result(body[: start.end()] + body[end:]))
     for piece in _pieces(body, start.end(), end):
-        for item in _parsed(b"[" + piece + b"]"):
+        for item in from_answer(b"[" + piece + b"]"):
             if not isinstance(item, dict):
                 raise EndpointError("the answer has accounts of another form")
             take(_account(_pubkey(item.get("pubkey")), item.get("account"), data_slice))
@@ -118,15 +117,8 @@ def _pieces(body: bytes | bytearray, start: int, end: int) -> Iterator[bytes | b
         start = end if between is None else body.index(b",", between.start()) + 1
 
 
-def _parsed(text: bytes | bytearray) -> Any:
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise EndpointError(f"the answer is not JSON: {error}") from None
-
-
 def _result(body: bytes | bytearray) -> Any:
-    answer = _parsed(body)
+    answer = from_answer(body)
     if not isinstance(answer, dict):
         raise EndpointError("the answer is no JSON-RPC")
     if (error := answer.get("error")) is not None:

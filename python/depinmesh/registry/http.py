@@ -8,12 +8,10 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic_core import from_json
-
 from depinmesh.errors import IdentityError, RegistryError, shown
 from depinmesh.identity import Wallet
 from depinmesh.registry._endpoints import NODES_AGE, Endpoints
-from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, label
+from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, from_answer, label
 from depinmesh.registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -126,10 +124,7 @@ class HttpRegistry:
 
 
 def _parsed(body: bytes | bytearray) -> _Content:
-    try:
-        value: Any = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise EndpointError(f"the answer is not JSON: {error}") from None
+    value = from_answer(body)
     nodes: Any = []
     if isinstance(value, dict):
         nodes = value.get("bootstrap_nodes", [])
