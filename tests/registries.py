@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from depinmesh import Connecting, Database, Wallet
 
-NOBODY: list[Any] = []
-
 
 class Registry:
     """A coroutine function with a memory: what it lists, how it fails, when it was called."""
