@@ -124,7 +124,8 @@ impl Task {
         let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
         let relays = parse_nodes(&config.nat.relays)?;
-        let mut dialer = Dialer::new(key.peer_id(), config.connections.dial_concurrency.into(), Jitter::random());
+        let (limit, handshake) = (config.connections.dial_concurrency.into(), config.connections.handshake_timeout);
+        let mut dialer = Dialer::new(key.peer_id(), limit, handshake, Jitter::random());
         dialer.keep(&relays, now);
         let listed: Vec<_> = relays.into_iter().map(|(peer, _)| peer).collect();
         Ok(Self {
