@@ -48,7 +48,7 @@ class Requests:
         except BaseException as error:
             # The core decides what a failure means; it must only always get its answer, unless it has just ended.
             with contextlib.suppress(MeshError):
-                self._answer_failed(request, without_secrets(f"{type(error).__name__}: {error}"))
+                self._answer_failed(request, _reason(error))
             if not isinstance(error, Exception):
                 raise
 
@@ -56,3 +56,13 @@ class Requests:
         self._tasks.pop(request, None)
         if not task.cancelled():
             report_interruption(task)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what a function raised as text that the core takes: some errors have no text, or one that is not UTF-8."""
+    name = type(error).__name__
+    try:
+        reason = without_secrets(f"{name}: {error}")
+    except Exception:  # noqa: BLE001  # of its __str__
+        reason = name
+    return reason.encode(errors="backslashreplace").decode()

@@ -35,6 +35,33 @@ async def answered_later() -> str:
     return "later"
 
 
+class WordlessError(Exception):
+    """Cannot be shown."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (OSError("the chain is down"), "OSError: the chain is down"),
+        (OSError("caf\udce9 is down"), r"OSError: caf\udce9 is down"),
+        (WordlessError(), "WordlessError"),
+    ],
+    ids=["plain", "surrogate", "wordless"],
+)
+async def test_whatever_a_function_raises_is_answered_as_text_that_can_be_sent(error: Exception, answer: str) -> None:
+    async def fails() -> None:
+        raise error
+
+    core = Core()
+    requests = core.requests()
+    requests.ask(1, fails, core.answer)
+    await eventually(lambda: core.answers == {1: answer})
+    assert answer.encode()
+
+
 def eager() -> Any:
     factory = getattr(asyncio, "eager_task_factory", None)
     missing = pytest.mark.skipif(factory is None, reason="Python 3.12 and newer have eager tasks")
