@@ -32,7 +32,8 @@ class Lives:
         """Make sure that it is open. What its `__aenter__` raises is raised here; the next call tries again."""
         if not hasattr(type(provider), "__aenter__"):
             return
-        life = self._open.get(id(provider))
+        while (life := self._open.get(id(provider))) is not None and life.leaving.is_set() and life.task is not None:
+            await asyncio.wait([life.task])  # it cannot be entered again sooner
         if life is None:
             life = self._open[id(provider)] = _Life(self._loop.create_future(), asyncio.Event())
             life.task = self._loop.create_task(self._live(provider, life), context=self._context.copy())

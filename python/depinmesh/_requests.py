@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from depinmesh._tasks import report_interruption
+from depinmesh._tasks import cancel_once, report_interruption
 from depinmesh.errors import MeshError, without_secrets
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Requests:
     def cancel(self, request: int) -> None:
         """Stop it: nobody waits for the answer any more."""
         if (task := self._tasks.get(request)) is not None:
-            task.cancel()
+            cancel_once(task)
 
     def cancel_all(self) -> None:
         """Stop all."""
         for task in self._tasks.values():
-            task.cancel()
+            cancel_once(task)
 
     async def _reply(
         self, request: int, question: Callable[[], Awaitable[Any]], answer: Callable[[int, Any], bool]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from depinmesh.errors import MeshTimeoutError, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Collection, Iterator
+
+_told_to_end: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
 @asynccontextmanager
@@ -55,6 +58,24 @@ def foreign_cancellations_as_errors() -> Iterator[None]:
         if is_cancelled():
             raise
         raise RegistryError("what it waited for was cancelled") from error
+
+
+def cancel_once(task: asyncio.Task[Any]) -> None:
+    """Cancel it, unless this was done before: a second time would break into what it does in order to end."""
+    if task not in _told_to_end:
+        _told_to_end.add(task)
+        task.cancel()
+
+
+async def end_all(tasks: Collection[asyncio.Task[Any]], patience: float) -> None:
+    """Cancel these once, and wait until they have ended; after so many seconds again, and wait no longer."""
+    if not tasks:
+        return
+    for task in tasks:
+        cancel_once(task)
+    _, late = await asyncio.wait(tasks, timeout=patience)
+    for task in late:
+        task.cancel()
 
 
 def report_interruption(task: asyncio.Task[Any]) -> bool:
