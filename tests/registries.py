@@ -75,6 +75,13 @@ class Checker:
         return wallet in self.good
 
 
+async def cut_off() -> None:
+    """Wait for something that somebody else has cancelled, as a call on a channel that was closed."""
+    call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    call.cancel()
+    await call
+
+
 def guarded(registry: Any, key: Keypair | None = None, *, dht: bool = True, **gate: Any) -> Connecting[Database]:
     """Connect a node whose gate reads the registry; by default only the start and misses make it do so."""
     fields: dict[str, Any] = {
