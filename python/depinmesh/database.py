@@ -148,7 +148,7 @@ class Database:
         self._pump.check()
         self._check()
         # Nothing but the core knows which names are usable; this asks it without any effect.
-        self._core.topic_peers(self._id, topic)
+        self._core.has_topic_peers(self._id, topic, 0)
         check_handler(handler, concurrency)
         if handler is not None:
             self._check_no_handler(topic)
@@ -286,5 +286,5 @@ class Database:
 
     async def _wait_for_peers(self, topic: str, n: int) -> None:
         self._check()
-        if len(self._core.topic_peers(self._id, topic)) < n:
+        if not self._core.has_topic_peers(self._id, topic, max(n, 0)):
             await self._pump.call(self._core.wait_for_peers, self._id, topic, n)

@@ -258,6 +258,11 @@ impl Topics {
         self.state().peers.get(full).cloned().unwrap_or_default()
     }
 
+    /// What `look` makes of the peers known on a topic, which are in order. It must not come back here.
+    pub(crate) fn with_peers<T>(&self, full: &str, look: impl FnOnce(&[PeerId]) -> T) -> T {
+        look(self.state().peers.get(full).map(Vec::as_slice).unwrap_or_default())
+    }
+
     /// How many of the topics that are subscribed here the peer subscribes to.
     pub(crate) fn shared_with(&self, peer: &PeerId) -> usize {
         let state = self.state();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -314,7 +315,7 @@ impl Peers {
     }
 
     /// The peers that count as connected (docs/wire.md section 6).
-    pub(crate) fn infos(&self) -> Vec<PeerInfo> {
+    pub(crate) fn infos(&self) -> Arc<[PeerInfo]> {
         self.0.iter().filter_map(|(peer, entry)| entry.info(*peer)).collect()
     }
 }

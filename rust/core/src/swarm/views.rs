@@ -1,6 +1,6 @@
 //! Readiness and the views of it: who counts as connected, and when a node or a database is ready.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use libp2p::PeerId;
 
@@ -66,7 +66,7 @@ fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bo
 }
 
 /// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
-fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> (Vec<NodeEvent>, bool) {
+fn refresh(shared: &Shared, gate: &Gate, peers: Arc<[PeerInfo]>, now: Instant) -> (Vec<NodeEvent>, bool) {
     let databases = shared.topics.databases();
     let ready: BTreeMap<DatabaseId, bool> =
         databases.iter().map(|(id, _)| (*id, peers.iter().any(|info| gate.listed_in(*id, &info.wallet)))).collect();
