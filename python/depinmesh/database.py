@@ -99,11 +99,13 @@ class Database:
         async with limit(timeout, f"publishing on {topic!r}"):
             if min_peers > 0:
                 await self._wait_for_peers(topic, min_peers)
+            else:
+                await self._wait_for_room(topic)
             while True:
                 try:
                     return self.publish_nowait(topic, message)
                 except BackpressureError:
-                    await self._pump.call(self._core.wait_writable, self._id, topic)
+                    await self._wait_for_room(topic)
 
     def publish_nowait(self, topic: str, message: object) -> Event:
         """Do as `publish`, but raise `BackpressureError` instead of waiting. May be called from any thread."""
@@ -283,6 +285,9 @@ class Database:
         subscriptions.remove(subscription)
         if not subscriptions:
             del self._subscriptions[subscription.topic]
+
+    async def _wait_for_room(self, topic: str) -> None:
+        await self._pump.call(self._core.wait_writable, self._id, topic)
 
     async def _wait_for_peers(self, topic: str, n: int) -> None:
         self._check()

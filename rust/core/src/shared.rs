@@ -109,6 +109,13 @@ impl Shared {
         self.mailbox.post(Control::Done { op, result: Err(error) });
     }
 
+    /// Who waits for room to publish in may go on where there is some, whoever was told of it before. Once in a while.
+    pub(crate) fn tell_writable_anew(&self) {
+        for op in self.outbox.writable_anew() {
+            self.done(op, Value::None);
+        }
+    }
+
     pub(crate) fn views(&self) -> MutexGuard<'_, Views> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
