@@ -291,7 +291,7 @@ impl Task {
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 self.shared.topics.peer_joined(topic.as_str(), peer_id);
-                self.check_topic_waiters();
+                self.check_topic_waiters(Some(topic.as_str()));
             }
             gossipsub::Event::Unsubscribed { peer_id, topic } => {
                 self.shared.topics.peer_left(topic.as_str(), &peer_id);

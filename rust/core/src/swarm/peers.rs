@@ -290,6 +290,11 @@ impl Peers {
         self.0.get(peer).is_some_and(Entry::identified)
     }
 
+    /// The wallet of a peer that has said who it is: its key was checked when the connection was made.
+    pub(crate) fn wallet(&self, peer: &PeerId) -> Option<&Wallet> {
+        self.0.get(peer).filter(|entry| entry.identified()).map(|entry| &entry.wallet)
+    }
+
     /// Whether the peer has said that it is a node of this library.
     pub(crate) fn is_ours(&self, peer: &PeerId) -> bool {
         self.0.get(peer).is_some_and(|entry| entry.identified() && is_ours(&entry.agent))

@@ -7,7 +7,6 @@ use libp2p::PeerId;
 use crate::{
     events::NodeEvent,
     gate::{DatabaseId, Gate},
-    identity::Wallet,
     metrics::Metric,
     peer::PeerInfo,
     shared::{Shared, Views},
@@ -48,21 +47,24 @@ impl Task {
             &self.shared,
         );
         drop(views);
-        self.check_topic_waiters();
+        self.check_topic_waiters(None);
     }
 
-    pub(super) fn check_topic_waiters(&mut self) {
+    /// Who waited for peers on a topic, of which the full name is given; `None`: on any.
+    pub(super) fn check_topic_waiters(&mut self, topic: Option<&str>) {
         let (topics, gate, peers) = (&self.shared.topics, &self.gate, &self.peers);
-        self.ops.check_topics(
-            |database, full| topics.peers(full).iter().filter(|peer| counts(gate, peers, database, peer)).count(),
-            &self.shared,
-        );
+        let has_peers = |database: DatabaseId, full: &str, n: usize| {
+            topics.with_peers(full, |subscribed| {
+                subscribed.iter().filter(|peer| counts(gate, peers, database, peer)).take(n).count() >= n
+            })
+        };
+        self.ops.check_topics(topic, has_peers, &self.shared);
     }
 }
 
 /// A subscriber counts when it has said who it is and its wallet is on the database's own list.
 fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bool {
-    peers.is_identified(peer) && Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
+    peers.wallet(peer).is_some_and(|wallet| gate.listed_in(database, wallet))
 }
 
 /// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
