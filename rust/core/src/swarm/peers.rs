@@ -25,7 +25,7 @@ const JUST_NOW: Duration = Duration::from_millis(1_500);
 
 struct Entry {
     wallet: Wallet,
-    agent: String,
+    agent: Arc<str>,
     connections: Vec<Connection>,
     /// Set when we close all of them: the reason that the peer's disconnection is given.
     closing: Option<DisconnectReason>,
@@ -56,11 +56,11 @@ impl Entry {
         Some(PeerInfo {
             peer,
             wallet: self.wallet,
-            addresses: self.connections.iter().map(|connection| connection.address.to_string()).collect(),
+            addresses: self.connections.iter().map(|connection| Arc::clone(&connection.shown)).collect(),
             direction: first.direction,
             transport: first.transport(),
             connected_at: first.opened_at,
-            agent: self.agent.clone(),
+            agent: Arc::clone(&self.agent),
             rtt: self.connections.iter().filter_map(|connection| connection.rtt).min(),
         })
     }
@@ -89,7 +89,7 @@ impl Peers {
     pub(crate) fn established(&mut self, peer: PeerId, wallet: Wallet, connection: Connection) {
         let entry = self.0.entry(peer).or_insert_with(|| Entry {
             wallet,
-            agent: String::new(),
+            agent: Arc::default(),
             connections: Vec::new(),
             closing: None,
             left: false,
@@ -105,7 +105,7 @@ impl Peers {
         let before = entry.identified();
         let connection = entry.connections.iter_mut().find(|connection| connection.id == id && !connection.overdue)?;
         connection.identified = true;
-        entry.agent = agent;
+        entry.agent = agent.into();
         if before { None } else { entry.info(*peer) }
     }
 

@@ -1,6 +1,6 @@
 //! Readiness and the views of it: who counts as connected, and when a node or a database is ready.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
 use libp2p::PeerId;
 
@@ -8,7 +8,6 @@ use crate::{
     events::NodeEvent,
     gate::{DatabaseId, Gate},
     metrics::Metric,
-    peer::PeerInfo,
     shared::{Shared, Views},
     swarm::{peers::Peers, task::Task},
 };
@@ -18,14 +17,17 @@ impl Task {
     pub(super) fn show_peers(&self) {
         let peers = self.peers.infos();
         let mut views = self.shared.views();
-        views.peers = peers;
         views.bootstrap = self.bootstrap.tally();
+        let old = std::mem::replace(&mut views.peers, peers);
+        drop(views);
+        // Nobody waits for the lock while a long list is freed.
+        drop(old);
     }
 
-    /// Peers, lists or databases changed: who is ready, and who waited for it.
+    /// Peers, lists or databases changed: who is ready, and who waited for it. Peers that changed have been shown.
     pub(super) fn update_views(&mut self) {
         let now = Instant::now();
-        let (edges, ready) = refresh(&self.shared, &self.gate, self.peers.infos(), now);
+        let (edges, ready) = refresh(&self.shared, &self.gate, now);
         if ready {
             self.bootstrap.ready(now);
         } else if edges.iter().any(|edge| matches!(edge, NodeEvent::NotReady { database: None })) {
@@ -67,8 +69,9 @@ fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bo
     peers.wallet(peer).is_some_and(|wallet| gate.listed_in(database, wallet))
 }
 
-/// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
-fn refresh(shared: &Shared, gate: &Gate, peers: Arc<[PeerInfo]>, now: Instant) -> (Vec<NodeEvent>, bool) {
+/// Publishes what follows from the peers. Returns the edges: events for the host, and whether the node is ready.
+fn refresh(shared: &Shared, gate: &Gate, now: Instant) -> (Vec<NodeEvent>, bool) {
+    let peers = shared.all_peers();
     let databases = shared.topics.databases();
     let ready: BTreeMap<DatabaseId, bool> =
         databases.iter().map(|(id, _)| (*id, peers.iter().any(|info| gate.listed_in(*id, &info.wallet)))).collect();
@@ -89,7 +92,6 @@ fn refresh(shared: &Shared, gate: &Gate, peers: Arc<[PeerInfo]>, now: Instant) -
     }
     views.ready = node_ready;
     views.ready_databases = ready;
-    views.peers = peers;
     (events, node_ready)
 }
 
