@@ -88,6 +88,8 @@ def test_calls_after_the_close_say_so() -> None:
         lambda: node.publish(1, "topic", {}),
         lambda: node.subscribe(1, "topic", 1, 1, "drop_oldest"),
         lambda: node.attach("database", [], by_check=False),
+        lambda: node.topic_peers(1, "topic"),
+        lambda: node.has_topic_peers(1, "topic", 0),
     ):
         with pytest.raises(ClosedError):
             call()

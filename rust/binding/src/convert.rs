@@ -59,14 +59,15 @@ pub(crate) fn bootstrap_row<'py>(py: Python<'py>, node: &BootstrapInfo) -> PyRes
 
 /// A `PeerRow` of `_core.pyi`.
 pub(crate) fn peer_row<'py>(py: Python<'py>, peer: &PeerInfo) -> PyResult<Bound<'py, PyTuple>> {
+    let addresses: Vec<&str> = peer.addresses.iter().map(|address| &**address).collect();
     (
         peer.peer.to_base58(),
         peer.wallet.to_string(),
-        &peer.addresses,
+        addresses,
         peer.direction.as_str(),
         peer.transport,
         unix_seconds(peer.connected_at),
-        &peer.agent,
+        &*peer.agent,
         peer.rtt.map(|rtt| rtt.as_secs_f64()),
     )
         .into_pyobject(py)

@@ -228,6 +228,11 @@ impl Node {
         Ok(peers.iter().map(|peer| peer.to_base58()).collect())
     }
 
+    #[pyo3(signature = (database, topic, n, /))]
+    fn has_topic_peers(&self, py: Python<'_>, database: u32, topic: Topic<'_>, n: usize) -> PyResult<bool> {
+        self.core.get(py)?.has_topic_peers(database, topic.0, n).or_raise(py)
+    }
+
     #[pyo3(signature = (op, database, topic, n, /))]
     fn wait_for_peers(&self, py: Python<'_>, op: u64, database: u32, topic: Topic<'_>, n: usize) -> PyResult<()> {
         let core = self.core.get(py)?;

@@ -205,7 +205,7 @@ impl Node {
 
     pub fn is_ready(&self, database: Option<DatabaseId>) -> bool {
         // As `peers` sees it, or one of the two would be ahead of the other for a moment.
-        !self.peers(database).is_empty()
+        self.shared.has_peers(database)
     }
 
     /// `None` before the start.

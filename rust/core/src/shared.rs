@@ -28,7 +28,8 @@ use crate::{
 /// Snapshots of the network, replaced by its task, read by anybody.
 #[derive(Default)]
 pub(crate) struct Views {
-    pub peers: Vec<PeerInfo>,
+    /// Shared, so that who only looks at them copies nothing while others wait for the lock.
+    pub peers: Arc<[PeerInfo]>,
     pub addresses: Vec<String>,
     pub ready: bool,
     pub ready_databases: BTreeSet<DatabaseId>,
@@ -108,6 +109,13 @@ impl Shared {
         self.mailbox.post(Control::Done { op, result: Err(error) });
     }
 
+    /// Who waits for room to publish in may go on where there is some, whoever was told of it before. Once in a while.
+    pub(crate) fn tell_writable_anew(&self) {
+        for op in self.outbox.writable_anew() {
+            self.done(op, Value::None);
+        }
+    }
+
     pub(crate) fn views(&self) -> MutexGuard<'_, Views> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,13 +135,24 @@ impl Shared {
         }
     }
 
+    /// The connected peers, to look at.
+    pub(crate) fn all_peers(&self) -> Arc<[PeerInfo]> {
+        Arc::clone(&self.views().peers)
+    }
+
     /// The connected peers: all of them, or those on the list of a database.
     pub(crate) fn peers(&self, database: Option<DatabaseId>) -> Vec<PeerInfo> {
-        let mut peers = self.views().peers.clone();
-        if let (Some(database), Some(gate)) = (database, self.gate.get()) {
-            peers.retain(|info| gate.listed_in(database, &info.wallet));
-        }
-        peers
+        self.all_peers().iter().filter(|info| self.is_peer_of(database, info)).cloned().collect()
+    }
+
+    pub(crate) fn has_peers(&self, database: Option<DatabaseId>) -> bool {
+        self.all_peers().iter().any(|info| self.is_peer_of(database, info))
+    }
+
+    /// Whether a connected peer is on the list of the database; all are peers of the node.
+    pub(crate) fn is_peer_of(&self, database: Option<DatabaseId>, info: &PeerInfo) -> bool {
+        let (Some(database), Some(gate)) = (database, self.gate.get()) else { return true };
+        gate.listed_in(database, &info.wallet)
     }
 
     pub(crate) fn status(&self) -> Vec<(&'static str, Field)> {

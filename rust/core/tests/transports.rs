@@ -31,6 +31,10 @@ fn exchange(quic: bool, tcp: bool, transport: &str) {
     let subscriptions: Vec<_> = (0..NODES).map(|i| hosts[i].subscribe(databases[i], "t")).collect();
     for i in 0..NODES {
         hosts[i].wait_for_peers(databases[i], "t", NODES - 1);
+        let (node, database) = (&hosts[i].node, databases[i]);
+        let has = |n| node.has_topic_peers(database, "t", n).expect("the topic is a name");
+        assert_eq!([0, 1, NODES - 1, NODES].map(has), [true, true, true, false]);
+        assert_eq!(node.topic_peers(database, "t").expect("the topic is a name").len(), NODES - 1);
         assert!(hosts[i].node.peers(None).iter().all(|peer| peer.transport == transport));
     }
     for number in 0..EVENTS {

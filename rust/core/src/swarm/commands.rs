@@ -88,8 +88,8 @@ impl Task {
                 self.update_views();
             }
             Command::WaitForPeers { op, database, full_topic, n } => {
-                self.ops.wait_for_peers(op, database, full_topic, n);
-                self.check_topic_waiters();
+                self.ops.wait_for_peers(op, database, full_topic.clone(), n);
+                self.check_topic_waiters(Some(&full_topic));
             }
             Command::WaitSent { op, database } => {
                 self.ops.wait_sent(op, database, now + FLUSH);

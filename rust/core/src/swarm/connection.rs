@@ -1,6 +1,9 @@
 //! One connection: where it leads, since when, and whether the other side still answers.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
@@ -12,6 +15,8 @@ const SILENT: Duration = Duration::from_secs(4);
 pub(crate) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) address: Multiaddr,
+    /// The same as text.
+    pub(super) shown: Arc<str>,
     pub(super) direction: Direction,
     pub(super) since: Instant,
     pub(super) opened_at: SystemTime,
@@ -34,6 +39,7 @@ impl Connection {
         };
         Self {
             id,
+            shown: address.to_string().into(),
             address,
             direction: Direction::of(endpoint),
             since: now,

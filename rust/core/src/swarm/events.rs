@@ -173,7 +173,7 @@ impl Task {
         };
         tracing::info!(
             %peer_id, wallet = %peer.wallet, transport = peer.transport, direction = peer.direction.as_str(),
-            agent = peer.agent, addrs = peer.addresses.join(", "),
+            agent = &*peer.agent, addrs = peer.addresses.join(", "),
             "a peer is connected",
         );
         self.receiver.fresh_connection(&peer.wallet);

@@ -142,7 +142,7 @@ impl Task {
             }
             Event::Subscribed { peer_id, topic } => {
                 self.shared.topics.peer_joined(topic.as_str(), peer_id);
-                self.check_topic_waiters();
+                self.check_topic_waiters(Some(topic.as_str()));
             }
             Event::Unsubscribed { peer_id, topic } => {
                 self.shared.topics.peer_left(topic.as_str(), &peer_id);

@@ -58,6 +58,7 @@ impl Task {
                 self.shared.views().bootstrap_nodes = nodes;
             }
             self.show_tables();
+            self.shared.tell_writable_anew();
         }
         let timers = [
             self.opening.next(),

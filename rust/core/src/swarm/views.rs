@@ -7,8 +7,6 @@ use libp2p::PeerId;
 use crate::{
     events::NodeEvent,
     gate::{DatabaseId, Gate},
-    identity::Wallet,
-    peer::PeerInfo,
     shared::Shared,
     swarm::{peers::Peers, task::Task},
 };
@@ -18,14 +16,17 @@ impl Task {
     pub(super) fn show_peers(&self) {
         let peers = self.peers.infos();
         let mut views = self.shared.views();
-        views.peers = peers;
         views.bootstrap = self.bootstrap.tally();
+        let old = std::mem::replace(&mut views.peers, peers);
+        drop(views);
+        // Nobody waits for the lock while a long list is freed.
+        drop(old);
     }
 
-    /// Peers, lists or databases changed: who is ready, and who waited for it.
+    /// Peers, lists or databases changed: who is ready, and who waited for it. Peers that changed have been shown.
     pub(super) fn update_views(&mut self) {
         let now = Instant::now();
-        let (edges, ready) = refresh(&self.shared, &self.gate, self.peers.infos(), now);
+        let (edges, ready) = refresh(&self.shared, &self.gate, now);
         if ready {
             self.bootstrap.ready(now);
         } else if edges.iter().any(|edge| matches!(edge, NodeEvent::NotReady { database: None })) {
@@ -47,25 +48,29 @@ impl Task {
             &self.shared,
         );
         drop(views);
-        self.check_topic_waiters();
+        self.check_topic_waiters(None);
     }
 
-    pub(super) fn check_topic_waiters(&mut self) {
+    /// Who waited for peers on a topic, of which the full name is given; `None`: on any.
+    pub(super) fn check_topic_waiters(&mut self, topic: Option<&str>) {
         let (topics, gate, peers) = (&self.shared.topics, &self.gate, &self.peers);
-        self.ops.check_topics(
-            |database, full| topics.peers(full).iter().filter(|peer| counts(gate, peers, database, peer)).count(),
-            &self.shared,
-        );
+        let has_peers = |database: DatabaseId, full: &str, n: usize| {
+            topics.with_peers(full, |subscribed| {
+                subscribed.iter().filter(|peer| counts(gate, peers, database, peer)).take(n).count() >= n
+            })
+        };
+        self.ops.check_topics(topic, has_peers, &self.shared);
     }
 }
 
 /// A subscriber counts when it has said who it is and its wallet is on the database's own list.
 fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bool {
-    peers.is_identified(peer) && Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
+    peers.wallet(peer).is_some_and(|wallet| gate.listed_in(database, wallet))
 }
 
-/// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
-fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> (Vec<NodeEvent>, bool) {
+/// Publishes what follows from the peers. Returns the edges: events for the host, and whether the node is ready.
+fn refresh(shared: &Shared, gate: &Gate, now: Instant) -> (Vec<NodeEvent>, bool) {
+    let peers = shared.all_peers();
     let databases = shared.topics.databases();
     let is_ready = |id: &DatabaseId| peers.iter().any(|info| gate.listed_in(*id, &info.wallet));
     let ready: BTreeSet<DatabaseId> = databases.iter().map(|(id, _)| *id).filter(is_ready).collect();
@@ -86,7 +91,6 @@ fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> 
     }
     views.ready = node_ready;
     views.ready_databases = ready;
-    views.peers = peers;
     (events, node_ready)
 }
 
