@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import Keypair, connect
+from tests.commands import line_of
 from tests.support import LISTEN, WAIT, fields_of
 
 if TYPE_CHECKING:
@@ -75,11 +76,18 @@ def _run_program(code: str, folder: Path) -> None:
     program = folder / "program.py"
     program.write_text(code, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    run = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, timeout=25, check=False, env=environment
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout, "a first program shows something"
+    environment["PYTHONUNBUFFERED"] = "1"
+    command = [sys.executable, str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
+        try:
+            shown = "" if "until_stopped(" not in code else line_of(run.stdout, "@")
+            if shown:
+                run.terminate()  # it runs until then
+            out, err = run.communicate(timeout=WAIT)
+        finally:
+            run.kill()
+    assert run.returncode == 0, err
+    assert shown or out, "a first program shows something"
 
 
 def _write_files(folder: Path, key: Keypair) -> None:
@@ -89,6 +97,7 @@ def _write_files(folder: Path, key: Keypair) -> None:
     text = f"""
         key_file: node.key
         authorized_wallets: [{key.wallet}]
+        listen: {{hosts: 127.0.0.1, quic_port: 0, tcp_port: 0}}
     """
     (folder / "node.yaml").write_text(textwrap.dedent(text))
 
