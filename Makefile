@@ -58,7 +58,7 @@ lint: build ## formatting, lints as errors, types, stubs, supply chain
 	cargo clippy --locked --manifest-path benches/raw/Cargo.toml --target-dir $(target) --all-targets -- -D warnings
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
-	$(bin)/mypy python $(wildcard tests benches docs examples fuzz)
+	$(bin)/mypy python $(wildcard tests benches docs examples fuzz) .ci/train.py .ci/try_wheel.py
 	$(bin)/stubtest depinmesh._core --allowlist .ci/stubtest-allowlist
 	@$(call if-installed,cargo-deny,cargo deny --locked check bans licenses sources)
 	@$(call if-installed,actionlint,actionlint)

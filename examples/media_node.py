@@ -16,6 +16,7 @@ import time
 from uuid import uuid4
 
 from depinmesh import Config, Database, Event, PeerDisconnected, PeerId, connect
+from depinmesh.signals import until_stopped
 
 ADS = "rooms"
 ATTEMPTS = 10
@@ -144,5 +145,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+    asyncio.run(until_stopped(main()))

@@ -9,12 +9,12 @@ lost: those that its own queue dropped, and those whose numbers are missing.
 
 import argparse
 import asyncio
-import contextlib
 import random
 from collections import defaultdict
 from dataclasses import dataclass
 
 from depinmesh import Config, Database, Event, PeerConnected, PeerDisconnected, Wallet, connect
+from depinmesh.signals import until_stopped
 
 TOPIC = "readings"
 
@@ -89,5 +89,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+    asyncio.run(until_stopped(main()))

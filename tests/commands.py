@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import Keypair
+from tests.configs import key_file
 from tests.support import free_port
 
 if TYPE_CHECKING:
@@ -70,10 +71,7 @@ def line_of(stream: IO[str] | None, what: str) -> str:
 
 
 def new_key(folder: Path, name: str) -> Keypair:
-    file = folder / f"{name}.key"
-    file.write_text(Keypair.generate().to_base58())
-    file.chmod(0o600)
-    return Keypair.from_file(file)
+    return Keypair.from_file(key_file(folder, Keypair.generate(), f"{name}.key"))
 
 
 @dataclass

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from depinmesh import Connecting, Database, Wallet
 
-NOBODY: list[Any] = []
-
 
 class Registry:
     """A coroutine function with a memory: what it lists, how it fails, when it was called."""
@@ -75,6 +73,13 @@ class Checker:
         if self.error is not None:
             raise self.error
         return wallet in self.good
+
+
+async def cut_off() -> None:
+    """Wait for something that somebody else has cancelled, as a call on a channel that was closed."""
+    call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    call.cancel()
+    await call
 
 
 def guarded(registry: Any, key: Keypair | None = None, *, dht: bool = True, **gate: Any) -> Connecting[Database]:

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import Keypair, _core
+from depinmesh import Keypair, _base58, _core
 from depinmesh.logs.entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 OFF = 41
 """Levels from here on turn the log of the core off."""
 
@@ -35,29 +34,12 @@ FEW = 12
 _CANDIDATE = re.compile(rb"[0-9A-Za-z+/_=-]{40,}|\d{1,3}(?:[ ,;\n]+\d{1,3}){31,}")
 
 
-def to_base58(data: bytes) -> str:
-    """Encode as Solana does."""
-    number, text = int.from_bytes(data, "big"), ""
-    while number:
-        number, digit = divmod(number, 58)
-        text = ALPHABET[digit] + text
-    return ALPHABET[0] * (len(data) - len(data.lstrip(b"\0"))) + text
-
-
-def from_base58(text: str) -> bytes:
-    """Decode the 64 bytes of a secret."""
-    number = 0
-    for character in text:
-        number = 58 * number + ALPHABET.index(character)
-    return number.to_bytes(64, "big")
-
-
 def encodings(secret: bytes) -> dict[str, bytes]:
     """Return a secret in the encodings in which it would be of use to a reader."""
     return {
         "raw": secret,
         "hex": secret.hex().encode(),
-        "base58": to_base58(secret).encode(),
+        "base58": _base58.encode(secret).encode(),
         "base64": base64.b64encode(secret).rstrip(b"="),
         "json": json.dumps(list(secret), separators=(",", ":")).strip("[]").encode(),
         "decimal": " ".join(map(str, secret)).encode(),
@@ -76,7 +58,7 @@ class Secrets:
         """Look for this one, too."""
         text = key.to_base58()
         if text not in self._keys:
-            secret = from_base58(text)
+            secret = _base58.decode(text)
             parts = [secret] if len(set(secret[:32])) < FEW else [secret, secret[:32]]
             shown = [encodings(part) for part in parts]
             self._keys[text] = {name: [_plain(one[name]) for one in shown] for name in shown[0]}

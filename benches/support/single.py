@@ -62,7 +62,7 @@ async def publish_on(spec: Spec) -> None:
 
 
 async def memory(spec: Spec) -> None:
-    """Show what more nodes, connections and topics add to a process."""
+    """Show what one more node adds to a process."""
     async with alone():
         await asyncio.sleep(SETTLE)
         one = resident()

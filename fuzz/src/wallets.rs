@@ -35,7 +35,7 @@ pub fn wallets(data: &[u8]) {
     RUNTIME.with(|runtime| {
         runtime.block_on(async {
             let own = SecretKey::from_seed(&[1; 32]).wallet();
-            let (gate, _events) = Gate::new(config(true, None).gate, own, Arc::new(Unasked));
+            let (gate, _events) = Gate::new(config(true, false).gate, own, Arc::new(Unasked));
             gate.attach(DATABASE, "db", WalletSource::List(entries)).expect("the first database");
             // A fixed list is in force when a check of somebody has ended.
             let admitted = gate.check(&own.peer_id(), Direction::Inbound).await.is_ok();

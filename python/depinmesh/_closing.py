@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from depinmesh._handlers import own_calls
+from depinmesh._handlers import own_call, own_calls, waits_of_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -17,14 +17,14 @@ _AFTER_CANCEL = 1.0
 class Closing:
     """A close that all who call it share: the first call sets the time limit, and nobody's cancellation stops it.
 
-    A handler may ask for it too. As it waits for the close, the close does not wait for it.
+    A handler may ask for it too. As it waits for the close, the close does not wait for it; nor does it for a handler
+    that asks for another close, which waits for one that asks for this.
     """
 
     def __init__(self, work: Callable[[float], Coroutine[Any, Any, None]]) -> None:
         self._work = work
         self._task: asyncio.Task[None] | None = None
         self._excused: set[asyncio.Task[None]] = set()
-        self._excuse_came: asyncio.Future[None] | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -34,22 +34,21 @@ class Closing:
     async def __call__(self, timeout: float) -> None:
         """Close, or wait for the close that is under way."""
         self._excused |= own_calls()
-        if self._excuse_came is not None and not self._excuse_came.done():
-            self._excuse_came.set_result(None)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(timeout))
-        await asyncio.shield(self._task)
+        with waits_of_loop().noted(own_call.get(), {self}, of_close=True):
+            await asyncio.shield(self._task)
 
     async def finish(self, calls: set[asyncio.Task[None]], timeout: float) -> int:
         """Let handler calls end by themselves, cancel those that take longer; return how many go on even so."""
-        loop = asyncio.get_running_loop()
+        loop, waits = asyncio.get_running_loop(), waits_of_loop()
         until = loop.time() + timeout
-        while left := {call for call in calls if not call.done()} - self._excused:
-            seconds = until - loop.time()
-            if seconds <= 0:
-                break
-            self._excuse_came = loop.create_future()
-            await asyncio.wait({*left, self._excuse_came}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        with waits.noted(self, calls, of_close=True):
+            while left := waits.left(calls, {self}, of_close=True) - self._excused:
+                seconds = until - loop.time()
+                if seconds <= 0:
+                    break
+                await waits.change(left, seconds)
         for call in left:
             call.cancel()
         if left:

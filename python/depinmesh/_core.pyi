@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, final
 
 from depinmesh.identity import PeerId, Wallet
 
-FieldValue: TypeAlias = str | int | float | bool | list[str] | None
+FieldValue: TypeAlias = str | int | list[str] | None
 Failure: TypeAlias = tuple[str, str, dict[str, FieldValue]]  # kind (see ERROR_KINDS), sentence, fields
 
 ERROR_KINDS: tuple[str, ...]
@@ -104,8 +104,7 @@ class NodeOptions(TypedDict):
     max_message_size: int
     flood_publish: bool
     batching: bool
-    agent: str
-    waker: Literal["auto", "descriptor", "thread"]
+    waker: Literal["auto", "thread"]
 
 # peer_id, wallet, addresses, direction, transport, connected_at (Unix seconds), agent, rtt (seconds)
 PeerRow: TypeAlias = tuple[str, str, list[str], str, str, float, str, float | None]
@@ -115,7 +114,7 @@ BootstrapRow: TypeAlias = tuple[str, str, list[str], bool, float | None, str | N
 
 # One item of the control lane; the first element names the form:
 Item: TypeAlias = (
-    tuple[Literal["done"], int, str | int | None]  # operation, value
+    tuple[Literal["done"], int, str | None]  # operation, value
     | tuple[Literal["failed"], int, Failure]  # operation, failure
     | tuple[
         Literal["wallets"], int, int, list[str]
@@ -171,6 +170,7 @@ class Node:
         /,
     ) -> Subscription: ...
     def topic_peers(self, database: int, topic: str, /) -> list[str]: ...
+    def has_topic_peers(self, database: int, topic: str, n: int, /) -> bool: ...
     def wait_for_peers(self, op: int, database: int, topic: str, n: int, /) -> None: ...
     # peers and gate
     def dial(self, op: int, addresses: list[str], timeout: float, /) -> None: ...

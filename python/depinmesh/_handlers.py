@@ -7,7 +7,7 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,7 +16,8 @@ from depinmesh._tasks import report_interruption
 from depinmesh.status import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Set as AbstractSet
 
     from depinmesh.event import Event
     from depinmesh.logs import Adapter
@@ -35,51 +36,93 @@ class _Call:
 
 # The handler call that the present code belongs to. Tasks that a handler starts inherit it: they, too, may close what
 # the call belongs to, and must not wait for it. When it is over, they belong to none.
-_own_call: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("depinmesh_handler", default=None)
+own_call: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("depinmesh_handler", default=None)
 
 
 def own_calls() -> set[asyncio.Task[Any]]:
     """Return the task of the handler call that this code belongs to, if it belongs to one."""
-    return _tasks_of([_own_call.get()])
+    return _tasks_of(own_call.get())
 
 
-def _tasks_of(calls: Iterable[_Call | None]) -> set[asyncio.Task[Any]]:
-    """Return the tasks of those calls that are not over."""
-    return {call.task for call in calls if call and call.task and not call.is_over}
+def _tasks_of(call: _Call | None) -> set[asyncio.Task[Any]]:
+    """Return the task of a call that is not over."""
+    return {call.task} if call and call.task and not call.is_over else set()
 
 
-class _Waits:
-    """Handler calls of one loop that wait for others to end: nobody waits for them, or two would for each other."""
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """A call waits for others or for a close, or a close waits for calls. In `whom` a call is its task."""
+
+    who: object
+    whom: AbstractSet[object]
+    of_close: bool
+
+    def waiting(self) -> set[object]:
+        if isinstance(self.who, _Call):
+            return {*_tasks_of(self.who)}
+        return set() if self.who is None else {self.who}
+
+
+class Waits:
+    """Who waits for whose end, in one loop: nobody waits for those who wait for it, or they would for each other."""
 
     def __init__(self) -> None:
-        self._calls: Counter[_Call | None] = Counter()
+        self._waits: set[_Wait] = set()
         self._wakes: set[asyncio.Future[None]] = set()
 
-    async def ended(self, calls: set[asyncio.Task[None]]) -> None:
-        """Wait until these calls have ended, but for our own one, and for those that wait themselves."""
-        loop, own = asyncio.get_running_loop(), _own_call.get()
-        self._calls[own] += 1
+    @contextmanager
+    def noted(self, who: object, whom: AbstractSet[object], *, of_close: bool) -> Iterator[None]:
+        """Note for the time of the block that a call, or a close, waits for these; all others look again."""
+        wait = _Wait(who, whom, of_close)
+        self._waits.add(wait)
         for wake in self._wakes:
             if not wake.done():
                 wake.set_result(None)
         try:
-            while left := {call for call in calls if not call.done()} - _tasks_of(self._calls):
-                wake = loop.create_future()
-                self._wakes.add(wake)
-                try:
-                    await asyncio.wait({*left, wake}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    self._wakes.discard(wake)
+            yield
         finally:
-            self._calls -= Counter([own])
+            self._waits.discard(wait)
+
+    def left(
+        self, calls: set[asyncio.Task[None]], ends: AbstractSet[object], *, of_close: bool
+    ) -> set[asyncio.Task[None]]:
+        """Return the calls that go on, without those that wait for one of these ends, be it through others.
+
+        Args:
+            calls: Those that are waited for.
+            ends: Tasks of calls, or closes.
+            of_close: Count only waits that have to do with a close. All others give way before a close does.
+        """
+        waits = [wait for wait in self._waits if wait.of_close or not of_close]
+        behind: set[object] = set(ends)
+        while more := {who for wait in waits if not behind.isdisjoint(wait.whom) for who in wait.waiting()} - behind:
+            behind |= more
+        return {call for call in calls if not call.done() and call not in behind}
+
+    async def change(self, calls: AbstractSet[asyncio.Task[None]], seconds: float | None = None) -> None:
+        """Wait until one of these calls has ended, or somebody else begins to wait, or the time is over."""
+        wake = asyncio.get_running_loop().create_future()
+        self._wakes.add(wake)
+        try:
+            await asyncio.wait({*calls, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._wakes.discard(wake)
 
 
-_waits: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waits] = WeakKeyDictionary()
+_waits: WeakKeyDictionary[asyncio.AbstractEventLoop, Waits] = WeakKeyDictionary()
+
+
+def waits_of_loop() -> Waits:
+    """Return those of the running loop."""
+    return _waits.setdefault(asyncio.get_running_loop(), Waits())
 
 
 async def ended(calls: set[asyncio.Task[None]]) -> None:
-    """Wait until these handler calls have ended; not for the one that asks, nor for those that wait for an end too."""
-    await _waits.setdefault(asyncio.get_running_loop(), _Waits()).ended(calls)
+    """Wait until these handler calls have ended; not for the one that asks, nor for those that wait for its end."""
+    waits, own = waits_of_loop(), own_call.get()
+    with waits.noted(own, calls, of_close=False):
+        while left := waits.left(calls, _tasks_of(own), of_close=False):
+            await waits.change(left)
 
 
 class HandlerErrors:
@@ -181,7 +224,7 @@ class HandlerRunner:
 
     async def _call(self, event: Event) -> None:
         call = _Call(asyncio.current_task())
-        _own_call.set(call)
+        own_call.set(call)
         try:
             result = self._handler(event)
             if result is not None and inspect.isawaitable(result):

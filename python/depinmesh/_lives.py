@@ -7,6 +7,9 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from depinmesh._tasks import foreign_cancellations_as_errors
+from depinmesh.errors import RegistryError
+
 if TYPE_CHECKING:
     import contextvars
 
@@ -29,7 +32,8 @@ class Lives:
         """Make sure that it is open. What its `__aenter__` raises is raised here; the next call tries again."""
         if not hasattr(type(provider), "__aenter__"):
             return
-        life = self._open.get(id(provider))
+        while (life := self._open.get(id(provider))) is not None and life.leaving.is_set() and life.task is not None:
+            await asyncio.wait([life.task])  # it cannot be entered again sooner
         if life is None:
             life = self._open[id(provider)] = _Life(self._loop.create_future(), asyncio.Event())
             life.task = self._loop.create_task(self._live(provider, life), context=self._context.copy())
@@ -53,18 +57,19 @@ class Lives:
 
     async def _live(self, provider: Any, life: _Life) -> None:
         try:
-            async with provider:
-                if not life.entered.done():
-                    life.entered.set_result(None)
-                await life.leaving.wait()
+            with foreign_cancellations_as_errors():
+                async with provider:
+                    if not life.entered.done():
+                        life.entered.set_result(None)
+                    await life.leaving.wait()
         except Exception as error:  # noqa: BLE001  # of the provider: told to who waits, or logged
             if life.entered.done():
                 self._log.log(logging.WARNING, "A registry failed while it was closed", {}, error)
             else:
-                life.entered.set_exception(error)
-                life.entered.exception()  # whether or not anybody still waits
+                _fail(life.entered, error)
         finally:
-            life.entered.cancel()
+            if not life.entered.done():
+                _fail(life.entered, RegistryError("it was left before it was entered"))
             del self._open[id(provider)]
 
 
@@ -73,6 +78,11 @@ class _Life:
         self.entered = entered
         self.leaving = leaving
         self.task: asyncio.Task[None] | None = None
+
+
+def _fail(entered: asyncio.Future[None], error: Exception) -> None:
+    entered.set_exception(error)
+    entered.exception()  # whether or not anybody still waits
 
 
 async def _end(life: _Life) -> None:

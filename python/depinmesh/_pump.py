@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from depinmesh import _core
     from depinmesh.errors import MeshError
 
-_Value: TypeAlias = str | int | None
+_Value: TypeAlias = str | None
 
 # The loop's other tasks get their turn after so many batches of so many items, or after so many seconds.
 _BATCH = 256

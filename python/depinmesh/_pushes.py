@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from depinmesh._tasks import foreign_cancellations_as_errors, is_cancelled
 from depinmesh.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def pushes_of(
             if not lives and monotonic() - began < _AT_ONCE:
                 return
         except Exception as raised:  # of the provider
-            if (task := asyncio.current_task()) is not None and task.cancelling():
+            if is_cancelled():
                 raise asyncio.CancelledError from raised  # it has made this of its cancellation
             error = raised
         if monotonic() - began > _STOOD:
@@ -66,17 +67,18 @@ async def pushes_of(
 async def _once(source: Any, convert: Callable[[Any], Awaitable[T]]) -> AsyncGenerator[T]:
     closing = False
     try:
-        async with AsyncExitStack() as stack:
-            changes = source.changes()
-            if callable(getattr(changes, "aclose", None)):  # a generator; any other iterator has nothing to close
-                stack.push_async_callback(changes.aclose)
-            async for pushed in changes:
-                converted = await convert(pushed)
-                try:
-                    yield converted
-                except GeneratorExit:
-                    closing = True
-                    raise
+        with foreign_cancellations_as_errors():
+            async with AsyncExitStack() as stack:
+                changes = source.changes()
+                if callable(getattr(changes, "aclose", None)):  # a generator; any other iterator has nothing to close
+                    stack.push_async_callback(changes.aclose)
+                async for pushed in changes:
+                    converted = await convert(pushed)
+                    try:
+                        yield converted
+                    except GeneratorExit:
+                        closing = True
+                        raise
     except Exception:
         if not closing:  # else nobody listens any more, and whoever stopped has a reason that this must not hide
             raise

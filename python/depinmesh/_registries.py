@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections import defaultdict
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from depinmesh._checks import Checks
 from depinmesh._lives import Lives
 from depinmesh._pushes import pushes_of
+from depinmesh._tasks import end_all, foreign_cancellations_as_errors, is_cancelled, report_interruption
 from depinmesh.errors import ClosedError, MeshError
 from depinmesh.wallets import normalise_answer
 
@@ -26,8 +27,22 @@ if TYPE_CHECKING:
     from depinmesh.identity import Wallet
     from depinmesh.logs.adapters import Adapter
 
-# How long a provider may take to end its pushes.
+# How long a provider may take to end its pushes, and the reads that are under way.
 _GOODBYE = 2.0
+
+
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """A provider or function, as one database, or the bootstrap list, uses it."""
+
+    source: Any
+    checks: Checks | None = None
+    # No call begins before the one before it has returned, which may take its time when it is cancelled. Checks of
+    # single wallets run side by side anyway.
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    """What runs in it: its pushes, and the reads under way. It is left when they have ended."""
+    is_ending: bool = False
 
 
 class Registries:
@@ -46,21 +61,16 @@ class Registries:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._lives = Lives(context, log)
-        self._sources: dict[int, Any] = {}
-        self._checks: dict[int, Checks] = {}
-        self._pushes: dict[int, asyncio.Task[None]] = {}
-        # No call begins before the one before it has returned, which may take its time when it is cancelled. Checks of
-        # single wallets run side by side anyway.
-        self._reading: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._naming = asyncio.Lock()
+        self._databases: dict[int, _Asked] = {}
+        self._bootstrap = _Asked(config.bootstrap_nodes)
 
     def attach(self, name: str, source: object) -> int:
         """Add a database whose registry is asked by requests of the core, and heard when it pushes."""
         by_check = not has(source, "wallets") and has(source, "check")
         database = self._core.attach(name, None, by_check=by_check)
-        self._sources[database] = source
+        asked = self._databases[database] = _Asked(source)
         if by_check:
-            self._checks[database] = Checks(
+            asked.checks = Checks(
                 partial(self._check, source),
                 self._config.private_key.wallet,
                 self._config.gate,
@@ -69,63 +79,64 @@ class Registries:
                 plain=not inspect.iscoroutinefunction(method_of(source, "check")),
             )
         elif has(source, "wallets") and has(source, "changes"):
-            push = self._push(database, source)
-            self._pushes[database] = self._loop.create_task(push, context=self._context.copy())
+            push = self._loop.create_task(self._push(database, source), context=self._context.copy())
+            asked.tasks.add(push)
+            push.add_done_callback(asked.tasks.discard)
+            push.add_done_callback(_report)
         return database
 
     async def detach(self, database: int) -> None:
         """Take the database away, and close its registry unless something else uses it."""
         with contextlib.suppress(MeshError):
             self._core.detach(database)
-        source = self._sources.pop(database, None)
-        self._checks.pop(database, None)
-        self._reading.pop(database, None)
-        if (push := self._pushes.pop(database, None)) is not None:
-            push.cancel()
-            await asyncio.wait([push], timeout=_GOODBYE)
-        if source is not self._config.bootstrap_nodes and all(source is not other for other in self._sources.values()):
-            await self._lives.leave(source)
+        if (asked := self._databases.get(database)) is None:
+            return
+        asked.is_ending = True
+        await end_all(asked.tasks, _GOODBYE)
+        del self._databases[database]
+        if all(asked.source is not other.source for other in self._all()):  # nor is another one just being ended
+            await self._lives.leave(asked.source)
 
     async def close(self) -> None:
-        """End the pushes and close the providers."""
-        for push in self._pushes.values():
-            push.cancel()
-        if self._pushes:
-            await asyncio.wait(self._pushes.values(), timeout=_GOODBYE)
+        """End the pushes and reads, and close the providers."""
+        await end_all({task for asked in self._all() for task in asked.tasks}, _GOODBYE)
         await self._lives.close()
 
     def abandon(self) -> None:
         """End all of it from a finaliser, in whatever thread that runs."""
-        for push in self._pushes.values():
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(push.cancel)
+        for asked in self._all():
+            for task in list(asked.tasks):
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(task.cancel)
         self._lives.abandon()
 
     def demand(self) -> None:
         """Have the next read of each database ask about everybody, also where wallets are checked one by one."""
-        for checks in self._checks.values():
-            checks.demand()
+        for asked in self._databases.values():
+            if asked.checks is not None:
+                asked.checks.demand()
 
     async def wallets(self, database: int, waiting: list[str]) -> tuple[list[str | bytes], float]:
         """Return the list of a database and its age, or those of its registry's wallets that are known to be good."""
-        source = self._sources[database]
-        with self._logged("The registry function failed"):
-            await self._lives.enter(source)
-            if (checks := self._checks.get(database)) is not None:
-                return await checks.read(waiting), 0.0
-            async with self._reading[database]:
-                return await normalise_answer(await self._calls.call(method_of(source, "wallets")))
+        asked = self._databases[database]
+        with self._under_way(asked, "The registry function failed"):
+            await self._lives.enter(asked.source)
+            if asked.checks is not None:
+                return await asked.checks.read(waiting), 0.0
+            async with asked.reading:
+                return await normalise_answer(await self._calls.call(method_of(asked.source, "wallets")))
 
     async def bootstrap_nodes(self) -> Any:
         """Return the bootstrap list as of now."""
-        source = self._config.bootstrap_nodes
-        with self._logged("The bootstrap function failed"):
-            await self._lives.enter(source)
-            async with self._naming:
-                return await self._calls.call(method_of(source, "bootstrap_nodes"))
+        asked = self._bootstrap
+        with self._under_way(asked, "The bootstrap function failed"):
+            await self._lives.enter(asked.source)
+            async with asked.reading:
+                return await self._calls.call(method_of(asked.source, "bootstrap_nodes"))
 
     async def _check(self, source: Any, wallet: Wallet) -> object:
-        return await self._calls.call(partial(source.check, wallet))
+        with foreign_cancellations_as_errors():
+            return await self._calls.call(partial(source.check, wallet))
 
     async def _push(self, database: int, source: Any) -> None:
         """Hand on what the registry pushes; reads go on as they do anyway."""
@@ -143,13 +154,30 @@ class Registries:
         fields = {"wallets": count, "one_of_them": wallet}
         self._log.log(logging.WARNING, "Wallets could not be checked, and stay as they were", fields, error)
 
+    def _all(self) -> list[_Asked]:
+        return [self._bootstrap, *self._databases.values()]
+
     @contextlib.contextmanager
-    def _logged(self, message: str) -> Iterator[None]:
+    def _under_way(self, asked: _Asked, message: str) -> Iterator[None]:
+        """Note the read of the present task, and log why it fails, unless nobody waits for it any more."""
+        task = asyncio.current_task()
+        if asked.is_ending or task is None:
+            raise ClosedError("the database is closed")
+        asked.tasks.add(task)
         try:
-            yield
+            with foreign_cancellations_as_errors():
+                yield
         except Exception as error:
-            self._log.log(logging.WARNING, message, {}, error)
+            if not is_cancelled():
+                self._log.log(logging.WARNING, message, {}, error)
             raise
+        finally:
+            asked.tasks.discard(task)
+
+
+def _report(push: asyncio.Task[None]) -> None:
+    if not push.cancelled():
+        report_interruption(push)
 
 
 def has(source: Any, method: str) -> bool:

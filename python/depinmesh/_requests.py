@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from depinmesh._tasks import report_interruption
+from depinmesh._tasks import cancel_once, report_interruption
 from depinmesh.errors import MeshError, without_secrets
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Requests:
     def cancel(self, request: int) -> None:
         """Stop it: nobody waits for the answer any more."""
         if (task := self._tasks.get(request)) is not None:
-            task.cancel()
+            cancel_once(task)
 
     def cancel_all(self) -> None:
         """Stop all."""
         for task in self._tasks.values():
-            task.cancel()
+            cancel_once(task)
 
     async def _reply(
         self, request: int, question: Callable[[], Awaitable[Any]], answer: Callable[[int, Any], bool]
@@ -48,7 +48,7 @@ class Requests:
         except BaseException as error:
             # The core decides what a failure means; it must only always get its answer, unless it has just ended.
             with contextlib.suppress(MeshError):
-                self._answer_failed(request, without_secrets(f"{type(error).__name__}: {error}"))
+                self._answer_failed(request, _reason(error))
             if not isinstance(error, Exception):
                 raise
 
@@ -56,3 +56,13 @@ class Requests:
         self._tasks.pop(request, None)
         if not task.cancelled():
             report_interruption(task)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what a function raised as text that the core takes: some errors have no text, or one that is not UTF-8."""
+    name = type(error).__name__
+    try:
+        reason = without_secrets(f"{name}: {error}")
+    except Exception:  # noqa: BLE001  # of its __str__
+        reason = name
+    return reason.encode(errors="backslashreplace").decode()

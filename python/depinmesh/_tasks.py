@@ -1,15 +1,18 @@
-"""Small helpers for tasks: time limits, waiting to the end, and what must not be lost in them."""
+"""Small helpers for tasks: time limits, ends and cancellations, and what must not be lost in them."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from depinmesh.errors import MeshTimeoutError
+from depinmesh.errors import MeshTimeoutError, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection, Iterator
+
+_told_to_end: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
 @asynccontextmanager
@@ -35,6 +38,44 @@ async def to_the_end(task: asyncio.Future[Any]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+def is_cancelled() -> bool:
+    """Whether the present task is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextmanager
+def foreign_cancellations_as_errors() -> Iterator[None]:
+    """Raise `RegistryError` when not this task was cancelled, but something that a provider waits for in the block.
+
+    Such as a call on a channel that somebody has closed: a `CancelledError` would end the task without a word.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise RegistryError("what it waited for was cancelled") from error
+
+
+def cancel_once(task: asyncio.Task[Any]) -> None:
+    """Cancel it, unless this was done before: a second time would break into what it does in order to end."""
+    if task not in _told_to_end:
+        _told_to_end.add(task)
+        task.cancel()
+
+
+async def end_all(tasks: Collection[asyncio.Task[Any]], patience: float) -> None:
+    """Cancel these once, and wait until they have ended; after so many seconds again, and wait no longer."""
+    if not tasks:
+        return
+    for task in tasks:
+        cancel_once(task)
+    _, late = await asyncio.wait(tasks, timeout=patience)
+    for task in late:
+        task.cancel()
 
 
 def report_interruption(task: asyncio.Task[Any]) -> bool:

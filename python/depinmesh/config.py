@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Val
 
 from depinmesh._validation import Options, group
 from depinmesh.bootstrap import NodeSource, check_node_source, normalise_nodes
-from depinmesh.build import version
 from depinmesh.errors import ConfigError, ConfigProblem, IdentityError
 from depinmesh.identity import Keypair, SecretLike
 from depinmesh.options import Bootstrap, Connections, Discovery, Gate, Listen, Nat, PubSub
@@ -108,7 +107,8 @@ class Config(Options, frozen=True):
     logger: Any = Field(
         default=None,
         repr=False,
-        description="where log records go: None is the standard logger 'depinmesh'; depinmesh.logs says what else",
+        description="where log records of the node go: None is the standard logger 'depinmesh'; depinmesh.logs says "
+        "what else",
     )
     listen: Annotated[Listen, group(Listen)] = Field(default_factory=Listen, description="where the node listens")
     gate: Annotated[Gate, group(Gate)] = Field(default_factory=Gate, description="who may enter")
@@ -202,7 +202,6 @@ class Config(Options, frozen=True):
             "max_message_size": self.pubsub.max_message_size,
             "flood_publish": self.pubsub.flood_publish,
             "batching": self.pubsub.batching,
-            "agent": f"depinmesh/{version()}",
             "waker": "auto",
         }
 

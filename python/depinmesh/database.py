@@ -99,11 +99,13 @@ class Database:
         async with limit(timeout, f"publishing on {topic!r}"):
             if min_peers > 0:
                 await self._wait_for_peers(topic, min_peers)
+            else:
+                await self._wait_for_room(topic)
             while True:
                 try:
                     return self.publish_nowait(topic, message)
                 except BackpressureError:
-                    await self._pump.call(self._core.wait_writable, self._id, topic)
+                    await self._wait_for_room(topic)
 
     def publish_nowait(self, topic: str, message: object) -> Event:
         """Do as `publish`, but raise `BackpressureError` instead of waiting. May be called from any thread."""
@@ -148,7 +150,7 @@ class Database:
         self._pump.check()
         self._check()
         # Nothing but the core knows which names are usable; this asks it without any effect.
-        self._core.topic_peers(self._id, topic)
+        self._core.has_topic_peers(self._id, topic, 0)
         check_handler(handler, concurrency)
         if handler is not None:
             self._check_no_handler(topic)
@@ -284,7 +286,10 @@ class Database:
         if not subscriptions:
             del self._subscriptions[subscription.topic]
 
+    async def _wait_for_room(self, topic: str) -> None:
+        await self._pump.call(self._core.wait_writable, self._id, topic)
+
     async def _wait_for_peers(self, topic: str, n: int) -> None:
         self._check()
-        if len(self._core.topic_peers(self._id, topic)) < n:
+        if not self._core.has_topic_peers(self._id, topic, max(n, 0)):
             await self._pump.call(self._core.wait_for_peers, self._id, topic, n)

@@ -154,15 +154,19 @@ class Connections(Options, frozen=True):
     """Limits of connections."""
 
     low: Count = Field(
-        default=100, description="peers that stay when there are too many; bootstrap nodes and mesh peers always do"
+        default=100,
+        description="peers that stay when there are too many; mesh peers and relays always do, and bootstrap nodes "
+        "unless discovery.registry is on",
     )
     high: Count = Field(default=400, description="peers above which the least useful ones are closed")
     grace: SecondsOrZero = Field(default=60.0, description="seconds that a new connection is safe from that")
     max_per_ip: Count = Field(
-        default=64, description="connections from one IP address at the same time; more are refused"
+        default=64,
+        description="connections from one IPv4 address, or IPv6 network of 64 bits, at the same time; more are refused",
     )
     max_pending_per_ip: Count = Field(
-        default=16, description="unfinished handshakes from one IP address; more are refused"
+        default=16,
+        description="unfinished handshakes from one IPv4 address, or IPv6 network of 64 bits; more are refused",
     )
     dial_concurrency: Annotated[int, Field(strict=True, ge=1, le=255)] = Field(
         default=128, description="peers that are dialled at the same time"
@@ -228,7 +232,9 @@ class PubSub(Options, frozen=True):
         default=8 * 1024 * 1024, description="bytes that wait for one subscription before its overflow policy applies"
     )
     overflow: Literal["drop_oldest", "drop_newest"] = Field(
-        default="drop_oldest", description="which events a full subscription loses; they are counted either way"
+        default="drop_oldest",
+        description="which events a full subscription loses, 'drop_oldest' or 'drop_newest'; they are counted "
+        "either way",
     )
     flood_publish: Flag = Field(
         default=False,

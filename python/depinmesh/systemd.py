@@ -12,6 +12,7 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from depinmesh._tasks import to_the_end
 from depinmesh.health import liveness
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ async def notifying(node: Node, environment: Mapping[str, str] = os.environ) -> 
     finally:
         notifier.send("STOPPING=1", "STATUS=closing the node")
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await to_the_end(task)  # of the two cancellations that may come here, only the program's own is raised
+        if not task.cancelled():
+            task.result()
 
 
 async def _keep_telling(notifier: Notifier, node: Node) -> None:

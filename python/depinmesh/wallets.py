@@ -48,18 +48,14 @@ _WALLET_BYTES = 32
 _LONGEST_TEXT = 64  # a wallet has at most 44 characters; a text much longer may be a secret, and is not handed on
 
 
-def normalise_wallets(entries: Iterable[WalletLike]) -> list[str | bytes]:
-    """Return the entries as the core takes them: text or 32 bytes.
+async def normalise_wallets_async(entries: Iterable[WalletLike]) -> list[str | bytes]:
+    """Return the entries as the core takes them: text or 32 bytes. No list is so long that it holds up the event loop.
 
     What can be neither becomes a short text that says what it was. The core drops it with a warning, as it drops every
     entry that is no valid wallet; one bad entry never costs the others.
     """
-    return [_normalised(entry) for entry in _checked(entries)]
-
-
-async def normalise_wallets_async(entries: Iterable[WalletLike]) -> list[str | bytes]:
-    """Do the same without holding the event loop for long, whatever the length of the list."""
-    entries = _checked(entries)
+    if isinstance(entries, str | bytes | bytearray) or not isinstance(entries, Iterable):
+        raise RegistryError(f"a registry answers with a list of wallets, not with {type(entries).__name__}")
     # A registry may change its own collection while the loop runs between two chunks.
     source = iter(tuple(entries) if isinstance(entries, Collection) else entries)
     result: list[str | bytes] = []
@@ -75,12 +71,6 @@ async def normalise_answer(answer: Wallets) -> tuple[list[str | bytes], float]:
         age = answer.age
         return await normalise_wallets_async(answer.wallets), age
     return await normalise_wallets_async(answer), 0.0
-
-
-def _checked(entries: Iterable[WalletLike]) -> Iterable[WalletLike]:
-    if isinstance(entries, str | bytes | bytearray) or not isinstance(entries, Iterable):
-        raise RegistryError(f"a registry answers with a list of wallets, not with {type(entries).__name__}")
-    return entries
 
 
 def _normalised(entry: object) -> str | bytes:

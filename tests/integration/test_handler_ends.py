@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import eventually, heard, mesh_of, other_tasks, soon
+from depinmesh import Keypair, Node, connect
+from tests.support import eventually, fields_of, heard, mesh_of, other_tasks, soon
 
 if TYPE_CHECKING:
     from depinmesh import Database, Event
@@ -215,6 +216,83 @@ async def test_two_handlers_that_both_end_a_subscription_do_not_wait_for_each_ot
     await eventually(lambda: sorted(done) == [0, 1], within=5)
     for subscription in subscriptions.values():
         await soon(subscription.close())
+
+
+async def test_a_handler_that_waits_for_one_that_closes_keeps_the_close_from_nothing() -> None:
+    async with mesh_of(2) as (one, two):
+        both, done = asyncio.Barrier(2), list[str]()
+
+        async def ends(event: Event) -> None:
+            await both.wait()
+            await two.unsubscribe("closes")
+            done.append(event.topic)
+
+        async def closes(event: Event) -> None:
+            await both.wait()
+            await eventually(lambda: "closes" not in two.topics())
+            await two.close()
+            done.append(event.topic)
+
+        await two.subscribe("ends", ends)
+        await two.subscribe("closes", closes)
+        await send(one, two, "ends", 1)
+        await send(one, two, "closes", 1)
+        await eventually(lambda: sorted(done) == ["closes", "ends"], within=5)
+        assert done[0] == "ends"  # which does not wait for the close: so the close waits for it
+
+
+async def test_two_handlers_that_close_a_database_and_its_node_do_not_wait_for_each_other() -> None:
+    keys = [Keypair.generate() for _ in range(2)]
+    wallets = [key.wallet for key in keys]
+    async with Node(**fields_of(keys[0], wallets)) as node:
+        database = await node.database()
+        closing, waiting, done = asyncio.Event(), asyncio.Event(), list[str]()
+
+        async def of_database(event: Event) -> None:
+            closing.set()
+            await database.close()
+            done.append(event.topic)
+
+        async def of_node(event: Event) -> None:
+            waiting.set()
+            await closing.wait()
+            await node.close()
+            done.append(event.topic)
+
+        await database.subscribe("database", of_database)
+        await database.subscribe("node", of_node)
+        async with connect(**fields_of(keys[1], wallets, bootstrap_nodes=node.bootstrap_entries())) as sender:
+            await send(sender, database, "node", 1)
+            await soon(waiting.wait())
+            await send(sender, database, "database", 1)
+            await eventually(lambda: sorted(done) == ["database", "node"], within=5)
+
+
+async def test_unsubscribe_waits_for_a_handler_that_closes_something_else(pair: Pair) -> None:
+    one, two = pair
+    other_of_one, other_of_two = [await database.node.database("other") for database in pair]
+    holding, finish, done = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def held(_: Event) -> None:
+        holding.set()
+        await finish.wait()
+
+    async def closes(event: Event) -> None:
+        await other_of_two.close()
+        done.append(event.topic)
+
+    await other_of_two.subscribe("held", held)
+    await two.subscribe("closes", closes)
+    await send(other_of_one, other_of_two, "held", 1)
+    await soon(holding.wait())
+    await send(one, two, "closes", 1)
+    await eventually(lambda: other_of_two.topics() == [])
+    unsubscribing = asyncio.create_task(two.unsubscribe("closes"))
+    await asyncio.wait({unsubscribing}, timeout=0.3)
+    assert not unsubscribing.done()
+    finish.set()
+    await soon(unsubscribing)
+    assert done == ["closes"]
 
 
 async def test_close_lets_running_handlers_finish() -> None:

@@ -102,7 +102,7 @@ async def test_publishing_works_before_subscribing(pair: Pair) -> None:
         assert (await own.get(15)).message == "late"
 
 
-@pytest.mark.parametrize("topic", ["", "a" * 513, "ü" * 257, "tab\t", "\x7f"])
+@pytest.mark.parametrize("topic", ["", "a" * 513, "ü" * 257, "tab\t", "\x7f", "\ud83d"])
 async def test_a_topic_that_cannot_be_used_is_refused_before_any_effect(pair: Pair, topic: str) -> None:
     one = pair[0]
     with pytest.raises(TopicError):
@@ -111,6 +111,8 @@ async def test_a_topic_that_cannot_be_used_is_refused_before_any_effect(pair: Pa
         one.publish_nowait(topic, 1)
     with pytest.raises(TopicError):
         _ = one.subscribe(topic)
+    with pytest.raises(TopicError):
+        await one.wait_for_peers(topic, 0)
     assert one.topics() == []
 
 
@@ -301,6 +303,8 @@ async def test_wait_for_peers_ends_in_a_timeout(pair: Pair) -> None:
     async with pair[1].subscribe("t"):
         await pair[0].wait_for_peers("t", 1, 15)
         await pair[0].wait_for_peers("t", 1, 0)
+        await pair[0].wait_for_peers("t", 0, 0)
+        await pair[0].wait_for_peers("t", -1, 0)
         with pytest.raises(MeshTimeoutError):
             await pair[0].wait_for_peers("t", 2, 0.05)
 

@@ -39,9 +39,27 @@ async def test_a_full_queue_makes_publish_wait_and_publish_nowait_raise(pair: Pa
         await one.wait_for_peers("t", 1, 15)
         with pytest.raises(BackpressureError):
             flood(one, "t", None)  # which takes less time than to sign it
-        await soon(one.publish("t", "after"))
+        await soon(asyncio.gather(one.publish("t", "after"), one.publish("t", "after", min_peers=1)))
         await eventually(lambda: one.node.status().outbox == 0)
         assert events.stats.dropped == 0
+
+
+async def test_those_who_wait_for_room_all_get_it_whoever_gives_up_meanwhile(pair: Pair) -> None:
+    one, two = pair
+    async with two.subscribe("t", queue_size=100_000, queue_bytes=1 << 30) as events:
+        await one.wait_for_peers("t", 1, 15)
+        with pytest.raises(BackpressureError):
+            flood(one, "t", "before")
+        publishing = [asyncio.create_task(one.publish("t", number)) for number in range(2_000)]
+        await soon(asyncio.wait(publishing, return_when=asyncio.FIRST_COMPLETED))
+        given_up = {task for task in publishing[::2] if task.cancel()}
+        assert given_up, "the others wait"
+        sent = {event.message for event in await soon(asyncio.gather(*(set(publishing) - given_up)))}
+        received: set[Any] = set()
+        while not sent <= received:
+            received.add((await events.get(15)).message)
+        assert received - {"before"} == sent
+        assert all(task.cancelled() for task in given_up)
 
 
 async def test_cancelled_waits_lose_no_event(pair: Pair) -> None:

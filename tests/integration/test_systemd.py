@@ -109,6 +109,25 @@ async def test_an_abstract_socket_is_reached() -> None:
         assert "WATCHDOG=1" not in systemd.lines
 
 
+async def test_a_cancellation_of_the_program_at_the_end_is_not_lost(tmp_path: Path) -> None:
+    went_on = False
+
+    async def program(node: Node) -> None:
+        nonlocal went_on
+        async with notifying(node, {"NOTIFY_SOCKET": str(tmp_path / "nobody")}):
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_soon(task.cancel)
+        await asyncio.sleep(1)
+        went_on = True
+
+    async with Node(**alone()) as node:
+        running = asyncio.create_task(program(node))
+        await asyncio.wait({running}, timeout=WAIT)
+        assert running.cancelled()
+        assert not went_on
+
+
 async def test_without_systemd_and_without_a_listener_nothing_happens(tmp_path: Path) -> None:
     async with Node(**alone()) as node:
         for environment in ({}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": str(tmp_path / "nobody")}):

@@ -14,6 +14,7 @@ import pytest
 
 from depinmesh import BootstrapNode, Keypair
 from depinmesh.multiaddr import parse_multiaddr
+from tests.configs import key_file
 from tests.interop.peers import GO, TOPIC, Peer, go_peer
 from tests.program import PATIENCE
 from tests.support import eventually
@@ -37,13 +38,6 @@ def environment(peer: Peer, key: Keypair) -> dict[str, str]:
         "DEPINMESH_LISTEN__QUIC_PORT": "0",
         "DEPINMESH_LISTEN__TCP_PORT": "0",
     }
-
-
-def key_file(folder: Path, key: Keypair) -> Path:
-    file = folder / "wallet.key"
-    file.write_text(key.to_base58())
-    file.chmod(0o600)
-    return file
 
 
 @asynccontextmanager

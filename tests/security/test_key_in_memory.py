@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depinmesh import Keypair
+from depinmesh import Keypair, _base58
 from tests.program import Program
-from tests.secrecy import from_base58
 from tests.security.memory import forms, places
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def found(program: Program, wanted: dict[str, bytes]) -> list[str]:
 
 async def test_y14_a_key_that_was_made_is_nowhere_in_memory_after_close() -> None:
     async with keyholder() as program:
-        secret = from_base58((await program.wait("made"))["secret"])
+        secret = _base58.decode((await program.wait("made"))["secret"])
         wanted = forms(secret[:32])  # not the text, which the program has printed
         assert found(program, wanted)
         program.tell("go")
@@ -56,7 +55,7 @@ async def test_y14_a_key_that_was_made_is_nowhere_in_memory_after_close() -> Non
 @pytest.mark.parametrize("form", ["base58", "json"])
 async def test_y14_a_key_that_was_read_from_a_file_is_nowhere_in_memory_after_close(tmp_path: Path, form: str) -> None:
     text = Keypair.generate().to_base58()
-    secret = from_base58(text)
+    secret = _base58.decode(text)
     file = tmp_path / "node.key"
     file.touch(mode=0o600)
     file.write_text(text if form == "base58" else json.dumps(list(secret)))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depinmesh import Keypair, NodeState
+from depinmesh._observing import library_metrics
 from tests.security.attack import address_of, envelope, full, victim
 from tests.security.raw import gossiping, raw
-from tests.security.rpc import ED25519_PEER, Message, framed, part, parts, rpc
+from tests.security.rpc import ED25519_PEER, Message, framed, part, parts, rpc, varint
 from tests.support import WAIT, eventually, state_of
 
 if TYPE_CHECKING:
@@ -175,6 +176,35 @@ async def test_r7_addresses_beyond_measure_are_not_kept() -> None:
         assert len(told) <= KEPT
         assert {address[:8] for address in told} <= last
         assert peer.said("ended") == []
+
+
+ODD = [varint(code) for code in (479, 276, 480)]  # /p2p-websocket-star, /p2p-webrtc-direct, /http: nothing behind them
+
+
+@pytest.mark.timeout(120)
+async def test_r7_addresses_that_a_peer_makes_up_leave_no_metrics_behind() -> None:
+    """A metric of libp2p has a label for each form of address: those that nobody uses are not counted."""
+
+    def said(message: int) -> bytes:
+        digits = [message // 3**place % 3 for place in range(5)]
+        odd = b"".join(ODD[digit] for digit in digits) * 300
+        return identity(peer.key, more=part(2, odd) + part(4, odd))
+
+    async with raw() as peer, raw() as honest, victim(peer.key.wallet, honest.key.wallet) as db:
+        link = await peer.connect(address_of(db.node, "tcp"), identify=said(0).hex())
+        await eventually(lambda: peer.key.wallet in [one.wallet for one in db.peers()])
+        for message in range(PUSHES + 1):
+            stream = await peer.open(link, PUSH)
+            assert await peer.write(stream, framed(said(message)))
+            peer.tell("end", stream=stream)
+            await peer.wait("read-end", stream=stream)
+        usual = identity(honest.key, more=part(2, bytes.fromhex("0408080808060001")))  # /ip4/8.8.8.8/tcp/1
+        await honest.connect(address_of(db.node, "tcp"), identify=usual.hex())
+        await eventually(lambda: 'listen_address="/ip4/tcp"' in library_metrics(db.node))
+        text = library_metrics(db.node)
+        assert "depinmesh_libp2p_identify_received_total" in text
+        assert "websocket-star" not in text
+        assert len(text) < 64 * 1024
 
 
 async def test_w6_queries_of_a_table_that_are_none_end_their_stream_alone() -> None:

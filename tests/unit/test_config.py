@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from depinmesh import BootstrapNode, Config, ConfigError, Gate, Listen, PubSub, _core
+from depinmesh import BootstrapNode, Config, ConfigError, Gate, Listen, PubSub
 from depinmesh._validation import Options
 from depinmesh.options import Bootstrap, Connections, Discovery, Nat
 from tests.configs import KEY, config, problems
@@ -357,7 +357,6 @@ def test_core_options_are_complete() -> None:
         "max_message_size": 6000,
         "flood_publish": True,
         "batching": True,
-        "agent": f"depinmesh/{_core.versions()['depinmesh']}",
         "waker": "auto",
     }
     assert type(options["gate_timeout"]) is float

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from depinmesh._core import Item, NodeOptions
 
 
-def options(waker: Literal["auto", "descriptor", "thread"] = "auto", host: str = "127.0.0.1") -> NodeOptions:
+def options(waker: Literal["auto", "thread"] = "auto", host: str = "127.0.0.1") -> NodeOptions:
     return {
         "hosts": [host],
         "quic_port": 0,
@@ -56,12 +56,11 @@ def options(waker: Literal["auto", "descriptor", "thread"] = "auto", host: str =
         "relays": [],
         "flood_publish": False,
         "batching": False,
-        "agent": "depinmesh/test",
         "waker": waker,
     }
 
 
-def make(waker: Literal["auto", "descriptor", "thread"] = "auto") -> _core.Node:
+def make(waker: Literal["auto", "thread"] = "auto") -> _core.Node:
     return _core.Node(_core.SecretKey.generate(), options(waker))
 
 
@@ -89,6 +88,8 @@ def test_calls_after_the_close_say_so() -> None:
         lambda: node.publish(1, "topic", {}),
         lambda: node.subscribe(1, "topic", 1, 1, "drop_oldest"),
         lambda: node.attach("database", [], by_check=False),
+        lambda: node.topic_peers(1, "topic"),
+        lambda: node.has_topic_peers(1, "topic", 0),
     ):
         with pytest.raises(ClosedError):
             call()
@@ -110,8 +111,8 @@ def test_what_is_no_address_to_listen_on_is_named() -> None:
 
 def test_a_missing_option_is_named() -> None:
     incomplete = options()
-    del incomplete["agent"]  # type: ignore[misc]  # that is the point
-    with pytest.raises((TypeError, KeyError), match="agent"):
+    del incomplete["waker"]  # type: ignore[misc]  # that is the point
+    with pytest.raises((TypeError, KeyError), match="waker"):
         _core.Node(_core.SecretKey.generate(), incomplete)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from depinmesh._requests import Requests
-from tests.support import eventually
+from tests.support import eventually, soon
 
 
 class Core:
@@ -33,6 +33,56 @@ async def answered_at_once() -> str:
 async def answered_later() -> str:
     await asyncio.sleep(0)
     return "later"
+
+
+class WordlessError(Exception):
+    """Cannot be shown."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (OSError("the chain is down"), "OSError: the chain is down"),
+        (OSError("caf\udce9 is down"), r"OSError: caf\udce9 is down"),
+        (WordlessError(), "WordlessError"),
+    ],
+    ids=["plain", "surrogate", "wordless"],
+)
+async def test_whatever_a_function_raises_is_answered_as_text_that_can_be_sent(error: Exception, answer: str) -> None:
+    async def fails() -> None:
+        raise error
+
+    core = Core()
+    requests = core.requests()
+    requests.ask(1, fails, core.answer)
+    await eventually(lambda: core.answers == {1: answer})
+    assert answer.encode()
+
+
+async def test_what_is_told_twice_to_end_may_still_end_as_it_likes() -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            ended.set()
+
+    core = Core()
+    requests = core.requests()
+    requests.ask(1, slow, core.answer)
+    await soon(began.wait())
+    requests.cancel(1)
+    await asyncio.sleep(0)
+    requests.cancel(1)
+    requests.cancel_all()
+    await soon(ended.wait())
+    await eventually(lambda: core.answers == {1: "CancelledError: "})
 
 
 def eager() -> Any:

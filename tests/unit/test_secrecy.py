@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from depinmesh import Keypair
-from tests.secrecy import Secrets, encodings, from_base58
+from depinmesh import Keypair, _base58
+from tests.secrecy import Secrets, encodings
 
 KEY = Keypair.from_seed(bytes(range(100, 132)))
-SECRET = from_base58(KEY.to_base58())
+SECRET = _base58.decode(KEY.to_base58())
 SPELLINGS = {
     **encodings(SECRET),
     "hex": SECRET.hex().upper().encode(),

@@ -10,21 +10,16 @@ from solders.keypair import Keypair as SoldersKeypair
 
 from depinmesh.errors import RegistryError
 from depinmesh.identity import Keypair, Wallet, WalletLike
-from depinmesh.wallets import check_wallet_source, normalise_wallets, normalise_wallets_async
+from depinmesh.wallets import check_wallet_source, normalise_wallets_async
 
 KEY = SoldersKeypair.from_seed(bytes(range(32)))
 RAW = bytes(KEY.pubkey())
 WALLET = str(KEY.pubkey())
 
-Normalise = Callable[[Iterable[WalletLike]], list[str | bytes]]
 
-
-def in_chunks(entries: Iterable[WalletLike]) -> list[str | bytes]:
-    """Run the asynchronous variant."""
+def normalise(entries: Iterable[WalletLike]) -> list[str | bytes]:
+    """Run it in a loop of its own."""
     return asyncio.run(normalise_wallets_async(entries))
-
-
-both = pytest.mark.parametrize("normalise", [normalise_wallets, in_chunks])
 
 
 class Failing:
@@ -39,15 +34,13 @@ class Failing:
         raise OSError("broken")
 
 
-@both
-def test_text_and_keys_are_handed_on(normalise: Normalise) -> None:
+def test_text_and_keys_are_handed_on() -> None:
     """Text stays text, whatever it says; 32 bytes and objects with 32 bytes() become bytes; the order is kept."""
     entries: list[Any] = [WALLET, Wallet(WALLET), "no wallet", "", RAW, bytearray(RAW), memoryview(RAW), KEY.pubkey()]
     assert normalise(entries) == [WALLET, WALLET, "no wallet", "", RAW, RAW, RAW, RAW]
 
 
-@both
-def test_other_entries_become_short_text(normalise: Normalise) -> None:
+def test_other_entries_become_short_text() -> None:
     """What cannot be a wallet becomes a text for the core to drop with a warning; no entry costs the others."""
     entries: list[Any] = [None, 32, 1.5, [RAW], b"short", {}, Failing(), WALLET, Keypair(KEY)]
     assert normalise(entries) == [
@@ -63,14 +56,12 @@ def test_other_entries_become_short_text(normalise: Normalise) -> None:
     ]
 
 
-@both
-def test_text_that_is_not_ascii_is_escaped(normalise: Normalise) -> None:
+def test_text_that_is_not_ascii_is_escaped() -> None:
     """Text that cannot be encoded reaches the core in quotes, and does not fail the whole list."""
     assert normalise(["\udc80", "\u00e9", WALLET]) == ["'\\udc80'", "'\u00e9'", WALLET]
 
 
-@both
-def test_secrets_are_not_handed_on(normalise: Normalise) -> None:
+def test_secrets_are_not_handed_on() -> None:
     """A secret key on a list, as object, bytes or text, is not handed on, as warnings would show it."""
     assert normalise([KEY, bytes(KEY), str(KEY), "x" * 10_000]) == [
         "<Keypair of 64 bytes>",
@@ -80,23 +71,20 @@ def test_secrets_are_not_handed_on(normalise: Normalise) -> None:
     ]
 
 
-@both
 @pytest.mark.parametrize("make", [list, tuple, set, frozenset, iter, dict.fromkeys])
-def test_any_iterable_is_a_list(normalise: Normalise, make: Callable[[list[str]], Iterable[str]]) -> None:
+def test_any_iterable_is_a_list(make: Callable[[list[str]], Iterable[str]]) -> None:
     """Lists, sets, iterators, the keys of a mapping: anything that can be iterated is taken."""
     assert normalise(make([WALLET])) == [WALLET]
 
 
-@both
 @pytest.mark.parametrize("answer", [WALLET, RAW, bytearray(RAW), None, 5])
-def test_an_answer_that_is_no_list_is_an_error(normalise: Normalise, answer: object) -> None:
+def test_an_answer_that_is_no_list_is_an_error(answer: object) -> None:
     """One text, bytes, None or a number is not taken for a list."""
     with pytest.raises(RegistryError, match=f"not with {type(answer).__name__}"):
         normalise(answer)  # type: ignore[arg-type]
 
 
-@both
-def test_what_an_iterable_raises_is_passed_on(normalise: Normalise) -> None:
+def test_what_an_iterable_raises_is_passed_on() -> None:
     """A failing generator is a failing registry."""
 
     def failing() -> Iterable[str]:

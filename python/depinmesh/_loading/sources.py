@@ -15,7 +15,7 @@ from depinmesh._loading.text import NOTHING, converted, items
 from depinmesh.errors import ConfigError, ConfigProblem, MeshError, shown, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from depinmesh._loading.layers import Layer
 
@@ -67,8 +67,7 @@ def imported(reference: str, folder: Path | None) -> object:
         raise _wrong(reference, reason, f"modules are looked for where Python does, and in {place}") from None
     for name in names.split("."):
         if not hasattr(found, name):
-            near = get_close_matches(name, vars(found) if hasattr(found, "__dict__") else (), n=1)
-            raise _wrong(reference, f"has no {name}", f"did you mean {near[0]}?" if near else None)
+            raise _wrong(reference, f"has no {name}", _near(name, vars(found) if hasattr(found, "__dict__") else ()))
         found = getattr(found, name)
     return found
 
@@ -80,8 +79,7 @@ def _provider(layer: Layer) -> object:
     if kind is None:
         raise SourceError(ConfigProblem("type", None, "is missing", f"{_FORMS}; types are {', '.join(types)}"))
     if not isinstance(kind, str) or kind not in types:
-        near = get_close_matches(str(kind), types, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(types)}"
+        hint = _near(str(kind), types) or f"known: {', '.join(types)}"
         raise SourceError(ConfigProblem("type", shown(kind), "is no type of registry", hint))
     make = _class(types[kind])
     if kind in _COMBINED:
@@ -130,8 +128,9 @@ def _arguments(make: Callable[..., object], given: Mapping[str, Layer]) -> dict[
         for name, parameter in inspect.signature(make).parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
+    known = f"known here: {', '.join(parameters)}"
     problems = [
-        ConfigProblem(name, None, "is not an argument of this registry", _nearest(name, parameters))
+        ConfigProblem(name, None, "is not an argument of this registry", _near(name, parameters) or known)
         for name in given
         if name not in parameters
     ]
@@ -203,9 +202,9 @@ def _call(make: Callable[..., object], parts: list[object], arguments: Mapping[s
         raise SourceError(ConfigProblem("", None, without_secrets(str(error)), None)) from None
 
 
-def _nearest(name: str, known: Mapping[str, object]) -> str:
+def _near(name: str, known: Iterable[str]) -> str | None:
     near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    return f"did you mean {near[0]}?" if near else None
 
 
 def _wrong(value: str, reason: str, hint: str | None) -> SourceError:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from depinmesh._loading.layers import KEY_FIELDS, SOURCE_FIELDS, Layer, nested, source_of
+from depinmesh._loading.layers import KEY_FIELDS, SOURCE_FIELDS, Layer, below, nested, source_of
 from depinmesh._loading.load import Loaded
 from depinmesh._loading.options import all_options
 from depinmesh.errors import without_secrets
@@ -59,10 +59,10 @@ def _sources(path: tuple[str, ...], loaded: Loaded) -> Iterator[tuple[tuple[str,
 def _source(made: object, path: tuple[str, ...], layer: Layer) -> str:
     if isinstance(made, tuple):
         return f"{len(made)} in a list" if made else "none"
-    below = {inner[len(path) :]: given for inner, given in layer.items() if inner[: len(path)] == path}
-    if below.keys() == {()}:
-        return without_secrets(str(below[()].value))  # `module:function`
-    return _described(nested(below))
+    given = below(layer, path)
+    if given.keys() == {()}:
+        return without_secrets(str(given[()].value))  # `module:function`
+    return _described(nested(given))
 
 
 def _described(arguments: Mapping[str, object]) -> str:

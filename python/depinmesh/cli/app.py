@@ -1,10 +1,9 @@
-"""What the commands with the extra have in common: parsing, running a coroutine, errors, signals."""
+"""What the commands with the extra have in common: parsing, running a coroutine, errors."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Awaitable, Sequence
+from typing import Annotated, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter, Token, validators
 from rich.console import Console
@@ -13,8 +12,6 @@ from depinmesh._loading.text import converted
 from depinmesh.cli.exits import FAILURE, OK, TIMEOUT, USAGE
 from depinmesh.errors import MeshError, MeshTimeoutError
 from depinmesh.logs.forward import forwarder
-
-_STOP = (signal.SIGINT, signal.SIGTERM)
 
 
 def _seconds(_: object, tokens: Sequence[Token]) -> float:
@@ -69,45 +66,6 @@ def _code(error: Exception) -> int:
 def say(text: str) -> None:
     """Talk to the person at the terminal, on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Do the work to its end, or until Ctrl-C or SIGTERM; return whether it was stopped. A second one is not caught.
-
-    The work is cancelled, and may take its time to put everything away.
-    """
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
-        give_back()
-        task.cancel()
-
-    give_back = _catch(loop, stop)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-    finally:
-        give_back()
-    return stopped
-
-
-def _catch(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Callable[[], None]:
-    before = {number: signal.getsignal(number) for number in _STOP}
-
-    def give_back() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in _STOP:
-        # Not loop.add_signal_handler, which Windows has not.
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
-    return give_back
 
 
 async def first_of(*waits: Awaitable[object]) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depinmesh import _base58
 from depinmesh.cli.exits import OK, USAGE
 from depinmesh.errors import without_secrets
 from depinmesh.identity import Keypair
@@ -21,8 +22,6 @@ _DESCRIPTION = """Make keys of nodes. All are written, one a line: as Base58 sec
 variables, or as the arrays of the Solana CLI. The wallets, which are to be listed in the registry, are shown on
 stderr. An existing file is never overwritten."""
 _FORMATS = ("base58", "json", "env", "solana")
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_SECRET_LENGTH = 64
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,16 +70,9 @@ def _line(key: Keypair, form: str, number: int, count: int) -> str:
         # One environment holds one key of a name.
         return f"DEPINMESH_PRIVATE_KEY{f'_{number}' if count > 1 else ''}={secret}"
     if form == "solana":
-        return json.dumps(list(_bytes(secret)), separators=(",", ":"))
+        # In Base58 alone a secret leaves its key pair.
+        return json.dumps(list(_base58.decode(secret)), separators=(",", ":"))
     return secret
-
-
-def _bytes(secret: str) -> bytes:
-    """Undo Base58, in which alone a secret leaves its key pair."""
-    number = 0
-    for digit in secret:
-        number = number * len(_ALPHABET) + _ALPHABET.index(digit)
-    return number.to_bytes(_SECRET_LENGTH)
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from depinmesh import Event, Node, Ready
-from depinmesh.cli.app import Seconds, app, first_of, run, say, until_stopped
+from depinmesh.cli.app import Seconds, app, first_of, run, say
 from depinmesh.cli.settings import Settings
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 from depinmesh.logs import JsonFormatter, TextFormatter
+from depinmesh.signals import until_stopped
 from depinmesh.systemd import notifying
 
 APP = app("node")

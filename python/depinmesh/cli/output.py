@@ -17,12 +17,18 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their head; without a terminal tabs are between the cells, and the head is left out."""
     if not sys.stdout.isatty():
         for row in rows:
-            print("\t".join(map(str, row)))
+            print("\t".join(map(in_a_line, row)))
         return
     table = Table(*head, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(in_a_line(value)) for value in row))
     Console().print(table)
+
+
+def in_a_line(value: object) -> str:
+    """Return it as text for one line: a peer says of itself what it likes, such as what moves the cursor."""
+    text = str(value)
+    return text if text.isprintable() else "".join(part if part.isprintable() else repr(part)[1:-1] for part in text)
 
 
 def print_json(value: object) -> None:

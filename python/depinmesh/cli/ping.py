@@ -6,6 +6,7 @@ from time import monotonic
 
 from depinmesh import Node, Peer, PeerId
 from depinmesh.cli.app import Count, Seconds, app, run, say
+from depinmesh.cli.output import in_a_line
 from depinmesh.cli.settings import OwnNode
 from depinmesh.errors import DialError, MeshTimeoutError
 
@@ -44,7 +45,10 @@ async def ping(
         start = monotonic()
         peer_id = await node.dial(address, timeout=timeout)
         peer = _peer(node, peer_id)
-        say(f"connected to {peer.wallet} by {peer.transport} in {(monotonic() - start) * 1000:.0f} ms, {peer.agent}")
+        say(
+            f"connected to {peer.wallet} by {peer.transport} in {(monotonic() - start) * 1000:.0f} ms, "
+            + in_a_line(peer.agent)
+        )
         shown: set[float] = set()
         for _ in range(count):
             rtt = await _round_trip(node, peer_id, shown, timeout)

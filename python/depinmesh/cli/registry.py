@@ -10,13 +10,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depinmesh import Config, RegistryError, Wallet
-from depinmesh.cli.app import Pause, app, run, say, until_stopped
+from depinmesh.cli.app import Pause, app, run, say
 from depinmesh.cli.asking import Asking, Listing, asking
 from depinmesh.cli.exits import FAILURE, OK
 from depinmesh.cli.output import AsJson, print_json, print_table
 from depinmesh.cli.settings import Settings
 from depinmesh.errors import ConfigError, ConfigProblem, shown, without_secrets
 from depinmesh.gate import wallet_of
+from depinmesh.signals import until_stopped
 
 APP = app("registry")
 

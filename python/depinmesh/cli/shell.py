@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pydantic_core import from_json
 
 from depinmesh import Database, Event
-from depinmesh.cli.app import app, run, say, until_stopped
+from depinmesh.cli.app import app, run, say
 from depinmesh.cli.output import print_table
 from depinmesh.cli.settings import OwnNode
 from depinmesh.cli.stdin import lines
 from depinmesh.errors import MeshError
+from depinmesh.signals import until_stopped
 
 APP = app("shell")
 

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from depinmesh import Database, Event, Subscription
 from depinmesh._tasks import limit
-from depinmesh.cli.app import Count, Seconds, app, first_of, run, say, until_stopped
+from depinmesh.cli.app import Count, Seconds, app, first_of, run, say
 from depinmesh.cli.settings import OwnNode
+from depinmesh.signals import until_stopped
 
 APP = app("sub")
 

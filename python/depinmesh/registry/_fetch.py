@@ -8,8 +8,10 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
+
+from pydantic_core import from_json
 
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
 from depinmesh.registry._unlogged import leave_out, unlogged
@@ -74,11 +76,7 @@ class Fetcher:
         self._redirect_hosts = frozenset(host.lower() for host in hosts)
         self._client: httpx2.AsyncClient | None = None
 
-    async def __aenter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def close(self) -> None:
         """Close the connections; the next request opens them again."""
         client, self._client = self._client, None
         if client is not None:
@@ -155,6 +153,14 @@ class Fetcher:
             self._client = self._httpx2.AsyncClient(verify=verify, timeout=limits, trust_env=False)
             leave_out("httpx2", "httpcore2")
         return self._client
+
+
+def from_answer(body: bytes | bytearray) -> Any:
+    """Return the JSON of an answer. `EndpointError`: it is none."""
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise EndpointError(f"the answer is not JSON: {error}") from None
 
 
 def label(url: str) -> str:

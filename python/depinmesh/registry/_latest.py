@@ -8,6 +8,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from depinmesh._tasks import foreign_cancellations_as_errors
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -59,14 +61,15 @@ async def merged(*streams: AsyncIterator[T]) -> AsyncGenerator[T]:
     latest: Latest[T] = Latest()
 
     async def follow(stream: AsyncIterator[T]) -> None:
-        async for value in stream:
-            latest.put(value)
+        with foreign_cancellations_as_errors():
+            async for value in stream:
+                latest.put(value)
 
     async def follow_all() -> None:
         followers = [asyncio.ensure_future(follow(stream)) for stream in streams]
         try:
             await asyncio.gather(*followers)
-        except Exception as error:  # noqa: BLE001  # raised where the values are read
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is raised where the values are read
             latest.end(error)
         else:
             latest.end()

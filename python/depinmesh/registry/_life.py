@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from depinmesh._tasks import foreign_cancellations_as_errors
 from depinmesh.errors import RegistryError
 
 
@@ -44,6 +45,7 @@ class Life:
     async def _live(self, provider: Any, before: Life | None) -> None:
         if before is not None and not before._task.done():
             await asyncio.wait({before._task})
-        async with provider:
-            self._entered.set_result(None)
-            await self._leaving.wait()
+        with foreign_cancellations_as_errors():
+            async with provider:
+                self._entered.set_result(None)
+                await self._leaving.wait()

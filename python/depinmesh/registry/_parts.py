@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from depinmesh._calls import Calls
 from depinmesh._pushes import pushes_of
+from depinmesh._tasks import foreign_cancellations_as_errors
 from depinmesh.errors import RegistryError, without_secrets
 from depinmesh.registry._believed import Believed
 from depinmesh.registry._life import Life
@@ -78,13 +79,13 @@ class Part:
             return Snapshot(wallets=self._source, source="list")
         await self._enter()
         function = self._source.wallets if _has(self._source, "wallets") else self._source
-        return self._snapshot(await self._calls.call(function))
+        return self._snapshot(await self._call(function))
 
     async def check(self, wallet: Wallet, wallets: Callable[[], Awaitable[Snapshot]] | None = None) -> bool:
         """Judge one wallet, by the list where there is no other way. It is read by `wallets`, if given."""
         if self.checks:
             await self._enter()
-            verdict = await self._calls.call(partial(self._source.check, wallet))
+            verdict = await self._call(partial(self._source.check, wallet))
             if not isinstance(verdict, bool):
                 raise RegistryError(f"a check answers with True or False, not with {type(verdict).__name__}")
             return verdict
@@ -116,7 +117,11 @@ class Part:
         if not self.has_nodes:
             return []
         await self._enter()
-        return list(await self._calls.call(self._source.bootstrap_nodes))
+        return list(await self._call(self._source.bootstrap_nodes))
+
+    async def _call(self, function: Callable[[], Any]) -> Any:
+        with foreign_cancellations_as_errors():
+            return await self._calls.call(function)
 
     async def _enter(self) -> None:
         """Make sure that the provider is entered; raises what that raises, and the next call tries again."""

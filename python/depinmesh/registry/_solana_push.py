@@ -9,9 +9,10 @@ from solana.rpc.models import DataSliceOpts, MemcmpOpts
 from solana.rpc.websocket_api import SolanaWsClient
 from solders.rpc.responses import ProgramNotification
 
+from depinmesh import _base58
 from depinmesh.errors import RegistryError, without_secrets
 from depinmesh.registry._fetch import label
-from depinmesh.registry._solana_rpc import base58, padded
+from depinmesh.registry._solana_rpc import padded
 from depinmesh.registry._solana_rules import Account
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ async def notifications(
 
 async def _subscribe(client: SolanaWsClient, query: Query, rule: Rule, commitment: Any) -> None:
     size = [] if query.size is None else [query.size]
-    memcmp = [MemcmpOpts(offset=offset, bytes=base58(content)) for offset, content in query.memcmp]
+    memcmp = [MemcmpOpts(offset=offset, bytes=_base58.encode(content)) for offset, content in query.memcmp]
     data_slice = rule.data_slice
     await client.program_subscribe(
         program_id=query.program,

@@ -15,11 +15,11 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
 from solders.pubkey import Pubkey
 
+from depinmesh import _base58
 from depinmesh.errors import without_secrets
-from depinmesh.registry._fetch import EndpointError
+from depinmesh.registry._fetch import EndpointError, from_answer
 from depinmesh.registry._solana_rules import Account
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _BETWEEN = re.compile(rb"\}\s*,\s*\{")
 _VALUE = re.compile(rb'"value"\s*:\s*\[')
 _TOO_MANY = 429
 _REFUSED = {-32010, 403, 410}
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class Rpc:
@@ -87,18 +86,9 @@ class Rpc:
 
 
 def filters(query: Query) -> list[dict[str, Any]]:
-    """Return the filters of a query as JSON."""
+    """Return the filters of a query as JSON, with bytes as Base58: the one form that every endpoint takes."""
     size = [] if query.size is None else [{"dataSize": query.size}]
-    return size + [{"memcmp": {"offset": offset, "bytes": base58(content)}} for offset, content in query.memcmp]
-
-
-def base58(content: bytes) -> str:
-    """Return bytes of any length as Base58, the one form of them that every endpoint takes."""
-    number, digits = int.from_bytes(content, "big"), ""
-    while number:
-        number, digit = divmod(number, 58)
-        digits = _ALPHABET[digit] + digits
-    return _ALPHABET[0] * (len(content) - len(content.lstrip(b"\0"))) + digits
+    return size + [{"memcmp": {"offset": offset, "bytes": _base58.encode(content)}} for offset, content in query.memcmp]
 
 
 def _listing(body: bytes | bytearray, data_slice: tuple[int, int] | None, take: Callable[[Account], None]) -> int:
@@ -111,7 +101,7 @@ def _listing(body: bytes | bytearray, data_slice: tuple[int, int] | None, take: 
     end = body.rfind(b"]")
     slot, _ = _context(_result(body[: start.end()] + body[end:]))
     for piece in _pieces(body, start.end(), end):
-        for item in _parsed(b"[" + piece + b"]"):
+        for item in from_answer(b"[" + piece + b"]"):
             if not isinstance(item, dict):
                 raise EndpointError("the answer has accounts of another form")
             take(_account(_pubkey(item.get("pubkey")), item.get("account"), data_slice))
@@ -127,15 +117,8 @@ def _pieces(body: bytes | bytearray, start: int, end: int) -> Iterator[bytes | b
         start = end if between is None else body.index(b",", between.start()) + 1
 
 
-def _parsed(text: bytes | bytearray) -> Any:
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise EndpointError(f"the answer is not JSON: {error}") from None
-
-
 def _result(body: bytes | bytearray) -> Any:
-    answer = _parsed(body)
+    answer = from_answer(body)
     if not isinstance(answer, dict):
         raise EndpointError("the answer is no JSON-RPC")
     if (error := answer.get("error")) is not None:

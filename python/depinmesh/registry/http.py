@@ -8,12 +8,10 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic_core import from_json
-
 from depinmesh.errors import IdentityError, RegistryError, shown
 from depinmesh.identity import Wallet
 from depinmesh.registry._endpoints import NODES_AGE, Endpoints
-from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, label
+from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, from_answer, label
 from depinmesh.registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -81,7 +79,7 @@ class HttpRegistry:
         """Close the connections, with the last of those who use it; used again, it opens them again."""
         self._users = max(0, self._users - 1)
         if not self._users:
-            await self._fetcher.__aexit__()
+            await self._fetcher.close()
 
     async def wallets(self) -> Snapshot:
         """Fetch the list. `RegistryError`: no URL gave one; the message has a reason for each."""
@@ -126,10 +124,7 @@ class HttpRegistry:
 
 
 def _parsed(body: bytes | bytearray) -> _Content:
-    try:
-        value: Any = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise EndpointError(f"the answer is not JSON: {error}") from None
+    value = from_answer(body)
     nodes: Any = []
     if isinstance(value, dict):
         nodes = value.get("bootstrap_nodes", [])

@@ -146,7 +146,7 @@ class SolanaRegistry:
         self._users = max(0, self._users - 1)
         if not self._users:
             await self._lookups.close()
-            await self._fetcher.__aexit__()
+            await self._fetcher.close()
 
     async def wallets(self) -> Snapshot:
         """Read the list. `RegistryError`: no endpoint gave one; the message has a reason for each."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from depinmesh import _base58
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 _MOST_ACCOUNTS = 100
 _INVALID_PARAMS = -32602
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class RpcError(Exception):
@@ -62,11 +63,7 @@ def _content(memcmp: dict[str, Any]) -> bytes:
         return bytes(content)
     if memcmp.get("encoding") == "base64":
         return base64.b64decode(content)
-    number = 0
-    for character in content:
-        number = number * 58 + _ALPHABET.index(character)
-    zeroes = len(content) - len(content.lstrip(_ALPHABET[0]))
-    return bytes(zeroes) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return _base58.decode(content)
 
 
 async def _health(_: LocalChain, *_params: Any) -> str:

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use depinmesh_core::{
     error::Field,
-    events::Direction,
     gate::Entry,
     peer::{BootstrapInfo, PeerInfo},
 };
@@ -32,8 +31,6 @@ pub(crate) fn field_to_object<'py>(py: Python<'py>, field: &Field) -> PyResult<B
     match field {
         Field::Text(text) => text.into_bound_py_any(py),
         Field::Int(int) => int.into_bound_py_any(py),
-        Field::Float(float) => float.into_bound_py_any(py),
-        Field::Bool(bool) => bool.into_bound_py_any(py),
         Field::Texts(texts) => texts.into_bound_py_any(py),
         Field::None => Ok(py.None().into_bound(py)),
     }
@@ -45,13 +42,6 @@ pub(crate) fn fields_to_dict<'py>(py: Python<'py>, fields: &[(&'static str, Fiel
         dict.set_item(name, field_to_object(py, field)?)?;
     }
     Ok(dict)
-}
-
-pub(crate) const fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
-    }
 }
 
 /// A `BootstrapRow` of `_core.pyi`.
@@ -69,14 +59,15 @@ pub(crate) fn bootstrap_row<'py>(py: Python<'py>, node: &BootstrapInfo) -> PyRes
 
 /// A `PeerRow` of `_core.pyi`.
 pub(crate) fn peer_row<'py>(py: Python<'py>, peer: &PeerInfo) -> PyResult<Bound<'py, PyTuple>> {
+    let addresses: Vec<&str> = peer.addresses.iter().map(|address| &**address).collect();
     (
         peer.peer.to_base58(),
         peer.wallet.to_string(),
-        &peer.addresses,
-        direction_name(peer.direction),
+        addresses,
+        peer.direction.as_str(),
         peer.transport,
         unix_seconds(peer.connected_at),
-        &peer.agent,
+        &*peer.agent,
         peer.rtt.map(|rtt| rtt.as_secs_f64()),
     )
         .into_pyobject(py)

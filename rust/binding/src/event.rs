@@ -14,8 +14,6 @@ use pyo3::{
     types::{IntoPyDict as _, PyBytes, PyDateTime, PyDelta, PyDict, PyTzInfo},
 };
 
-/// The years 1 to 9999, in seconds: `datetime` has no others, the wire has.
-const DATETIME_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// Characters of an id or a topic in a `repr`: others choose them.
 const SHOWN: usize = 64;
@@ -87,11 +85,10 @@ impl Event {
         self.delivered.timestamp
     }
 
-    /// The timestamp as an aware datetime in UTC, held to the years 1 to 9999.
+    /// The timestamp as an aware datetime in UTC.
     #[getter]
     fn time<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let seconds = self.delivered.timestamp.clamp(*DATETIME_SECONDS.start(), *DATETIME_SECONDS.end());
-        utc(py, seconds, 0)
+        utc(py, self.delivered.timestamp, 0)
     }
 
     /// When this node received it (or, of its own event, published it), as an aware datetime in UTC.

@@ -20,6 +20,7 @@ mod options;
 mod path;
 mod stranger;
 mod subscription;
+mod text;
 
 use pyo3::prelude::*;
 

@@ -11,10 +11,7 @@ use pyo3::{
     types::{PyDict, PyList, PyTuple},
 };
 
-use crate::{
-    convert::{direction_name, peer_row},
-    errors::failure,
-};
+use crate::{convert::peer_row, errors::failure};
 
 /// At most `limit` items; none: parked; `None`: closed. The mailbox is left before the first object is made.
 pub(crate) fn drain<'py>(
@@ -63,7 +60,6 @@ fn item_tuple<'py>(py: Python<'py>, item: &Item<Control>) -> PyResult<Bound<'py,
 fn value_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     match value {
         Value::None => Ok(py.None().into_bound(py)),
-        Value::Int(int) => int.into_bound_py_any(py),
         Value::Text(text) => text.into_bound_py_any(py),
     }
 }
@@ -94,7 +90,7 @@ fn event_fields<'py>(py: Python<'py>, event: &NodeEvent) -> PyResult<(&'static s
             fields
                 .with("peer_id", peer.map(|peer| peer.to_string()))?
                 .with("wallet", wallet.map(|wallet| wallet.to_string()))?
-                .with("direction", direction_name(*direction))?
+                .with("direction", direction.as_str())?
                 .with("reason", reason)?
                 .with("count", count)?,
         ),

@@ -29,6 +29,7 @@ use crate::{
     mailbox,
     options::{NodeOptions, unknown},
     subscription::Subscription,
+    text::{Address, DatabaseName, Topic},
 };
 
 type MetricRow<'py> = (&'static str, &'static str, f64, Bound<'py, PyDict>, Vec<(f64, u64)>, f64);
@@ -118,7 +119,7 @@ impl Node {
     #[pyo3(signature = (request, nodes, /))]
     fn answer_bootstrap(&self, py: Python<'_>, request: u64, nodes: Vec<Vec<String>>) -> PyResult<bool> {
         let core = self.core.get(py)?;
-        py.detach(|| core.answer_bootstrap(request, nodes)).or_raise(py)
+        py.detach(|| core.answer_bootstrap(request, &nodes)).or_raise(py)
     }
 
     #[pyo3(signature = (request, message, /))]
@@ -128,14 +129,20 @@ impl Node {
     }
 
     #[pyo3(signature = (name, wallets, /, *, by_check))]
-    fn attach(&self, py: Python<'_>, name: &str, wallets: Option<&Bound<'_, PyList>>, by_check: bool) -> PyResult<u32> {
+    fn attach(
+        &self,
+        py: Python<'_>,
+        name: DatabaseName<'_>,
+        wallets: Option<&Bound<'_, PyList>>,
+        by_check: bool,
+    ) -> PyResult<u32> {
         let core = self.core.get(py)?;
         let source = match wallets {
             Some(wallets) => WalletSource::List(wallet_entries(wallets)?),
             None if by_check => WalletSource::Checked,
             None => WalletSource::Asked,
         };
-        py.detach(|| core.attach(name, source)).or_raise(py)
+        py.detach(|| core.attach(name.0, source)).or_raise(py)
     }
 
     #[pyo3(signature = (database, wallets, age, /))]
@@ -155,7 +162,7 @@ impl Node {
     #[pyo3(signature = (nodes, /))]
     fn set_bootstrap(&self, py: Python<'_>, nodes: Option<Vec<Vec<String>>>) -> PyResult<()> {
         let core = self.core.get(py)?;
-        py.detach(|| core.set_bootstrap(nodes)).or_raise(py)
+        py.detach(|| core.set_bootstrap(nodes.as_deref())).or_raise(py)
     }
 
     #[pyo3(signature = (op, timeout, /))]
@@ -180,19 +187,19 @@ impl Node {
     }
 
     #[pyo3(signature = (database, topic, message, /))]
-    fn publish(&self, py: Python<'_>, database: u32, topic: &str, message: &Bound<'_, PyAny>) -> PyResult<Event> {
+    fn publish(&self, py: Python<'_>, database: u32, topic: Topic<'_>, message: &Bound<'_, PyAny>) -> PyResult<Event> {
         let core = self.core.get(py)?;
         let encoded = encode(message).or_raise(py)?;
         if encoded.has_wide_integer {
-            tracing::debug!(target: "depinmesh::pubsub", topic, "an integer above 2^53 goes out, which Go receivers round");
+            tracing::debug!(target: "depinmesh::pubsub", topic = topic.0, "an integer above 2^53 goes out, which Go receivers round");
         }
-        core.publish(database, topic, &encoded.json).or_raise(py).map(Event::new)
+        core.publish(database, topic.0, &encoded.json).or_raise(py).map(Event::new)
     }
 
     #[pyo3(signature = (op, database, topic, /))]
-    fn wait_writable(&self, py: Python<'_>, op: u64, database: u32, topic: &str) -> PyResult<()> {
+    fn wait_writable(&self, py: Python<'_>, op: u64, database: u32, topic: Topic<'_>) -> PyResult<()> {
         let core = self.core.get(py)?;
-        py.detach(|| core.wait_writable(op, database, topic)).or_raise(py)
+        py.detach(|| core.wait_writable(op, database, topic.0)).or_raise(py)
     }
 
     #[pyo3(signature = (database, topic, queue_size, queue_bytes, overflow, /))]
@@ -200,7 +207,7 @@ impl Node {
         &self,
         py: Python<'_>,
         database: u32,
-        topic: &str,
+        topic: Topic<'_>,
         queue_size: usize,
         queue_bytes: usize,
         overflow: &str,
@@ -212,24 +219,30 @@ impl Node {
             other => return Err(unknown("overflow", other)).or_raise(py),
         };
         let limits = Limits { items: queue_size, bytes: queue_bytes, overflow };
-        py.detach(|| core.subscribe(database, topic, limits)).or_raise(py).map(Subscription::new)
+        py.detach(|| core.subscribe(database, topic.0, limits)).or_raise(py).map(Subscription::new)
     }
 
     #[pyo3(signature = (database, topic, /))]
-    fn topic_peers(&self, py: Python<'_>, database: u32, topic: &str) -> PyResult<Vec<String>> {
-        let peers = self.core.get(py)?.topic_peers(database, topic).or_raise(py)?;
+    fn topic_peers(&self, py: Python<'_>, database: u32, topic: Topic<'_>) -> PyResult<Vec<String>> {
+        let peers = self.core.get(py)?.topic_peers(database, topic.0).or_raise(py)?;
         Ok(peers.iter().map(|peer| peer.to_base58()).collect())
     }
 
+    #[pyo3(signature = (database, topic, n, /))]
+    fn has_topic_peers(&self, py: Python<'_>, database: u32, topic: Topic<'_>, n: usize) -> PyResult<bool> {
+        self.core.get(py)?.has_topic_peers(database, topic.0, n).or_raise(py)
+    }
+
     #[pyo3(signature = (op, database, topic, n, /))]
-    fn wait_for_peers(&self, py: Python<'_>, op: u64, database: u32, topic: &str, n: usize) -> PyResult<()> {
+    fn wait_for_peers(&self, py: Python<'_>, op: u64, database: u32, topic: Topic<'_>, n: usize) -> PyResult<()> {
         let core = self.core.get(py)?;
-        py.detach(|| core.wait_for_peers(op, database, topic, n)).or_raise(py)
+        py.detach(|| core.wait_for_peers(op, database, topic.0, n)).or_raise(py)
     }
 
     #[pyo3(signature = (op, addresses, timeout, /))]
-    fn dial(&self, py: Python<'_>, op: u64, addresses: Vec<String>, timeout: f64) -> PyResult<()> {
+    fn dial(&self, py: Python<'_>, op: u64, addresses: Vec<Address>, timeout: f64) -> PyResult<()> {
         let core = self.core.get(py)?;
+        let addresses: Vec<_> = addresses.into_iter().map(|Address(text)| text).collect();
         py.detach(|| core.dial(op, &addresses, duration(timeout))).or_raise(py)
     }
 

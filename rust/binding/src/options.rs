@@ -4,10 +4,7 @@ use std::net::IpAddr;
 
 use depinmesh_core::{
     bridge::waker::WakerChoice,
-    config::{
-        BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig,
-        TcpSecurity,
-    },
+    config::{BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig},
     error::{Error, ErrorKind},
     gate::{GateConfig, Revocation},
 };
@@ -54,7 +51,6 @@ pub(crate) struct NodeOptions {
     max_message_size: usize,
     flood_publish: bool,
     batching: bool,
-    agent: String,
     waker: String,
 }
 
@@ -71,13 +67,7 @@ impl NodeOptions {
             other => return Err(unknown("revocation", other)),
         };
         Ok(NodeConfig {
-            listen: ListenConfig {
-                hosts,
-                quic_port: self.quic_port,
-                tcp_port: self.tcp_port,
-                tcp_security: TcpSecurity::NoiseAndTls,
-                announce: self.announce,
-            },
+            listen: ListenConfig { hosts, quic_port: self.quic_port, tcp_port: self.tcp_port, announce: self.announce },
             gate: GateConfig {
                 refresh_interval: duration(self.refresh_interval),
                 timeout: duration(self.gate_timeout),
@@ -121,7 +111,6 @@ impl NodeOptions {
                 flood_publish: self.flood_publish,
                 batching: self.batching,
             },
-            agent: self.agent,
         })
     }
 }
@@ -129,7 +118,6 @@ impl NodeOptions {
 pub(crate) fn waker_choice(word: &str) -> Result<WakerChoice, Error> {
     match word {
         "auto" => Ok(WakerChoice::Auto),
-        "descriptor" => Ok(WakerChoice::Descriptor),
         "thread" => Ok(WakerChoice::Thread),
         other => Err(unknown("waker", other)),
     }

@@ -71,6 +71,11 @@ pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+/// An address of the Internet, and no way through a relay.
+pub(crate) fn is_outside(address: &Multiaddr) -> bool {
+    is_public_address(address) && !is_relayed(address)
+}
+
 /// As others dial it.
 pub(crate) fn is_direct(address: &Multiaddr) -> bool {
     !is_relayed(address) && kind(address).is_some()
@@ -81,14 +86,23 @@ pub(crate) fn without_peer(address: &Multiaddr) -> Multiaddr {
     address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
-/// By the first host; `None` where nobody can be reached.
+/// One host, and then how it is spoken to. Of several hosts TCP dials the last one, and names are looked up wherever they
+/// stand: whoever judges by the first host judges another one.
+pub(crate) fn is_plain(address: &Multiaddr) -> bool {
+    use Protocol::{Dns, Dns4, Dns6, Dnsaddr, Ip4, Ip6, P2p, P2pCircuit, QuicV1, Tcp, Udp};
+    let mut parts = address.iter();
+    matches!(parts.next(), Some(Ip4(_) | Ip6(_) | Dns(_) | Dns4(_) | Dns6(_) | Dnsaddr(_)))
+        && parts.all(|part| matches!(part, Tcp(_) | Udp(_) | QuicV1 | P2p(_) | P2pCircuit))
+}
+
+/// `None` where nobody can be reached.
 fn kind(address: &Multiaddr) -> Option<Kind> {
+    if !is_plain(address) {
+        return None;
+    }
     match address.iter().next()? {
         Protocol::Ip4(ip) => of_v4(ip),
-        Protocol::Ip6(ip) => match ip.to_ipv4_mapped() {
-            Some(ip) => of_v4(ip),
-            None => of_v6(ip),
-        },
+        Protocol::Ip6(ip) => of_v6(ip),
         Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name) => of_name(&name),
         _ => None,
     }
@@ -111,6 +125,9 @@ const fn of_v4(ip: Ipv4Addr) -> Option<Kind> {
 }
 
 const fn of_v6(ip: Ipv6Addr) -> Option<Kind> {
+    if let Some(ip) = ip.to_ipv4_mapped() {
+        return of_v4(ip);
+    }
     if ip.is_loopback() {
         return Some(Kind::Loopback);
     }
@@ -124,6 +141,12 @@ const fn of_v6(ip: Ipv6Addr) -> Option<Kind> {
 }
 
 fn of_name(name: &str) -> Option<Kind> {
+    // Nobody looks up an IP address: it is taken for what it is.
+    match name.parse() {
+        Ok(IpAddr::V4(ip)) => return of_v4(ip),
+        Ok(IpAddr::V6(ip)) => return of_v6(ip),
+        Err(_) => {}
+    }
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     match name.rsplit('.').next()? {
         "" => None,
@@ -165,6 +188,17 @@ mod tests {
             ("/ip4/127.0.0.1/tcp/1", None),
             ("/ip6/::1/tcp/1", None),
             ("/dns4/localhost/tcp/1", None),
+            ("/dns4/10.0.0.1/tcp/1", Some(Scope::Lan)),
+            ("/dns/127.0.0.1/tcp/1", None),
+            ("/dns6/::1/tcp/1", None),
+            (
+                "/ip4/8.8.8.8/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit",
+                Some(Scope::Wan),
+            ),
+            ("/ip4/8.8.8.8/ip4/127.0.0.1/tcp/1", None),
+            ("/ip4/8.8.8.8/dns4/localhost/tcp/1", None),
+            ("/dns4/a.example/tcp/1/ip4/10.0.0.1/tcp/2", None),
+            ("/ip4/8.8.8.8/tcp/1/ws", None),
             ("/memory/5", None),
         ] {
             assert_eq!(scope(reach, text), expected, "{text}");

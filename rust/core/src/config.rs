@@ -4,14 +4,6 @@ use std::time::Duration;
 
 use crate::gate::GateConfig;
 
-/// Which security protocols TCP offers. The host language always offers both; tests offer one to prove each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TcpSecurity {
-    NoiseAndTls,
-    NoiseOnly,
-    TlsOnly,
-}
-
 /// Where the node listens and what it announces.
 #[derive(Clone, Debug)]
 pub struct ListenConfig {
@@ -20,7 +12,6 @@ pub struct ListenConfig {
     pub quic_port: Option<u16>,
     /// `None`: no TCP at all. 0: any free port.
     pub tcp_port: Option<u16>,
-    pub tcp_security: TcpSecurity,
     /// Announced in place of the detected addresses, as multiaddrs.
     pub announce: Vec<String>,
 }
@@ -96,6 +87,4 @@ pub struct NodeConfig {
     pub connections: ConnectionConfig,
     pub nat: NatConfig,
     pub pubsub: PubSubConfig,
-    /// The identify agent, `depinmesh/<version>`: how our nodes know each other.
-    pub agent: String,
 }

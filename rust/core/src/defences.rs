@@ -10,7 +10,7 @@ pub(crate) const AUTHOR_CHECK: bool = !cfg!(feature = "without-author-check");
 pub(crate) const WEAK_KEY_CHECK: bool = !cfg!(feature = "without-weak-key-check");
 /// What one address may hold (`swarm/guard.rs`).
 pub(crate) const LIMITS: bool = !cfg!(feature = "without-limits");
-/// Gossip takes only what its author has signed (`swarm/behaviour.rs`).
+/// Gossip takes only what its author has signed (`swarm/gossip.rs`).
 pub(crate) const STRICT_SIGNING: bool = !cfg!(feature = "without-strict-signing");
 
 /// The names of those that this build lacks: none, wherever it is not a test that has made it.

@@ -33,8 +33,6 @@ pub enum ErrorKind {
 pub enum Field {
     Text(String),
     Int(i64),
-    Float(f64),
-    Bool(bool),
     Texts(Vec<String>),
     None,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libp2p::PeerId;
+use libp2p::{PeerId, core::ConnectedPoint};
 
 use crate::{error::Error, identity::Wallet, nat::reachability::Reachability, peer::PeerInfo};
 
@@ -36,6 +36,14 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// By which end of the connection is ours.
+    pub(crate) const fn of(endpoint: &ConnectedPoint) -> Self {
+        match endpoint {
+            ConnectedPoint::Dialer { .. } => Self::Outbound,
+            ConnectedPoint::Listener { .. } => Self::Inbound,
+        }
+    }
+
     /// As events and logs name it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -120,7 +128,6 @@ pub enum NodeEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     None,
-    Int(u64),
     Text(String),
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Limited {
     until: Option<Instant>,
     held: u64,

@@ -27,7 +27,8 @@ use crate::{
     runtime, samples,
     shared::{BootstrapSource, Shared},
     swarm::{
-        commands::{Command, DialTarget, parse_node},
+        commands::Command,
+        dial_target::{DialTarget, parse_nodes},
         library, task,
     },
 };
@@ -141,11 +142,10 @@ impl Node {
     }
 
     /// `Err` names the first entry that is none; the request is then answered as failed.
-    pub fn answer_bootstrap(&self, request: u64, nodes: Vec<Vec<String>>) -> Result<bool, Error> {
-        if let Err(error) = nodes.iter().try_for_each(|node| parse_node(node).map(|_| ())) {
+    pub fn answer_bootstrap(&self, request: u64, nodes: &[Vec<String>]) -> Result<bool, Error> {
+        let nodes = parse_nodes(nodes).inspect_err(|error| {
             self.answer_failed(request, error.message.clone());
-            return Err(error);
-        }
+        })?;
         Ok(self.shared.requests.answer(request, Answer::Bootstrap(nodes)))
     }
 
@@ -154,13 +154,10 @@ impl Node {
     }
 
     /// `None`: ask for the list at every attempt.
-    pub fn set_bootstrap(&self, nodes: Option<Vec<Vec<String>>>) -> Result<(), Error> {
+    pub fn set_bootstrap(&self, nodes: Option<&[Vec<String>]>) -> Result<(), Error> {
         let source = match nodes {
             None => BootstrapSource::Asked,
-            Some(nodes) => {
-                nodes.iter().try_for_each(|node| parse_node(node).map(|_| ()))?;
-                BootstrapSource::List(nodes)
-            }
+            Some(nodes) => BootstrapSource::List(parse_nodes(nodes)?),
         };
         *self.shared.bootstrap.lock().unwrap_or_else(PoisonError::into_inner) = source;
         Ok(())
@@ -208,7 +205,7 @@ impl Node {
 
     pub fn is_ready(&self, database: Option<DatabaseId>) -> bool {
         // As `peers` sees it, or one of the two would be ahead of the other for a moment.
-        !self.peers(database).is_empty()
+        self.shared.has_peers(database)
     }
 
     /// `None` before the start.

@@ -1,6 +1,9 @@
 //! What a node tells of a peer.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use libp2p::PeerId;
 
@@ -11,11 +14,11 @@ use crate::{events::Direction, identity::Wallet};
 pub struct PeerInfo {
     pub peer: PeerId,
     pub wallet: Wallet,
-    pub addresses: Vec<String>,
+    pub addresses: Vec<Arc<str>>,
     pub direction: Direction,
     pub transport: &'static str,
     pub connected_at: SystemTime,
-    pub agent: String,
+    pub agent: Arc<str>,
     pub rtt: Option<Duration>,
 }
 

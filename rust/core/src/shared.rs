@@ -1,7 +1,7 @@
 //! What the handle of a node and its network task both see: queues towards the network, views out of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use depinmesh_mailbox::Mailbox;
-use libp2p::metrics::Registry;
+use libp2p::{Multiaddr, PeerId, metrics::Registry};
 use tokio::sync::Notify;
 
 use crate::{
@@ -28,10 +28,11 @@ use crate::{
 /// Snapshots of the network, replaced by its task, read by anybody.
 #[derive(Default)]
 pub(crate) struct Views {
-    pub peers: Vec<PeerInfo>,
+    /// Shared, so that who only looks at them copies nothing while others wait for the lock.
+    pub peers: Arc<[PeerInfo]>,
     pub addresses: Vec<String>,
     pub ready: bool,
-    pub ready_databases: BTreeMap<DatabaseId, bool>,
+    pub ready_databases: BTreeSet<DatabaseId>,
     pub bootstrap: Tally,
     pub bootstrap_nodes: Vec<BootstrapInfo>,
     pub started: Option<Instant>,
@@ -79,7 +80,7 @@ pub(crate) struct Shared {
 /// Where the list of bootstrap nodes comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum BootstrapSource {
-    List(Vec<Vec<String>>),
+    List(Vec<(PeerId, Vec<Multiaddr>)>),
     Asked,
 }
 
@@ -108,6 +109,13 @@ impl Shared {
         self.mailbox.post(Control::Done { op, result: Err(error) });
     }
 
+    /// Who waits for room to publish in may go on where there is some, whoever was told of it before. Once in a while.
+    pub(crate) fn tell_writable_anew(&self) {
+        for op in self.outbox.writable_anew() {
+            self.done(op, Value::None);
+        }
+    }
+
     pub(crate) fn views(&self) -> MutexGuard<'_, Views> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,31 +128,36 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// `true` for the first caller.
-    pub(crate) fn begin_close(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
+    pub(crate) fn begin_close(&self) {
+        self.closed.store(true, Ordering::Release);
         for op in self.outbox.close() {
             self.failed(op, Error::closed());
         }
-        first
+    }
+
+    /// The connected peers, to look at.
+    pub(crate) fn all_peers(&self) -> Arc<[PeerInfo]> {
+        Arc::clone(&self.views().peers)
     }
 
     /// The connected peers: all of them, or those on the list of a database.
     pub(crate) fn peers(&self, database: Option<DatabaseId>) -> Vec<PeerInfo> {
-        let mut peers = self.views().peers.clone();
-        if let (Some(database), Some(gate)) = (database, self.gate.get()) {
-            peers.retain(|info| gate.listed_in(database, &info.wallet));
-        }
-        peers
+        self.all_peers().iter().filter(|info| self.is_peer_of(database, info)).cloned().collect()
+    }
+
+    pub(crate) fn has_peers(&self, database: Option<DatabaseId>) -> bool {
+        self.all_peers().iter().any(|info| self.is_peer_of(database, info))
+    }
+
+    /// Whether a connected peer is on the list of the database; all are peers of the node.
+    pub(crate) fn is_peer_of(&self, database: Option<DatabaseId>, info: &PeerInfo) -> bool {
+        let (Some(database), Some(gate)) = (database, self.gate.get()) else { return true };
+        gate.listed_in(database, &info.wallet)
     }
 
     pub(crate) fn status(&self) -> Vec<(&'static str, Field)> {
         let views = self.views();
         vec![
-            ("ready", Field::Bool(views.ready)),
-            ("peers", views.peers.len().into()),
-            ("topics", self.topics.subscribed().into()),
-            ("databases", self.topics.databases().into_iter().map(|(_, name)| name).collect::<Vec<_>>().into()),
             ("bootstrap_attempts", views.bootstrap.attempts.into()),
             ("reachability", Field::Text(views.reachability.as_str().to_owned())),
             ("public_addresses", views.public_addresses.clone().into()),

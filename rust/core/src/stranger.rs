@@ -32,8 +32,8 @@ use crate::{
     identity::SecretKey,
     pubsub::{envelope, wanted::Wanted, wire},
     swarm::{
-        behaviour::{Gossip, LastMessage, gossip},
-        commands::parse_node,
+        dial_target::parse_nodes,
+        gossip::{self, Gossip, LastMessage},
     },
 };
 
@@ -75,7 +75,7 @@ impl Stranger {
     /// Dials the nodes, each by one of its addresses after the other until it lets the stranger in, subscribes to the
     /// topic, and publishes there.
     pub fn visit(key: &SecretKey, nodes: &[Vec<String>], full_topic: &str) -> Result<Arc<Self>, Error> {
-        let doors: Vec<Door> = nodes.iter().map(|node| parse_node(node).map(Door::new)).collect::<Result<_, _>>()?;
+        let doors: Vec<Door> = parse_nodes(nodes)?.into_iter().map(Door::new).collect();
         let stranger = Arc::new(Self { visit: Arc::default(), leave: Arc::default() });
         let (visit, leave) = (Arc::clone(&stranger.visit), Arc::clone(&stranger.leave));
         let (key, topic) = (key.libp2p(), full_topic.to_owned());
@@ -184,7 +184,7 @@ fn open(key: &Keypair) -> Result<Swarm<Behaviour>, Box<dyn std::error::Error>> {
             identify::Config::new("ipfs/0.1.0".to_owned(), key.public()).with_agent_version("stranger".to_owned()),
         ),
         ping: ping::Behaviour::default(),
-        gossip: *gossip(
+        gossip: *gossip::build(
             key,
             &PubSubConfig { max_message_size: wire::MAX_PAYLOAD, flood_publish: true, batching: false },
             Wanted::default(),

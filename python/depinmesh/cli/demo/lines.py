@@ -7,43 +7,30 @@ import contextlib
 import json
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
+
+from depinmesh.cli.stdin import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-_CHUNK = 65_536
 
 
 class Lines:
     """The commands on stdin, and reports to stdout."""
 
     def __init__(self) -> None:
-        self._commands: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(maxsize=0)
-        loop = asyncio.get_running_loop()
-        # A thread, as not every loop can watch a pipe.
-        threading.Thread(target=_read, args=(loop, self._commands), name="commands", daemon=True).start()
+        self._lines = lines(0)
 
     async def command(self) -> dict[str, Any] | None:
         """Return the next command; None when there will be none, whatever happened to the one who gives them."""
-        return await self._commands.get()
+        line = await anext(self._lines, None)
+        command: dict[str, Any] | None = None if line is None else json.loads(line)
+        return command
 
     @staticmethod
     def report(kind: str, **fields: Any) -> None:
         """Write one report."""
         print(json.dumps({"report": kind, **fields}), flush=True)
-
-
-def _read(loop: asyncio.AbstractEventLoop, commands: asyncio.Queue[dict[str, Any] | None]) -> None:
-    rest = b""
-    with contextlib.suppress(RuntimeError):  # the loop has ended first
-        # Not sys.stdin, whose lock this thread would still hold when the interpreter ends.
-        while chunk := os.read(0, _CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                loop.call_soon_threadsafe(commands.put_nowait, json.loads(line))
-        loop.call_soon_threadsafe(commands.put_nowait, None)
 
 
 def run(role: Callable[[Lines], Coroutine[Any, Any, None]]) -> int:

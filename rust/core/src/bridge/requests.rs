@@ -13,6 +13,7 @@ use std::{
 
 use depinmesh_mailbox::Mailbox;
 use futures::future::BoxFuture;
+use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Answer {
     Wallets(Listed),
-    Bootstrap(Vec<Vec<String>>),
+    Bootstrap(Vec<(PeerId, Vec<Multiaddr>)>),
     Failed(String),
 }
 

@@ -18,14 +18,15 @@ use std::{
 
 use depinmesh_mailbox::Wake;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(unix)]
+use crate::error::ErrorKind;
 
 /// The option `waker`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakerChoice {
     /// A descriptor where the platform has one that event loops can watch, otherwise a thread.
     Auto,
-    Descriptor,
     Thread,
 }
 
@@ -42,16 +43,11 @@ impl Waker {
         match choice {
             WakerChoice::Thread => Ok(Self::Thread(Arc::default())),
             #[cfg(unix)]
-            WakerChoice::Auto | WakerChoice::Descriptor => Descriptor::new()
+            WakerChoice::Auto => Descriptor::new()
                 .map(|descriptor| Self::Descriptor(Arc::new(descriptor)))
                 .map_err(|error| Error::new(ErrorKind::Core, format!("no descriptor to wake the event loop: {error}"))),
             #[cfg(not(unix))]
             WakerChoice::Auto => Ok(Self::Thread(Arc::default())),
-            #[cfg(not(unix))]
-            WakerChoice::Descriptor => Err(Error::new(
-                ErrorKind::Config,
-                "event loops cannot watch a descriptor on this platform; choose the waker \"auto\" or \"thread\"",
-            )),
         }
     }
 

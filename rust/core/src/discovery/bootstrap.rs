@@ -118,10 +118,6 @@ impl Bootstrap {
     #[must_use]
     pub(crate) fn due(&mut self, now: Instant) -> bool {
         match self.phase {
-            Phase::Dialling { until } if until <= now => {
-                self.round_failed(now);
-                false
-            }
             Phase::Waiting { until } | Phase::Grace { until } if until <= now => self.ask(),
             Phase::Ready { look_at: Some(at) } if at <= now => {
                 self.phase = Phase::Ready { look_at: None };
@@ -195,8 +191,9 @@ mod tests {
         let (mut machine, now) = machine();
         assert!(machine.start());
         machine.answered(true, now);
-        assert!(!machine.first_round_over());
-        assert!(!machine.due(now + Duration::from_secs(31)));
+        let late = now + Duration::from_secs(31);
+        assert!(!machine.first_round_over() && !machine.is_late(now) && machine.is_late(late));
+        machine.round_failed(late);
         assert!(machine.first_round_over());
         assert!(machine.due(now + Duration::from_secs(31 + 6)));
     }

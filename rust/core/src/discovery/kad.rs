@@ -17,7 +17,7 @@ use libp2p::{
 use crate::{
     addresses::{Reach, Scope, is_relayed},
     discovery::{
-        records::{Listed, MAX_ADDRESSES, Records},
+        records::{IsListed, MAX_ADDRESSES, Records},
         rendezvous::TTL,
     },
 };
@@ -45,7 +45,7 @@ pub(crate) struct Table {
     id: PeerId,
     scope: Scope,
     reach: Reach,
-    listed: Listed,
+    is_listed: IsListed,
     kad: Kad,
     /// Who is in the table: to count its 256 buckets at every turn would cost more than all else.
     members: HashSet<PeerId>,
@@ -56,7 +56,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(id: PeerId, scope: Scope, reach: Reach, listed: Listed) -> Self {
+    pub(crate) fn new(id: PeerId, scope: Scope, reach: Reach, is_listed: IsListed) -> Self {
         let mut config = kad::Config::new(protocol(scope));
         config
             .set_kbucket_inserts(kad::BucketInserts::Manual)
@@ -66,13 +66,13 @@ impl Table {
             .set_provider_publication_interval(None)
             .set_replication_interval(None)
             .set_publication_interval(None);
-        let records = Records::new(id, listed.clone(), reach, scope);
+        let records = Records::new(id, is_listed.clone(), reach, scope);
         let mut kad = Kad::with_config(id, records, config);
         kad.set_mode(Some(match scope {
             Scope::Lan => Mode::Server,
             Scope::Wan => Mode::Client,
         }));
-        Self { id, scope, reach, listed, kad, members: HashSet::new(), own: HashSet::new(), moved: false }
+        Self { id, scope, reach, is_listed, kad, members: HashSet::new(), own: HashSet::new(), moved: false }
     }
 
     /// A peer has said who it is: it enters, is brought up to date, or leaves.
@@ -83,7 +83,7 @@ impl Table {
             Scope::Lan => self.admits(remote),
             Scope::Wan => addresses.iter().any(|address| !is_relayed(address)),
         };
-        if !here || addresses.is_empty() || !serves.contains(&protocol(self.scope)) || !(self.listed)(peer) {
+        if !here || addresses.is_empty() || !serves.contains(&protocol(self.scope)) || !(self.is_listed)(peer) {
             return self.leave(peer);
         }
         addresses.truncate(MAX_ADDRESSES);

@@ -22,7 +22,7 @@ use libp2p::{
 use crate::addresses::{Reach, Scope};
 
 /// Whether a peer may take part in discovery.
-pub(crate) type Listed = Arc<dyn Fn(&PeerId) -> bool + Send + Sync>;
+pub(crate) type IsListed = Arc<dyn Fn(&PeerId) -> bool + Send + Sync>;
 
 /// As a Go node has it.
 const MAX_KEY: usize = 80;
@@ -37,7 +37,7 @@ const SAMPLE: usize = 64;
 
 pub(crate) struct Records {
     own: PeerId,
-    listed: Listed,
+    is_listed: IsListed,
     reach: Reach,
     scope: Scope,
     by_key: HashMap<RecordKey, BTreeMap<PeerId, ProviderRecord>>,
@@ -46,8 +46,8 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(crate) fn new(own: PeerId, listed: Listed, reach: Reach, scope: Scope) -> Self {
-        Self { own, listed, reach, scope, by_key: HashMap::new(), of_peer: HashMap::new(), len: 0 }
+    pub(crate) fn new(own: PeerId, is_listed: IsListed, reach: Reach, scope: Scope) -> Self {
+        Self { own, is_listed, reach, scope, by_key: HashMap::new(), of_peer: HashMap::new(), len: 0 }
     }
 
     /// The addresses that a peer gave for itself.
@@ -102,7 +102,8 @@ impl RecordStore for Records {
             record.addresses.retain(|address| reach.scope(address) == Some(scope) && address.len() <= MAX_ADDRESS);
             record.addresses.truncate(MAX_ADDRESSES);
             // A Go node refuses records without an address, too: nobody could use them.
-            if record.key.as_ref().len() > MAX_KEY || record.addresses.is_empty() || !(self.listed)(&record.provider) {
+            if record.key.as_ref().len() > MAX_KEY || record.addresses.is_empty() || !(self.is_listed)(&record.provider)
+            {
                 return Err(Error::ValueTooLarge);
             }
         }
@@ -215,7 +216,7 @@ mod tests {
         let mut long = record(0, PeerId::random(), 60);
         long.key = RecordKey::new(&[0; MAX_KEY + 1]);
         assert!(open.add_provider(long).is_err());
-        let mut closed = Records { listed: Arc::new(|_| false), ..store(own) };
+        let mut closed = Records { is_listed: Arc::new(|_| false), ..store(own) };
         assert!(closed.add_provider(record(0, PeerId::random(), 60)).is_err());
         assert_eq!(open.len() + closed.len(), 0);
     }

@@ -5,7 +5,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use libp2p::PeerId;
@@ -14,9 +14,8 @@ use super::Refusal;
 use crate::{
     events::Direction,
     histogram::{Histogram, Reading},
+    limited::Limited,
 };
-
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A reading of the gate's counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +45,7 @@ pub(super) struct Counters {
     pub(super) admitted: AtomicU64,
     pub(super) unreported: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
-    log: Mutex<RefusalLog>,
-}
-
-#[derive(Debug, Default)]
-struct RefusalLog {
-    next: Option<Instant>,
-    held: u64,
+    log: Mutex<Limited>,
 }
 
 impl Counters {
@@ -70,21 +63,11 @@ impl Counters {
 
     pub(super) fn refused(&self, peer: &PeerId, direction: Direction, reason: Refusal, now: Instant) {
         self.refused[reason as usize].fetch_add(1, Relaxed);
-        if let Some(count) = self.due(now) {
-            let direction = direction.as_str();
+        let passed = self.log.lock().unwrap_or_else(PoisonError::into_inner).pass(now);
+        if let Some(held) = passed {
+            let (direction, count) = (direction.as_str(), held + 1);
             tracing::info!(peer_id = %peer, direction, reason = reason.as_str(), count, "refused a peer");
         }
-    }
-
-    /// How many refusals the next line stands for; `None` while it would be one too many.
-    fn due(&self, now: Instant) -> Option<u64> {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.held += 1;
-        if log.next.is_some_and(|next| now < next) {
-            return None;
-        }
-        log.next = Some(now + LOG_INTERVAL);
-        Some(std::mem::take(&mut log.held))
     }
 }
 
@@ -97,13 +80,5 @@ mod tests {
         for (index, reason) in Refusal::ALL.into_iter().enumerate() {
             assert_eq!(index, reason as usize);
         }
-    }
-
-    #[test]
-    fn a_flood_is_one_line_a_second() {
-        let (counters, now) = (Counters::default(), Instant::now());
-        assert_eq!(counters.due(now), Some(1));
-        assert_eq!((1..1000).filter_map(|ms| counters.due(now + Duration::from_millis(ms))).count(), 0);
-        assert_eq!(counters.due(now + LOG_INTERVAL), Some(1000));
     }
 }

@@ -187,14 +187,12 @@ impl Gate {
         snapshot.listings.get(&database).is_some_and(|listing| listing.get(wallet.as_bytes()).is_some())
     }
 
-    /// The same of an author. Where the registry is asked about each wallet, it is asked about this one too, for the
-    /// messages to come.
+    /// The same of an author. One whom the list lacks may have been registered since it was read, and may never knock here:
+    /// once in a while a read is wanted, for the messages to come.
     pub fn author_listed(&self, database: DatabaseId, wallet: &Wallet) -> bool {
-        let snapshot = self.shared.snapshot.load();
-        let Some(listing) = snapshot.listings.get(&database) else { return false };
-        let listed = listing.get(wallet.as_bytes()).is_some();
-        if !listed && listing.checked && !self.shared.remembered().holds(wallet.as_bytes(), now()) {
-            self.command(|state| state.ask(Some(*wallet), now()));
+        let listed = self.listed_in(database, wallet);
+        if !listed && self.shared.is_worth_a_read(wallet, now()) {
+            self.command(|state| state.ask_about_author(database, *wallet, now()));
         }
         listed
     }

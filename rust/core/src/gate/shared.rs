@@ -1,8 +1,11 @@
 //! What the handles and the task of one gate share.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use arc_swap::ArcSwap;
@@ -29,6 +32,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) wake: Notify,
     pub(super) remembered: Mutex<Remembered>,
+    /// Authors for whom a read was wanted. Not refused: one who knocks now waits for that read.
+    authors: Mutex<Remembered>,
     pub(super) events: mpsc::Sender<GateEvent>,
     pub(super) counters: Counters,
 }
@@ -49,6 +54,7 @@ impl Shared {
             state: Mutex::new(State::new(Timing::from(&config), own)),
             wake: Notify::new(),
             remembered: Mutex::new(Remembered::new(config.negative_ttl, REMEMBERED)),
+            authors: Mutex::new(Remembered::new(config.negative_ttl, REMEMBERED)),
             events,
             counters: Counters::default(),
             config,
@@ -71,6 +77,19 @@ impl Shared {
     pub(super) fn forget(&self, wallets: &[Wallet]) {
         let mut remembered = self.remembered();
         wallets.iter().for_each(|wallet| remembered.forget(wallet));
+    }
+
+    /// Whether a read is to be wanted for this author, whom a list lacks. Then it is not for the time of a refusal.
+    pub(super) fn is_worth_a_read(&self, author: &Wallet, now: Instant) -> bool {
+        if self.remembered().holds(author.as_bytes(), now) {
+            return false;
+        }
+        let mut authors = self.authors.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !authors.holds(author.as_bytes(), now);
+        if is_new {
+            authors.remember(*author, now);
+        }
+        is_new
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

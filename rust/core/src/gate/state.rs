@@ -27,6 +27,9 @@ use crate::{
 const BATCH: usize = 64;
 /// So many may wait for their turn; whoever comes then runs into the time limit, and may try again.
 const WAITING: usize = 10 * BATCH;
+/// Anybody who is listed can pass on messages of as many authors as it likes: they join while fewer wait than this, so that
+/// whoever knocks is asked about in the same read.
+const AUTHORS: usize = BATCH / 2;
 
 pub(super) struct State {
     timing: Timing,
@@ -65,8 +68,7 @@ impl State {
             WalletSource::Asked | WalletSource::Checked => (Some(Refresh::new(self.timing, now)), None),
             WalletSource::List(entries) => (None, Some(entries.into())),
         };
-        let listing = Listing { checked: waiting.is_some(), ..Listing::pending(refresh.is_some()) };
-        self.snapshot.listings.insert(id, listing);
+        self.snapshot.listings.insert(id, Listing::pending(refresh.is_some()));
         self.changed = true;
         let database = Database { name: name.into(), refresh, pushed, waiting, ..Database::default() };
         self.databases.insert(id, database);
@@ -108,7 +110,9 @@ impl State {
                 }
                 Some(refresh) => {
                     refresh.handle(event.clone(), now);
-                    let place = missed.zip(waiting.as_mut()).map_or(Some(0), |(wallet, waiting)| wait(waiting, wallet));
+                    let place = missed
+                        .zip(waiting.as_mut())
+                        .map_or(Some(0), |(wallet, waiting)| wait(waiting, wallet, WAITING));
                     // Without a place there is nothing to wait for but the time limit.
                     place.map_or(u64::MAX, |place| refresh.next_read() + (place / BATCH) as u64)
                 }
@@ -118,6 +122,15 @@ impl State {
             tickets.push(Ticket { database, read });
         }
         tickets
+    }
+
+    /// Wants a read of one registry, for an author whom its list lacks.
+    pub(super) fn ask_about_author(&mut self, id: DatabaseId, author: Wallet, now: Instant) {
+        let Some(Database { refresh: Some(refresh), waiting, .. }) = self.databases.get_mut(&id) else { return };
+        let is_stale = self.snapshot.listings.get(&id).is_some_and(|listing| listing.is_stale(now));
+        if !is_stale && waiting.as_mut().is_none_or(|waiting| wait(waiting, author, AUTHORS).is_some()) {
+            refresh.handle(Event::Miss, now);
+        }
     }
 
     pub(super) const fn revocations(&self) -> u64 {
@@ -137,12 +150,12 @@ impl State {
     }
 }
 
-/// The place of a wallet in the queue, which it joins at its end; `None` when there is no room.
-fn wait(waiting: &mut VecDeque<Wallet>, wallet: Wallet) -> Option<usize> {
+/// The place of a wallet in the queue, which it joins at its end; `None` when so many are in it already.
+fn wait(waiting: &mut VecDeque<Wallet>, wallet: Wallet, room: usize) -> Option<usize> {
     if let Some(place) = waiting.iter().position(|other| *other == wallet) {
         return Some(place);
     }
-    (waiting.len() < WAITING).then(|| {
+    (waiting.len() < room).then(|| {
         waiting.push_back(wallet);
         waiting.len() - 1
     })

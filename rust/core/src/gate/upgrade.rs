@@ -26,7 +26,7 @@ pub fn gated(transport: Boxed<(PeerId, StreamMuxerBox)>, gate: Gate) -> Boxed<(P
         return transport;
     }
     let admit = |(peer, muxer): (PeerId, StreamMuxerBox), point: libp2p::core::ConnectedPoint| async move {
-        let direction = if point.is_listener() { Direction::Inbound } else { Direction::Outbound };
+        let direction = Direction::of(&point);
         match gate.check(&peer, direction).await {
             Ok(_) => {
                 tracing::info!(peer_id = %peer, direction = direction.as_str(), "admitted a listed peer");

@@ -26,8 +26,6 @@ pub(super) struct Listing {
     pub(super) wallets: Option<Arc<WalletSet>>,
     /// Behind it is a registry that can be asked again.
     pub(super) asked: bool,
-    /// That registry gives no list: it is asked about each wallet.
-    pub(super) checked: bool,
     /// When the list was read, or pushed; `None` for a fixed list, which has no age.
     pub(super) taken: Option<Instant>,
     /// From then on it admits nobody new; `None` for a fixed list.
@@ -40,7 +38,7 @@ pub(super) struct Listing {
 
 impl Listing {
     pub(super) const fn pending(asked: bool) -> Self {
-        Self { wallets: None, asked, checked: false, taken: None, fresh_until: None, ended: 0, answered: 0 }
+        Self { wallets: None, asked, taken: None, fresh_until: None, ended: 0, answered: 0 }
     }
 
     pub(super) fn get(&self, key: &[u8; 32]) -> Option<Wallet> {

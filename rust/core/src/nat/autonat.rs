@@ -14,7 +14,6 @@ use std::{
 use either::Either;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
-    autonat::v1,
     core::{
         Endpoint,
         transport::{ListenerId, PortUse},
@@ -27,25 +26,23 @@ use libp2p::{
 };
 use tokio::time::{Instant, Sleep};
 
-use crate::nat::{
-    autonat::{
-        addresses::{Addresses, is_outside},
-        question::Answer,
-        rounds::Rounds,
-        serving::Serving,
+use crate::{
+    addresses::is_outside,
+    nat::{
+        autonat::{addresses::Addresses, question::Answer, quiet::Quiet, rounds::Rounds, serving::Serving},
+        dialback::DialBack,
+        reachability::{Opinion, Reachability},
     },
-    dialback::DialBack,
-    quiet::Quiet,
-    reachability::{Opinion, Reachability},
 };
 
 mod addresses;
 mod asking;
-mod library;
 mod messages;
 mod question;
+mod quiet;
 mod rounds;
 mod serving;
+mod v1;
 
 /// The first question; those that follow until two answers agree, and afterwards.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -91,7 +88,7 @@ impl AutoNat {
     /// `announces`: the addresses that are reached may be announced. `dial_back`: we serve.
     pub(crate) fn new(own: PeerId, asks: bool, announces: bool, dial_back: Option<DialBack>) -> Self {
         Self {
-            inner: library::behaviour(own),
+            inner: v1::behaviour(own),
             asks,
             serving: Serving::new(dial_back),
             rounds: Rounds::default(),

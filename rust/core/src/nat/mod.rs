@@ -5,7 +5,6 @@ pub(crate) mod autonat;
 pub(crate) mod dialback;
 pub(crate) mod holepunch;
 pub(crate) mod portmap;
-mod quiet;
 pub mod reachability;
 pub(crate) mod relay;
 pub(crate) mod relay_server;

@@ -1,4 +1,4 @@
-//! What a node knows of itself.
+//! Whether others can connect to this node, and what the answers of all servers come to.
 
 /// Whether others can connect to us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

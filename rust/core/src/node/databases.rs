@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     events::Value,
     gate::{DatabaseId, Listed, WalletSource},
+    peer::PeerInfo,
     pubsub::{Delivered, envelope, outbox::Outgoing, topics::Subscription, wire},
     swarm::commands::Command,
 };
@@ -116,14 +117,32 @@ impl Node {
     /// The listed peers that are known to be subscribed to the topic.
     pub fn topic_peers(&self, database: DatabaseId, topic: &str) -> Result<Vec<PeerId>, Error> {
         let full = self.shared.topics.full_name(database, topic)?;
-        let subscribed = self.shared.topics.peers(&full);
-        Ok(self.peers(Some(database)).iter().map(|info| info.peer).filter(|peer| subscribed.contains(peer)).collect())
+        let peers = self.shared.all_peers();
+        Ok(self.shared.topics.with_peers(&full, |subscribed| {
+            let known = peers.iter().filter(|info| self.counts(database, subscribed, info));
+            known.map(|info| info.peer).collect()
+        }))
+    }
+
+    /// Whether there are `n` of them or more. Asked before each event that waits for peers, so nothing is copied.
+    pub fn has_topic_peers(&self, database: DatabaseId, topic: &str, n: usize) -> Result<bool, Error> {
+        let full = self.shared.topics.full_name(database, topic)?;
+        let peers = self.shared.all_peers();
+        Ok(self.shared.topics.with_peers(&full, |subscribed| {
+            let known = peers.iter().filter(|info| self.counts(database, subscribed, info));
+            known.take(n).count() >= n
+        }))
     }
 
     pub fn wait_for_peers(&self, op: u64, database: DatabaseId, topic: &str, n: usize) -> Result<(), Error> {
         let full_topic = self.shared.topics.full_name(database, topic)?;
         self.send(op, Command::WaitForPeers { op, database, full_topic, n });
         Ok(())
+    }
+
+    /// A connected peer that is among the subscribers of a topic, which are in order, and on the database's list.
+    fn counts(&self, database: DatabaseId, subscribed: &[PeerId], info: &PeerInfo) -> bool {
+        subscribed.binary_search(&info.peer).is_ok() && self.shared.is_peer_of(Some(database), info)
     }
 }
 

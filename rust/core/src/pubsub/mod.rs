@@ -5,6 +5,7 @@ pub mod duplicates;
 pub mod envelope;
 mod json;
 pub(crate) mod kept;
+mod known;
 pub(crate) mod outbox;
 pub(crate) mod receive;
 pub mod replay;

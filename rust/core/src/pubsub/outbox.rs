@@ -10,15 +10,11 @@ use std::{
 
 use tokio::sync::Notify;
 
+use self::filling::Filling;
 use crate::{
     error::{Error, ErrorKind},
     pubsub::Delivered,
 };
-
-const MAX_EVENTS: usize = 1_024;
-const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Times as much may wait aside: some topics that nobody takes keep no other waiting, many must not fill the memory.
-const ASIDE_AT_MOST: usize = 8;
 
 /// One event on its way to gossip.
 pub(crate) struct Outgoing {
@@ -46,41 +42,8 @@ struct State {
     /// The topics that are aside, the one first that has not been tried for the longest time.
     to_try: VecDeque<String>,
     closed: bool,
-    /// Operations that wait for room for an event of a topic.
+    /// Operations that wait for room for an event of a topic, the one first that has waited longest.
     waiting: Vec<(u64, String)>,
-}
-
-/// How much waits in one of the two places.
-#[derive(Clone, Copy, Default)]
-struct Filling {
-    events: usize,
-    bytes: usize,
-}
-
-impl Filling {
-    fn add(&mut self, event: &Outgoing) {
-        self.events += 1;
-        self.bytes += event.size();
-    }
-
-    fn remove(&mut self, event: &Outgoing) {
-        self.events -= 1;
-        self.bytes -= event.size();
-    }
-
-    /// One event always fits, however large the configured limit.
-    const fn takes(&self, size: usize) -> bool {
-        self.events < MAX_EVENTS && (self.bytes + size <= MAX_BYTES || self.events == 0)
-    }
-
-    const fn is_half_empty(&self) -> bool {
-        self.events < MAX_EVENTS / 2 && self.bytes < MAX_BYTES / 2
-    }
-
-    /// What waits aside leaves room for another topic that may have to.
-    const fn leaves_room(&self) -> bool {
-        self.events < ASIDE_AT_MOST * MAX_EVENTS && self.bytes < ASIDE_AT_MOST * MAX_BYTES
-    }
 }
 
 impl State {
@@ -93,8 +56,29 @@ impl State {
         self.filling_of(full_topic).takes(size) && self.aside_filling.leaves_room()
     }
 
-    fn is_writable(&self, full_topic: &str) -> bool {
-        self.filling_of(full_topic).is_half_empty() && self.aside_filling.leaves_room()
+    fn place_of(&mut self, full_topic: &str) -> &mut Filling {
+        if self.is_aside(full_topic) { &mut self.aside_filling } else { &mut self.filling }
+    }
+
+    /// Whether an operation may be told of room for an event of the topic. `true` is kept in mind until the event comes.
+    fn promise(&mut self, full_topic: &str) -> bool {
+        if !self.aside_filling.leaves_room() {
+            return false;
+        }
+        let place = self.place_of(full_topic);
+        let free = place.free() > 0;
+        place.promised += usize::from(free);
+        free
+    }
+
+    /// As many of the operations that wait as have a place. Each of the others would find the queue full once more.
+    fn hand_out(&mut self) -> Vec<u64> {
+        let aside = if self.aside.is_empty() { 0 } else { self.aside_filling.free() };
+        let most = self.filling.free() + aside;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let ready = waiting.extract_if(.., |(_, topic)| self.promise(topic)).take(most).map(|(op, _)| op).collect();
+        self.waiting = waiting;
+        ready
     }
 
     fn is_aside(&self, full_topic: &str) -> bool {
@@ -135,6 +119,9 @@ impl Outbox {
                 )
                 .with("queued", state.filling.events + state.aside_filling.events));
             }
+            // Whoever it is from. Who was told of room and finds none waits once more.
+            let place = state.place_of(&event.full_topic);
+            place.promised = place.promised.saturating_sub(1);
             if state.is_aside(&event.full_topic) {
                 state.push_aside(event);
                 return Ok(());
@@ -148,7 +135,7 @@ impl Outbox {
     /// `true`: there is room now. Else the operation is among those that [`Outbox::writable`] hands out.
     pub(crate) fn wait(&self, op: u64, full_topic: String) -> bool {
         let mut state = self.state();
-        if state.closed || state.is_writable(&full_topic) {
+        if state.closed || state.promise(&full_topic) {
             return true;
         }
         state.waiting.push((op, full_topic));
@@ -201,16 +188,17 @@ impl Outbox {
         taken
     }
 
-    /// The operations that may go on because half of the room is free again.
+    /// The operations that may go on because half of the room is free again: those that have waited longest, and no more
+    /// than fit.
     pub(crate) fn writable(&self) -> Vec<u64> {
+        self.state().hand_out()
+    }
+
+    /// The same, once in a while: operations that were told of room and then cancelled must not keep it from the others.
+    pub(crate) fn writable_anew(&self) -> Vec<u64> {
         let mut state = self.state();
-        if state.waiting.is_empty() {
-            return Vec::new();
-        }
-        let waiting = std::mem::take(&mut state.waiting).into_iter();
-        let (ready, waiting): (Vec<_>, _) = waiting.partition(|(_, topic)| state.is_writable(topic));
-        state.waiting = waiting;
-        ready.into_iter().map(|(op, _)| op).collect()
+        (state.filling.promised, state.aside_filling.promised) = (0, 0);
+        state.hand_out()
     }
 
     /// What was taken and is not to be sent yet: first in the queue again, in its order.
@@ -299,5 +287,6 @@ impl Outbox {
     }
 }
 
+mod filling;
 #[cfg(test)]
 mod tests;

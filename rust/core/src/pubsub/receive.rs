@@ -10,7 +10,7 @@ use std::{
     mem,
     ops::Range,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use libp2p::{
@@ -36,9 +36,6 @@ use crate::{
     },
 };
 
-/// Anybody listed can cause the warning about clocks: one a second is enough.
-const WARN_EVERY: Duration = Duration::from_secs(1);
-
 /// What became of a message.
 pub(crate) struct Outcome {
     /// What gossip is told: only accepted messages are forwarded.
@@ -56,7 +53,8 @@ pub(crate) struct Receiver {
     authors: HashMap<PeerId, Arc<Author>>,
     duplicates: Duplicates,
     replay: ReplayWindow,
-    warned: Option<Instant>,
+    /// Of the warning about clocks, which anybody listed can cause.
+    clocks: Limited,
     drops: Limited,
 }
 
@@ -77,7 +75,7 @@ impl Receiver {
             authors: HashMap::new(),
             duplicates: Duplicates::new(wire::SEEN_TIME),
             replay: ReplayWindow::default(),
-            warned: None,
+            clocks: Limited::default(),
             drops: Limited::default(),
         }
     }
@@ -212,8 +210,7 @@ impl Receiver {
             Verdict::Fresh | Verdict::Untracked => return Ok(()),
             Verdict::Replayed => {}
             Verdict::Behind { by } => {
-                if self.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
-                    self.warned = Some(now);
+                if self.clocks.pass(now).is_some() {
                     tracing::warn!(
                         %author, behind_s = by.as_secs(),
                         "an event was dropped as a replay: if its author has just started, the author's clock was set back",

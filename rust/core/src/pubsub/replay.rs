@@ -60,10 +60,6 @@ pub struct ReplayWindow {
 }
 
 impl ReplayWindow {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Judges a message whose signature was found good. `unix_ns` is our own clock now.
     pub fn check(&mut self, author: &Wallet, number: u64, unix_ns: u64, now: Instant) -> Verdict {
         let latest = unix_ns.saturating_add(nanoseconds(AHEAD));

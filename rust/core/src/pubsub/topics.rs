@@ -17,7 +17,7 @@ use crate::{
     events::Control,
     gate::DatabaseId,
     metrics::Counters,
-    pubsub::{Delivered, wire},
+    pubsub::{Delivered, known::Known, wire},
 };
 
 pub(crate) type EventRing = Ring<Control, Arc<Delivered>>;
@@ -35,9 +35,8 @@ struct State {
     topics: HashMap<String, Topic>,
     /// Sum of what the subscriptions add to the first message to a new peer.
     hello: usize,
-    /// Peers known on a topic of an attached database, by full name, in order. Most topics have few: a set takes 900 bytes
-    /// for the first of them, and one peer can subscribe to thousands.
-    peers: HashMap<String, Vec<PeerId>>,
+    /// Peers on the topics of attached databases.
+    known: Known,
     /// Topics that gossip has to be told about.
     dirty: HashSet<String>,
     databases_changed: bool,
@@ -109,8 +108,8 @@ impl Topics {
                 ring.close();
             }
         }
-        let State { databases, peers, dirty, databases_changed, .. } = &mut *state;
-        peers.retain(|full, _| belongs(databases, full));
+        let State { databases, known, dirty, databases_changed, .. } = &mut *state;
+        known.retain(|full| belongs(databases, full));
         dirty.extend(gone);
         *databases_changed = true;
         self.changed.notify_one();
@@ -230,42 +229,34 @@ impl Topics {
     pub(crate) fn peer_joined(&self, full: &str, peer: PeerId) {
         let mut state = self.state();
         if belongs(&state.databases, full) {
-            let peers = state.peers.entry(full.to_owned()).or_insert_with(|| Vec::with_capacity(1));
-            if let Err(at) = peers.binary_search(&peer) {
-                peers.insert(at, peer);
-            }
+            state.known.joined(full, peer);
         }
     }
 
     pub(crate) fn peer_left(&self, full: &str, peer: &PeerId) {
-        let mut state = self.state();
-        if let Some(peers) = state.peers.get_mut(full) {
-            remove(peers, peer);
-            if peers.is_empty() {
-                state.peers.remove(full);
-            }
-        }
+        self.state().known.left(full, peer);
     }
 
     pub(crate) fn peer_gone(&self, peer: &PeerId) {
-        self.state().peers.retain(|_, peers| {
-            remove(peers, peer);
-            !peers.is_empty()
-        });
+        self.state().known.gone(peer);
     }
 
     pub(crate) fn peers(&self, full: &str) -> Vec<PeerId> {
-        self.state().peers.get(full).cloned().unwrap_or_default()
+        self.state().known.on(full).to_vec()
+    }
+
+    /// What `look` makes of the peers known on a topic, which are in order. It must not come back here.
+    pub(crate) fn with_peers<T>(&self, full: &str, look: impl FnOnce(&[PeerId]) -> T) -> T {
+        look(self.state().known.on(full))
     }
 
     /// How many of the topics that are subscribed here the peer subscribes to.
     pub(crate) fn shared_with(&self, peer: &PeerId) -> usize {
         let state = self.state();
-        state
-            .topics
-            .keys()
-            .filter(|full| state.peers.get(*full).is_some_and(|peers| peers.binary_search(peer).is_ok()))
-            .count()
+        if !state.known.is_on_any(peer) {
+            return 0;
+        }
+        state.topics.keys().filter(|full| state.known.on(full).binary_search(peer).is_ok()).count()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -273,14 +264,8 @@ impl Topics {
     }
 }
 
-fn remove(peers: &mut Vec<PeerId>, peer: &PeerId) {
-    if let Ok(at) = peers.binary_search(peer) {
-        peers.remove(at);
-    }
-}
-
 fn belongs(databases: &HashMap<DatabaseId, String>, full: &str) -> bool {
-    databases.values().any(|name| full.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_')))
+    databases.values().any(|name| wire::belongs(name, full))
 }
 
 /// One subscription, as the host language holds it.

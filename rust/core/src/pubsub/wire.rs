@@ -57,6 +57,11 @@ pub(crate) fn full_topic(database: &str, topic: &str) -> Result<String, Error> {
         .with("topic", topic))
 }
 
+/// Whether a name on the wire is one that [`full_topic`] makes for this database.
+pub(crate) fn belongs(database: &str, full_topic: &str) -> bool {
+    full_topic.strip_prefix(database).is_some_and(|rest| rest.starts_with('_'))
+}
+
 /// Nobody here can want a topic with a longer name, and gossip keeps the name of whatever a peer subscribes to.
 pub(crate) fn may_be_kept(full_topic: &TopicHash) -> bool {
     full_topic.as_str().len() <= MAX_FULL_TOPIC

@@ -12,6 +12,7 @@ use crate::{
     error::Error,
     events::{DisconnectReason, Value},
     gate::GateEvent,
+    pubsub::wire,
     swarm::task::{EVENT_BUDGET, Task, next_event},
 };
 
@@ -99,11 +100,7 @@ impl Task {
             return;
         }
         let (topics, outbox) = (&self.shared.topics, &self.shared.outbox);
-        let waits = |database| {
-            topics.name(database).is_ok_and(|name| {
-                outbox.any(|topic| topic.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_')))
-            })
-        };
+        let waits = |database| topics.name(database).is_ok_and(|name| outbox.any(|topic| wire::belongs(&name, topic)));
         let linger = self.linger(now);
         self.ops.check_sent(waits, linger, now, &self.shared);
     }

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::PeerId;
 
 use crate::{
     error::{Error, ErrorKind},
     events::{DisconnectReason, Value},
     gate::DatabaseId,
-    identity,
-    swarm::{closing::FLUSH, task::Task},
+    swarm::{closing::FLUSH, dial_target::DialTarget, task::Task},
 };
 
 pub(crate) enum Command {
@@ -89,8 +88,8 @@ impl Task {
                 self.update_views();
             }
             Command::WaitForPeers { op, database, full_topic, n } => {
-                self.ops.wait_for_peers(op, database, full_topic, n);
-                self.check_topic_waiters();
+                self.ops.wait_for_peers(op, database, full_topic.clone(), n);
+                self.check_topic_waiters(Some(&full_topic));
             }
             Command::WaitSent { op, database } => {
                 self.ops.wait_sent(op, database, now + FLUSH);
@@ -106,59 +105,4 @@ impl Task {
             Command::Close { op, .. } => self.shared.done(op, Value::None),
         }
     }
-}
-
-/// Whom to dial, as the caller named it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DialTarget {
-    /// A peer, at these addresses; without any, at those that are known.
-    Peer(PeerId, Vec<Multiaddr>),
-    /// Whoever answers there; the gate judges by the identity that is shown.
-    Address(Multiaddr),
-}
-
-impl DialTarget {
-    /// One peer id, one multiaddr, or several multiaddrs that end in the same peer id.
-    pub(crate) fn parse_all(addresses: &[String]) -> Result<Self, Error> {
-        match addresses {
-            [one] => Self::parse(one),
-            several => parse_node(several).map(|(peer, addresses)| Self::Peer(peer, addresses)),
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        if !text.starts_with('/') {
-            return Ok(Self::Peer(identity::parse_peer_id(text)?, Vec::new()));
-        }
-        let address: Multiaddr = text.parse().map_err(|error| {
-            Error::new(ErrorKind::Dial, format!("'{text}' is not a multiaddr: {error}")).with("address", text)
-        })?;
-        match address.iter().last() {
-            Some(Protocol::P2p(peer)) => Ok(Self::Peer(peer, vec![address])),
-            _ => Ok(Self::Address(address)),
-        }
-    }
-}
-
-/// One bootstrap node: the addresses of one peer.
-pub(crate) fn parse_node(addresses: &[String]) -> Result<(PeerId, Vec<Multiaddr>), Error> {
-    let mut parsed = Vec::with_capacity(addresses.len());
-    let mut owner = None;
-    for text in addresses {
-        match DialTarget::parse(text)? {
-            DialTarget::Peer(peer, mut addresses)
-                if !addresses.is_empty() && owner.is_none_or(|owner| owner == peer) =>
-            {
-                owner = Some(peer);
-                parsed.append(&mut addresses);
-            }
-            _ => {
-                let text =
-                    format!("'{text}' must be a multiaddr that ends in /p2p/ and the peer id of the bootstrap node");
-                return Err(Error::new(ErrorKind::Config, text));
-            }
-        }
-    }
-    let owner = owner.ok_or_else(|| Error::new(ErrorKind::Config, "a bootstrap node without an address"))?;
-    Ok((owner, parsed))
 }

@@ -1,6 +1,9 @@
 //! One connection: where it leads, since when, and whether the other side still answers.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
@@ -12,6 +15,8 @@ const SILENT: Duration = Duration::from_secs(4);
 pub(crate) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) address: Multiaddr,
+    /// The same as text.
+    pub(super) shown: Arc<str>,
     pub(super) direction: Direction,
     pub(super) since: Instant,
     pub(super) opened_at: SystemTime,
@@ -24,18 +29,19 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(id: ConnectionId, endpoint: &ConnectedPoint, now: Instant) -> Self {
-        let (address, direction) = match endpoint {
-            ConnectedPoint::Dialer { address, .. } => (address.clone(), Direction::Outbound),
+        let address = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => address.clone(),
             // Who comes through a relay has no address but the relay's.
             ConnectedPoint::Listener { local_addr, send_back_addr } if endpoint.is_relayed() => {
-                (send_back_addr.iter().fold(local_addr.clone(), Multiaddr::with), Direction::Inbound)
+                send_back_addr.iter().fold(local_addr.clone(), Multiaddr::with)
             }
-            ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), Direction::Inbound),
+            ConnectedPoint::Listener { send_back_addr, .. } => send_back_addr.clone(),
         };
         Self {
             id,
+            shown: address.to_string().into(),
             address,
-            direction,
+            direction: Direction::of(endpoint),
             since: now,
             opened_at: SystemTime::now(),
             identified: false,

@@ -16,6 +16,14 @@ use crate::jitter::Jitter;
 /// When as many are dialled as may be at the same time, a dial that has lasted this long makes room for entries of the list that were not tried yet: of
 /// a thousand dead ones the one that lives is reached within seconds.
 const MAKES_ROOM_AFTER: Duration = Duration::from_millis(500);
+/// Hearsay has one in so many of the dials at the same time, and no more: who names peers that never answer keeps nobody from
+/// those that the node knows.
+const HEARSAY_AT_MOST: usize = 2;
+/// One in so many is for hearsay alone: a long list of dead nodes keeps nobody from those that are found.
+const HEARSAY_AT_LEAST: usize = 8;
+/// A dial of hearsay ends when it has lasted for a handshake and this time. The pauses between the addresses of a peer come
+/// to three seconds at most, and a name server that does not answer costs five.
+const HEARSAY_EXTRA: Duration = Duration::from_secs(10);
 /// Former peers that are remembered; the one that was lost first makes place.
 const MAX_LOST: usize = 1_024;
 /// Of whom nobody else is taken in by hearsay.
@@ -35,6 +43,8 @@ pub(crate) enum Heard {
 pub(crate) struct Dialer {
     own: PeerId,
     limit: usize,
+    /// How long a dial of hearsay may last.
+    hearsay_limit: Duration,
     targets: HashMap<PeerId, Target>,
     jitter: Jitter,
     /// Since [`Dialer::report`].
@@ -42,8 +52,10 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(own: PeerId, limit: usize, jitter: Jitter) -> Self {
-        Self { own, limit, targets: HashMap::new(), jitter, changed: false }
+    /// For `limit` dials at the same time, of addresses at which a handshake takes no longer than `handshake`.
+    pub(crate) fn new(own: PeerId, limit: usize, handshake: Duration, jitter: Jitter) -> Self {
+        let hearsay_limit = handshake + HEARSAY_EXTRA;
+        Self { own, limit, hearsay_limit, targets: HashMap::new(), jitter, changed: false }
     }
 
     /// A new list of bootstrap nodes: those that are not connected are due at once. `false`: nobody to dial.
@@ -80,20 +92,24 @@ impl Dialer {
         })
     }
 
-    /// Those whose time has come, as far as the limit of dials under way allows.
+    /// Those whose time has come, as far as the limit of dials under way allows: hearsay after all others.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
         self.targets.retain(|_, target| target.is_named() || target.is_useful(now));
-        let under_way = self.under_way();
         let mut due: Vec<_> = self
             .targets
             .iter()
-            .filter_map(|(peer, target)| Some((target.due_at().filter(|at| *at <= now)?, *peer)))
+            .filter_map(|(peer, target)| Some((target.due_at().filter(|at| *at <= now)?, *peer, target.is_hearsay())))
             .collect();
         due.sort_unstable();
-        due.truncate(self.limit.saturating_sub(under_way));
+        let (hearsay, mut due): (Vec<_>, Vec<_>) = due.into_iter().partition(|(.., is_hearsay)| *is_hearsay);
+        let room = self.limit.saturating_sub(self.under_way());
+        let (at_least, at_most) = self.room_for_hearsay();
+        due.truncate(room.saturating_sub(at_least.min(hearsay.len())));
+        let left = at_most.min(room - due.len());
+        due.extend(hearsay.into_iter().take(left));
         self.changed |= !due.is_empty();
         due.iter()
-            .filter_map(|(_, peer)| {
+            .filter_map(|(_, peer, _)| {
                 let addresses = self.usable(peer, now);
                 let target = self.targets.get_mut(peer)?;
                 if addresses.is_empty() {
@@ -128,12 +144,22 @@ impl Dialer {
         self.targets.values().filter_map(Target::dialled_since).count()
     }
 
-    /// Dials that last too long, for a former peer or because others wait; to be ended, and then tried again.
+    /// How many more dials hearsay has to itself, and how many it may have.
+    fn room_for_hearsay(&self) -> (usize, usize) {
+        let hearsay = self.targets.values().filter(|target| target.is_hearsay());
+        let taken = hearsay.filter_map(Target::dialled_since).count();
+        let at_least = (self.limit / HEARSAY_AT_LEAST).max(usize::from(self.limit > 1));
+        let at_most = (self.limit / HEARSAY_AT_MOST).max(1);
+        (at_least.saturating_sub(taken), at_most.saturating_sub(taken))
+    }
+
+    /// Dials that last too long, for a former peer, for hearsay, or because others wait; to be ended, and then tried again.
     pub(crate) fn overdue(&self, now: Instant) -> Vec<PeerId> {
         let crowded = self.is_crowded();
         let makes_room = |since: Instant| now.duration_since(since) >= MAKES_ROOM_AFTER;
-        let overdue =
-            |target: &Target| target.is_late(now) || (crowded && target.dialled_since().is_some_and(makes_room));
+        let overdue = |target: &Target| {
+            target.is_late(now, self.hearsay_limit) || (crowded && target.dialled_since().is_some_and(makes_room))
+        };
         self.targets.iter().filter(|(_, target)| overdue(target)).map(|(peer, _)| *peer).collect()
     }
 
@@ -150,7 +176,9 @@ impl Dialer {
         if self.under_way() >= self.limit {
             return None;
         }
-        self.targets.values().filter_map(Target::due_at).min()
+        let hearsay_waits = self.room_for_hearsay().1 == 0;
+        let waits = |target: &&Target| hearsay_waits && target.is_hearsay();
+        self.targets.values().filter(|target| !waits(target)).filter_map(Target::due_at).min()
     }
 
     /// There is nothing new in hearing of it.
@@ -199,7 +227,7 @@ impl Dialer {
         if let Some(target) = self.targets.get_mut(&peer).filter(|target| !target.is_barred()) {
             target.lose(now, pause);
         }
-        let lost = |target: &Target| !target.is_named() && target.is_due();
+        let lost = |target: &Target| target.was_met() && !target.is_named() && target.is_due();
         if self.targets.values().filter(|target| lost(target)).count() > MAX_LOST {
             let first = self.targets.iter().filter(|(_, target)| lost(target)).min_by_key(|(_, target)| target.since);
             if let Some(peer) = first.map(|(peer, _)| *peer) {

@@ -11,9 +11,14 @@ use crate::{
 };
 
 pub(super) fn not_authorized(peer: PeerId, reason: Refusal) -> Error {
-    let error = Error::new(ErrorKind::NotAuthorized, format!("no connection to {peer}: {}", sentence(reason)));
+    refusal(peer, format!("no connection to {peer}: {}", sentence(reason)), reason.as_str())
+}
+
+/// By the gate of this node, or by that of the peer.
+pub(super) fn refusal(peer: PeerId, text: String, reason: &'static str) -> Error {
     let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
-    error.with("peer_id", peer.to_base58()).with("wallet", wallet).with("reason", reason.as_str())
+    let error = Error::new(ErrorKind::NotAuthorized, text);
+    error.with("peer_id", peer.to_base58()).with("wallet", wallet).with("reason", reason)
 }
 
 const fn sentence(reason: Refusal) -> &'static str {

@@ -1,35 +1,55 @@
 //! What the finders of peers bring (two tables, rendezvous, mDNS), and what the node makes of it: candidates for the one
 //! dialler, behind the gate.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use libp2p::{Multiaddr, PeerId, StreamProtocol, mdns, swarm::ConnectionId};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol,
+    core::transport::ListenerId,
+    mdns,
+    swarm::{ConnectionId, FromSwarm, NetworkBehaviour as _, NewListenAddr, behaviour::toggle::Toggle},
+};
 
 use crate::{
     addresses::{Reach, Scope},
     config::DiscoveryConfig,
     discovery::{
         kad::{Table, TableEvent},
-        records::Listed,
+        neighbours::Neighbours,
+        records::IsListed,
         rendezvous::Work,
     },
-    gate::{DatabaseId, Gate, Verdict},
+    gate::{Gate, Verdict},
     identity::Wallet,
     swarm::{behaviour::Finders, dial::Heard, task::Task},
 };
+
+/// The library keeps all addresses that it hears by mDNS for as long as the sender wishes, and goes through them at each
+/// turn of the task. Anybody on the local network can make them up.
+const MAX_HEARD: usize = 4_096;
+/// Then mDNS is off for this time, and begins anew.
+const MDNS_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) fn finders(own: PeerId, config: &DiscoveryConfig, reach: Reach, gate: &Gate) -> io::Result<Finders> {
     let mut finders = Finders::default();
     if config.dht {
         let gate = gate.clone();
-        let listed: Listed = Arc::new(move |peer| matches!(gate.check_now(peer), Verdict::Admit(_)));
-        finders.wan = Some(Table::new(own, Scope::Wan, reach, Arc::clone(&listed)));
-        finders.lan = Some(Table::new(own, Scope::Lan, reach, listed));
+        let is_listed: IsListed = Arc::new(move |peer| matches!(gate.check_now(peer), Verdict::Admit(_)));
+        finders.wan = Some(Table::new(own, Scope::Wan, reach, Arc::clone(&is_listed)));
+        finders.lan = Some(Table::new(own, Scope::Lan, reach, is_listed));
     }
     if config.mdns {
-        finders.mdns = Some(mdns::tokio::Behaviour::new(mdns::Config::default(), own)?);
+        finders.mdns = Some(neighbourhood(own)?);
     }
     Ok(finders)
+}
+
+fn neighbourhood(own: PeerId) -> io::Result<mdns::tokio::Behaviour> {
+    mdns::tokio::Behaviour::new(mdns::Config::default(), own)
 }
 
 impl Task {
@@ -139,6 +159,38 @@ impl Task {
             }
             mdns::Event::Expired(gone) => gone.iter().for_each(|(peer, address)| self.neighbours.gone(peer, address)),
         }
+        let mdns = &mut self.swarm.behaviour_mut().mdns;
+        if mdns.as_ref().is_some_and(|mdns| mdns.discovered_nodes().len() > MAX_HEARD) {
+            tracing::warn!(
+                seconds = MDNS_PAUSE.as_secs(),
+                "somebody on the local network makes up neighbours without end: mDNS is off for a while"
+            );
+            *mdns = Toggle::from(None);
+            self.neighbours = Neighbours::default();
+            self.mdns_again_at = Some(Instant::now() + MDNS_PAUSE);
+        }
+    }
+
+    /// Turns mDNS on again.
+    pub(super) fn listen_to_neighbours(&mut self, now: Instant) {
+        if self.mdns_again_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.mdns_again_at = match neighbourhood(*self.swarm.local_peer_id()) {
+            Ok(mut mdns) => {
+                // What it tells others of this node, which the swarm says once.
+                for addr in self.swarm.listeners() {
+                    let listener_id = ListenerId::next();
+                    mdns.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr { listener_id, addr }));
+                }
+                self.swarm.behaviour_mut().mdns = Toggle::from(Some(mdns));
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "mDNS cannot be turned on again");
+                Some(now + MDNS_PAUSE)
+            }
+        };
     }
 
     /// Looks at the neighbours again who are not connected, and whom the dialler has given up or was never told of: they
@@ -192,8 +244,7 @@ impl Task {
         let Ok(wallet) = Wallet::from_peer_id(peer) else { return false };
         let databases = self.shared.topics.databases();
         let views = self.shared.views();
-        let is_ready = |id: &DatabaseId| views.ready_databases.get(id).copied().unwrap_or(false);
-        databases.iter().any(|(id, _)| !is_ready(id) && self.gate.listed_in(*id, &wallet))
+        databases.iter().any(|(id, _)| !views.ready_databases.contains(id) && self.gate.listed_in(*id, &wallet))
     }
 
     /// Somebody to dial, if the gate has no objection.
@@ -219,6 +270,6 @@ impl Task {
     fn is_ready(&self, database: &str) -> bool {
         let databases = self.shared.topics.databases();
         let views = self.shared.views();
-        databases.iter().any(|(id, name)| name == database && views.ready_databases.get(id).copied().unwrap_or(false))
+        databases.iter().any(|(id, name)| name == database && views.ready_databases.contains(id))
     }
 }

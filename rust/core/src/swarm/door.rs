@@ -51,8 +51,7 @@ impl Door {
     /// Puts the door behind the gate, so that only admitted peers come to it.
     pub(crate) fn behind(self, gated: Boxed<(PeerId, StreamMuxerBox)>) -> Boxed<(PeerId, StreamMuxerBox)> {
         let pass = |(peer, muxer): (PeerId, StreamMuxerBox), point: ConnectedPoint| async move {
-            let direction = if point.is_listener() { Direction::Inbound } else { Direction::Outbound };
-            self.pass(peer, direction, point.is_relayed()).await;
+            self.pass(peer, Direction::of(&point), point.is_relayed()).await;
             Ok::<_, Infallible>((peer, muxer))
         };
         gated.and_then(pass).map_err(|error| error.either(|failed| failed, |never| match never {})).boxed()

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    gossipsub::{self, MessageAcceptance},
     identify,
     multiaddr::Protocol,
     ping,
@@ -13,11 +12,10 @@ use libp2p::{
 };
 
 use crate::{
-    addresses::{Scope, is_public_address, is_relayed},
+    addresses::{Scope, is_outside, is_public_address, is_relayed},
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
-    pubsub::kept::KeptMessage,
     swarm::{
         behaviour::BehaviourEvent,
         connection::Connection,
@@ -39,7 +37,7 @@ impl Task {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Guard(Deaf(peer))) => {
                 tracing::warn!(peer_id = %peer, "gossip has given up on a connection: it will be made anew");
-                self.duplicates.gossip_gone(peer, Instant::now());
+                self.second_connections.gossip_gone(peer, Instant::now());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::RelayClient(event)) => self.on_relay_client(event),
@@ -175,7 +173,7 @@ impl Task {
         };
         tracing::info!(
             %peer_id, wallet = %peer.wallet, transport = peer.transport, direction = peer.direction.as_str(),
-            agent = peer.agent, addrs = peer.addresses.join(", "),
+            agent = &*peer.agent, addrs = peer.addresses.join(", "),
             "a peer is connected",
         );
         self.receiver.fresh_connection(&peer.wallet);
@@ -201,7 +199,7 @@ impl Task {
         if another_life || replaced {
             self.reset(peer);
         } else if self.peers.connections(&peer) == 1 {
-            self.duplicates.second(peer, now);
+            self.second_connections.second(peer, now);
         }
         if gone != Gone::Not {
             self.leave_tables(&peer);
@@ -220,7 +218,7 @@ impl Task {
                 self.show_peers();
                 self.emit(NodeEvent::PeerDisconnected { peer, wallet, reason });
                 let pause = match reason {
-                    DisconnectReason::Reset => self.duplicates.redial_after(&peer),
+                    DisconnectReason::Reset => self.second_connections.redial_after(&peer),
                     _ if returns => RETURNS_WITHIN,
                     _ => Duration::ZERO,
                 };
@@ -233,7 +231,7 @@ impl Task {
                 self.update_views();
             }
             Gone::BeforeIdentify { direction: Direction::Outbound, reason: None } => {
-                self.duplicates.closed_nameless(peer, now);
+                self.second_connections.closed_nameless(peer, now);
             }
             Gone::BeforeIdentify { .. } => {
                 self.dialer.unmet(peer, now, self.peers.is_empty());
@@ -269,62 +267,11 @@ impl Task {
             tracing::debug!(%from, %error, more, "an incoming connection failed");
         }
     }
-
-    fn on_gossip(&mut self, event: gossipsub::Event) {
-        match event {
-            gossipsub::Event::Message { propagation_source, message_id, mut message } => {
-                let (bytes, at) = (message.data.len(), Instant::now());
-                let outcome = self.receiver.receive(&mut message, at);
-                let passed_on = matches!(outcome.acceptance, MessageAcceptance::Accept);
-                let gossip = &mut self.swarm.behaviour_mut().gossip.inner;
-                gossip.report_message_validation_result(&message_id, &propagation_source, outcome.acceptance);
-                if passed_on {
-                    let kept = KeptMessage { id: message_id, source: propagation_source, bytes, at };
-                    for old in self.kept.add(message.topic, kept) {
-                        // All that this does to a message that was accepted is to forget it.
-                        gossip.report_message_validation_result(&old.id, &old.source, MessageAcceptance::Ignore);
-                    }
-                }
-                for loss in outcome.losses {
-                    self.emit(loss);
-                }
-            }
-            gossipsub::Event::Subscribed { peer_id, topic } => {
-                self.shared.topics.peer_joined(topic.as_str(), peer_id);
-                self.check_topic_waiters();
-            }
-            gossipsub::Event::Unsubscribed { peer_id, topic } => {
-                self.shared.topics.peer_left(topic.as_str(), &peer_id);
-            }
-            gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
-                let failed = (failed_messages.priority + failed_messages.non_priority) as u64;
-                let retried = failed.min(self.retried);
-                self.retried -= retried;
-                let copies = failed - retried;
-                if copies > 0 {
-                    self.shared.counters.unsent.add(copies);
-                    tracing::warn!(%peer_id, copies, "a peer takes messages too slowly: copies to it were dropped");
-                    let dropped = NodeEvent::MessageDropped {
-                        topic: String::new(),
-                        author: None,
-                        reason: "peer-too-slow",
-                        count: copies,
-                    };
-                    self.emit(dropped);
-                }
-            }
-            gossipsub::Event::GossipsubNotSupported { peer_id } => {
-                tracing::debug!(%peer_id, "a peer does not speak gossip");
-            }
-        }
-    }
 }
 
 /// By a direct connection; what a name leads to is not known.
 fn is_far(remote: &Multiaddr) -> bool {
-    matches!(remote.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
-        && is_public_address(remote)
-        && !is_relayed(remote)
+    matches!(remote.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_))) && is_outside(remote)
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

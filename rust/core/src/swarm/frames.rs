@@ -8,6 +8,19 @@
 //! A frame is a protobuf message behind its length; the numbers of the fields are those of the GossipSub specification.
 //! What the library cannot decode it throws away, and with it the stream, so the rest of such a frame is passed over here.
 
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use futures::AsyncRead;
+use libp2p::{PeerId, core::muxing::SubstreamBox};
+
+use crate::{limited::Limited, metrics::Counters};
+
 /// An author and a sequence number take 46 bytes.
 const MAX_ID: u64 = 64;
 
@@ -15,11 +28,76 @@ const MAX_ID: u64 = 64;
 const NO_FIELD: u8 = 15 << 3 | 2;
 
 /// A key and a size have at most ten bytes each.
-pub(super) const MAX_HELD: usize = 20;
+const MAX_HELD: usize = 20;
+
+/// Reads a stream of gossip.
+pub(super) struct Incoming {
+    frames: Frames,
+    held: Vec<u8>,
+    peer: PeerId,
+    long_ids: Arc<LongIds>,
+}
+
+impl Incoming {
+    pub(super) fn new(peer: PeerId, long_ids: Arc<LongIds>) -> Self {
+        Self { frames: Frames::default(), held: Vec::new(), peer, long_ids }
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        inner: &mut SubstreamBox,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if into.len() <= MAX_HELD {
+            // The codec of gossip reads 8 KiB.
+            return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+        }
+        loop {
+            let held = self.held.len();
+            let read = ready!(Pin::new(&mut *inner).poll_read(cx, &mut into[held..]))?;
+            into[..held].copy_from_slice(&self.held);
+            self.held.clear();
+            if read == 0 {
+                return Poll::Ready(Ok(held));
+            }
+            let end = held + read;
+            let passed = self.frames.pass(&mut into[..end], held);
+            if passed.left_out > 0 {
+                self.long_ids.left_out(&self.peer, passed.left_out);
+            }
+            let (ready, rest) = into[..end].split_at(end - passed.held);
+            self.held.extend_from_slice(rest);
+            if !ready.is_empty() {
+                return Poll::Ready(Ok(ready.len()));
+            }
+        }
+    }
+}
+
+/// Tells of the ids that were left out, of all connections.
+pub(super) struct LongIds {
+    counters: Arc<Counters>,
+    lines: Mutex<Limited>,
+}
+
+impl LongIds {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
+        Self { counters, lines: Mutex::default() }
+    }
+
+    fn left_out(&self, peer: &PeerId, count: u64) {
+        self.counters.dropped.add("long-id", count);
+        let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
+        if let Some(more) = line {
+            tracing::warn!(peer_id = %peer, more, "a peer names messages by ids that none has: they are left out");
+        }
+    }
+}
 
 /// What has been read of a stream, up to any byte.
 #[derive(Default)]
-pub(super) struct Frames {
+struct Frames {
     /// The messages that the next byte belongs to, outermost first, and where each of them ends. None between two frames.
     open: Vec<(u64, Message)>,
     /// Groups that are open in the innermost one: what is in them belongs to no field.
@@ -60,16 +138,16 @@ enum Expected {
 
 /// What came of a piece.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Passed {
+struct Passed {
     /// Bytes at its end that are to be handed on only with the next piece, in front of it.
-    pub held: usize,
+    held: usize,
     /// Ids that were left out.
-    pub left_out: u64,
+    left_out: u64,
 }
 
 impl Frames {
     /// Takes what comes next, in pieces of any size. The first `held` bytes are those that were held back before.
-    pub(super) fn pass(&mut self, bytes: &mut [u8], held: usize) -> Passed {
+    fn pass(&mut self, bytes: &mut [u8], held: usize) -> Passed {
         let (mut next, mut left_out) = (held, 0);
         self.key_at = 0;
         while next < bytes.len() {

@@ -13,7 +13,7 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{ConnectedPoint, Endpoint, transport::PortUse},
+    core::{Endpoint, transport::PortUse},
     multiaddr::Protocol,
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
@@ -27,7 +27,7 @@ use crate::{
     events::Direction,
     gate::{Gate, Refusal, Verdict},
     swarm::{
-        duplicates,
+        second_connections,
         watch::{GossipGone, Watch},
     },
 };
@@ -144,7 +144,7 @@ impl Guard {
                 Denial::DialBack
             }
             Verdict::Admit(_) if held.len() >= MAX_PER_PEER => Denial::TooManyFromWallet,
-            Verdict::Admit(_) if !upgrade && duplicates::denies(&self.own, peer, &directions, direction) => {
+            Verdict::Admit(_) if !upgrade && second_connections::denies(&self.own, peer, &directions, direction) => {
                 Denial::Second
             }
             Verdict::Admit(_) => return Ok(Watch::default()),
@@ -242,10 +242,7 @@ impl NetworkBehaviour for Guard {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(new) => {
-                let direction = match new.endpoint {
-                    ConnectedPoint::Dialer { .. } => Direction::Outbound,
-                    ConnectedPoint::Listener { .. } => Direction::Inbound,
-                };
+                let direction = Direction::of(new.endpoint);
                 let held = Held { id: new.connection_id, direction, relayed: new.endpoint.is_relayed() };
                 self.held.entry(new.peer_id).or_default().push(held);
             }

@@ -4,12 +4,13 @@
 //! signs and forwards; `metrics.rs` counts what operators ask of them.
 
 use libp2p::{
+    Multiaddr, identify,
     metrics::{Metrics, Recorder as _, Registry},
     swarm::SwarmEvent,
 };
 use prometheus_client::encoding::text::encode;
 
-use crate::{shared::Shared, swarm::behaviour::BehaviourEvent};
+use crate::{addresses::is_plain, shared::Shared, swarm::behaviour::BehaviourEvent};
 
 /// Of the same prefix as the others, followed by `libp2p_`.
 const PREFIX: &str = "depinmesh";
@@ -28,9 +29,23 @@ impl Library {
 
     pub(super) fn record(&self, event: &SwarmEvent<BehaviourEvent>) {
         match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info })) => {
+                // The protocols of an address become a label: of what a peer says, only the forms that are in use.
+                let mut info = info.clone();
+                info.listen_addrs.retain(is_plain);
+                if !is_plain(&info.observed_addr) {
+                    info.observed_addr = Multiaddr::empty();
+                }
+                let (connection_id, peer_id) = (*connection_id, *peer_id);
+                self.0.record(&identify::Event::Received { connection_id, peer_id, info });
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.0.record(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.0.record(event),
-            SwarmEvent::Behaviour(_) => {}
+            SwarmEvent::Behaviour(_)
+            // Peers make these addresses up, and a label is kept for ever.
+            | SwarmEvent::NewExternalAddrCandidate { .. }
+            | SwarmEvent::ExternalAddrConfirmed { .. }
+            | SwarmEvent::ExternalAddrExpired { .. } => {}
             event => self.0.record(event),
         }
     }

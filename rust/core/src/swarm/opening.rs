@@ -23,12 +23,12 @@ use crate::{
     pubsub::{kept::Kept, receive::Receiver, wanted::Wanted},
     shared::Shared,
     swarm::{
-        behaviour::{self, Behaviour, LastMessage},
-        commands::parse_node,
+        behaviour::Behaviour,
         dial::Dialer,
+        dial_target::parse_nodes,
         discovering,
         door::Door,
-        duplicates::Duplicates,
+        gossip::{self, LastMessage},
         guard::{AddressLimits, Guard},
         library::Library,
         listen,
@@ -38,6 +38,7 @@ use crate::{
         peers::Peers,
         publishing::RETRY,
         relaying,
+        second_connections::SecondConnections,
         task::{NodeSwarm, Task},
         transport,
         trimming::Trimming,
@@ -90,7 +91,7 @@ impl Task {
             let identity = key.libp2p();
             let NodeConfig { listen, connections, nat, .. } = &config;
             let built = transport::build(&identity, listen, connections, nat, for_transport, door, counters);
-            (identity.public(), built, behaviour::gossip(&identity, &config.pubsub, wanted, last_message.clone()))
+            (identity.public(), built, gossip::build(&identity, &config.pubsub, wanted, last_message.clone()))
         });
         let (transport, relay_client) = built.map_err(|e| core(&e))?;
         let gossip = gossip.map_err(|e| core(&e))?;
@@ -107,7 +108,7 @@ impl Task {
         let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
         let passages = relaying::passages(key.peer_id(), &config, relay_client).map_err(|e| core(&e))?;
         let announces = !announce.is_empty();
-        let behaviour = Behaviour::new(guard, public, &config.agent, announces, passages, finders, gossip);
+        let behaviour = Behaviour::new(guard, public, announces, passages, finders, gossip);
         let settings = swarm::Config::with_tokio_executor().with_smart_dial().with_idle_connection_timeout(IDLE);
         let mut swarm = NodeSwarm::new(transport, behaviour, key.peer_id(), settings);
         for address in announce {
@@ -122,8 +123,9 @@ impl Task {
         );
         let opening = listen::open(&mut swarm, &config.listen).await?;
         let now = Instant::now();
-        let relays: Vec<_> = config.nat.relays.iter().map(|relay| parse_node(relay)).collect::<Result<_, _>>()?;
-        let mut dialer = Dialer::new(key.peer_id(), config.connections.dial_concurrency.into(), Jitter::random());
+        let relays = parse_nodes(&config.nat.relays)?;
+        let (limit, handshake) = (config.connections.dial_concurrency.into(), config.connections.handshake_timeout);
+        let mut dialer = Dialer::new(key.peer_id(), limit, handshake, Jitter::random());
         dialer.keep(&relays, now);
         let listed: Vec<_> = relays.into_iter().map(|(peer, _)| peer).collect();
         Ok(Self {
@@ -140,6 +142,7 @@ impl Task {
                 Jitter::random(),
             ),
             neighbours: Neighbours::default(),
+            mdns_again_at: None,
             queries: HashMap::new(),
             receiver: Receiver::new(
                 key.peer_id(),
@@ -155,7 +158,7 @@ impl Task {
             config,
             gate,
             peers: Peers::default(),
-            duplicates: Duplicates::new(key.peer_id(), Jitter::random()),
+            second_connections: SecondConnections::new(key.peer_id(), Jitter::random()),
             at_door: Vec::new(),
             trimming: Trimming::default(),
             twin: Twin::default(),

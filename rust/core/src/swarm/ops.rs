@@ -186,9 +186,16 @@ impl Ops {
         });
     }
 
-    pub(crate) fn check_topics(&mut self, count: impl Fn(DatabaseId, &str) -> usize, shared: &Shared) {
+    /// `topic`: only there has anything changed, so nobody else is looked at. A node can wait on thousands of topics while
+    /// peers come to thousands.
+    pub(crate) fn check_topics(
+        &mut self,
+        topic: Option<&str>,
+        has_peers: impl Fn(DatabaseId, &str, usize) -> bool,
+        shared: &Shared,
+    ) {
         self.topic_peers.retain(|(op, database, full, n)| {
-            let enough = count(*database, full) >= *n;
+            let enough = topic.is_none_or(|topic| topic == full) && has_peers(*database, full, *n);
             if enough {
                 shared.done(*op, Value::None);
             }
@@ -262,3 +269,6 @@ impl Ops {
         !self.dials.is_empty() || !self.first_round.is_empty() || !self.sending.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

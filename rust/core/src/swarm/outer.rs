@@ -8,7 +8,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, StreamProtocol, swarm::ConnectionId};
 
 use crate::{
-    addresses::{is_public_address, is_relayed},
+    addresses::is_outside,
     events::NodeEvent,
     nat::{
         autonat::AutoNatEvent,
@@ -122,8 +122,7 @@ impl Task {
     /// Publishes it. The host hears of it in the next turn, when all that belongs together has come.
     pub(super) fn show_outer(&mut self) {
         let own: HashSet<_> = self.swarm.listeners().collect();
-        let outer = |address: &&Multiaddr| is_public_address(address) && !is_relayed(address);
-        let external: Vec<&Multiaddr> = self.swarm.external_addresses().filter(outer).collect();
+        let external: Vec<&Multiaddr> = self.swarm.external_addresses().filter(|address| is_outside(address)).collect();
         let texts = |addresses: &mut dyn Iterator<Item = &Multiaddr>| {
             let texts: BTreeSet<String> = addresses.map(ToString::to_string).collect();
             texts.into_iter().collect::<Vec<_>>()

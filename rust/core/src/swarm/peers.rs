@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,7 @@ use crate::{
     events::{Direction, DisconnectReason},
     identity::Wallet,
     peer::PeerInfo,
-    swarm::{behaviour::PING_LIMIT, connection::Connection, duplicates::View, upgrades},
+    swarm::{behaviour::PING_LIMIT, connection::Connection, second_connections::View, upgrades},
 };
 
 /// Within this time a peer that dials us over two transports at once ends one of the connections itself.
@@ -24,7 +25,7 @@ const JUST_NOW: Duration = Duration::from_millis(1_500);
 
 struct Entry {
     wallet: Wallet,
-    agent: String,
+    agent: Arc<str>,
     connections: Vec<Connection>,
     /// Set when we close all of them: the reason that the peer's disconnection is given.
     closing: Option<DisconnectReason>,
@@ -55,11 +56,11 @@ impl Entry {
         Some(PeerInfo {
             peer,
             wallet: self.wallet,
-            addresses: self.connections.iter().map(|connection| connection.address.to_string()).collect(),
+            addresses: self.connections.iter().map(|connection| Arc::clone(&connection.shown)).collect(),
             direction: first.direction,
             transport: first.transport(),
             connected_at: first.opened_at,
-            agent: self.agent.clone(),
+            agent: Arc::clone(&self.agent),
             rtt: self.connections.iter().filter_map(|connection| connection.rtt).min(),
         })
     }
@@ -88,7 +89,7 @@ impl Peers {
     pub(crate) fn established(&mut self, peer: PeerId, wallet: Wallet, connection: Connection) {
         let entry = self.0.entry(peer).or_insert_with(|| Entry {
             wallet,
-            agent: String::new(),
+            agent: Arc::default(),
             connections: Vec::new(),
             closing: None,
             left: false,
@@ -104,7 +105,7 @@ impl Peers {
         let before = entry.identified();
         let connection = entry.connections.iter_mut().find(|connection| connection.id == id && !connection.overdue)?;
         connection.identified = true;
-        entry.agent = agent;
+        entry.agent = agent.into();
         if before { None } else { entry.info(*peer) }
     }
 
@@ -289,6 +290,11 @@ impl Peers {
         self.0.get(peer).is_some_and(Entry::identified)
     }
 
+    /// The wallet of a peer that has said who it is: its key was checked when the connection was made.
+    pub(crate) fn wallet(&self, peer: &PeerId) -> Option<&Wallet> {
+        self.0.get(peer).filter(|entry| entry.identified()).map(|entry| &entry.wallet)
+    }
+
     /// Whether the peer has said that it is a node of this library.
     pub(crate) fn is_ours(&self, peer: &PeerId) -> bool {
         self.0.get(peer).is_some_and(|entry| entry.identified() && is_ours(&entry.agent))
@@ -314,10 +320,13 @@ impl Peers {
     }
 
     /// The peers that count as connected (docs/wire.md section 6).
-    pub(crate) fn infos(&self) -> Vec<PeerInfo> {
+    pub(crate) fn infos(&self) -> Arc<[PeerInfo]> {
         self.0.iter().filter_map(|(peer, entry)| entry.info(*peer)).collect()
     }
 }
+
+/// What a node says of itself in identify: how the nodes of this library know each other.
+pub(crate) const AGENT: &str = concat!("depinmesh/", env!("CARGO_PKG_VERSION"));
 
 /// Identify names nodes of this library `depinmesh/<version>`; a Go program is named after its module.
 fn is_ours(agent: &str) -> bool {

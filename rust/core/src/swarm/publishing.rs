@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Work between two looks at everything else, so that neither publishing nor receiving starves the other.
-const PUBLISH_BUDGET: usize = 32;
+pub(super) const PUBLISH_BUDGET: usize = 32;
 /// How long a topic waits when the queues to all of its peers are full; twice as long each time, while nobody takes anything.
 pub(super) const RETRY: Duration = Duration::from_millis(10);
 const LONGEST_RETRY: Duration = Duration::from_millis(160);
@@ -64,10 +64,12 @@ impl Task {
         self.paused_until.is_none() && !self.awaits_revocation()
     }
 
-    pub(super) fn publish(&mut self) {
+    /// Returns how many messages it has signed.
+    pub(super) fn publish(&mut self) -> usize {
         let now = Instant::now();
         self.published_at = Some(now);
-        for _ in 0..PUBLISH_BUDGET {
+        let mut signed = 0;
+        while signed < PUBLISH_BUDGET {
             let Some(parcel) = self.parcel() else { break };
             // Asked of each event after it was taken: a list may have come into force before it was published.
             if self.awaits_revocation() {
@@ -75,8 +77,10 @@ impl Task {
                 break;
             }
             self.send(parcel, now);
+            signed += 1;
         }
         self.tell_writable();
+        signed
     }
 
     /// Tries the topics again of which nobody has taken anything.

@@ -3,7 +3,7 @@
 //! libp2p's own combination of two security upgrades is private to its builder, and core's public one gives
 //! `Either<(PeerId, A), (PeerId, B)>`, which `authenticate` does not take.
 
-use std::{io, vec};
+use std::{array, io};
 
 use futures::{
     AsyncRead, AsyncWrite, FutureExt, TryFutureExt,
@@ -16,8 +16,6 @@ use libp2p::{
     noise, tls,
 };
 
-use crate::config::TcpSecurity;
-
 const NOISE: &str = "/noise";
 const TLS: &str = "/tls/1.0.0";
 
@@ -26,30 +24,23 @@ const TLS: &str = "/tls/1.0.0";
 pub(crate) struct Security {
     noise: noise::Config,
     tls: tls::Config,
-    offered: TcpSecurity,
 }
 
 impl Security {
-    pub(crate) fn new(key: &Keypair, offered: TcpSecurity) -> io::Result<Self> {
+    pub(crate) fn new(key: &Keypair) -> io::Result<Self> {
         Ok(Self {
             noise: noise::Config::new(key).map_err(io::Error::other)?,
             tls: tls::Config::new(key).map_err(io::Error::other)?,
-            offered,
         })
     }
 }
 
 impl UpgradeInfo for Security {
     type Info = &'static str;
-    type InfoIter = vec::IntoIter<Self::Info>;
+    type InfoIter = array::IntoIter<Self::Info, 2>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        match self.offered {
-            TcpSecurity::NoiseAndTls => vec![NOISE, TLS],
-            TcpSecurity::NoiseOnly => vec![NOISE],
-            TcpSecurity::TlsOnly => vec![TLS],
-        }
-        .into_iter()
+        [NOISE, TLS].into_iter()
     }
 }
 

@@ -1,4 +1,5 @@
-//! One connection for each peer, as the task sees to it: what `door.rs` and `duplicates.rs` ask for is done here.
+//! One connection for each peer, as the task sees to it: what `door.rs` and `second_connections.rs` ask for is done
+//! here.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +12,16 @@ use libp2p::{
 };
 
 use crate::{
-    error::{Error, ErrorKind, Field},
-    events::{Direction, DisconnectReason, NodeEvent},
-    identity::Wallet,
-    swarm::{door::Arrival, task::Task},
+    events::{Direction, DisconnectReason},
+    swarm::{dial_errors::refusal, door::Arrival, task::Task},
 };
 
 /// Silent peers are dialled at most once in this time; and not so long after this node was late.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_millis(250);
+
+/// In the place of a reason of our gate.
+const REFUSED_BY_PEER: &str = "refused-by-peer";
 
 /// A peer before the door, and the old connections that are being closed for it.
 pub(super) struct Waiting {
@@ -82,24 +84,14 @@ impl Task {
     /// There was a second connection to the peer.
     pub(super) fn second(&mut self, peer: PeerId, now: Instant) {
         self.shared.counters.second_connections.add(1);
-        self.duplicates.second(peer, now);
+        self.second_connections.second(peer, now);
         self.hurry(now);
-    }
-
-    pub(super) fn tell_of_twin(&mut self, now: Instant) {
-        if let Some(address) = self.twin.due(now) {
-            tracing::warn!(
-                %address,
-                "another host has the key of this node: peers will take them for one; give each node a wallet of its own",
-            );
-            self.emit(NodeEvent::DuplicateIdentity { address: address.to_string() });
-        }
     }
 
     /// Who closed our connection nameless, and is not connected by another one, has a gate that refuses us.
     pub(super) fn judge_refusals(&mut self, now: Instant) {
         let peers = &self.peers;
-        for peer in self.duplicates.refusals(now, |peer| peers.connections(peer) > 0) {
+        for peer in self.second_connections.refusals(now, |peer| peers.connections(peer) > 0) {
             let text = format!(
                 "{peer} closed the connection before it said who it is: its list of wallets probably lacks this node's; \
                  a node that was started again can also meet a peer that still holds a connection to the former process"
@@ -109,21 +101,17 @@ impl Task {
                 "a peer refused this node: its list probably lacks our wallet, or it still holds a connection to a \
                  former process of ours",
             );
-            self.refused(peer, "refused-by-peer");
+            self.refused(peer, REFUSED_BY_PEER);
             self.dialer.refused(peer, now);
             self.dialer.blame(&peer, text.as_str());
-            let wallet = Wallet::from_peer_id(&peer).map_or(Field::None, |wallet| Field::Text(wallet.to_string()));
-            let error = Error::new(ErrorKind::NotAuthorized, text)
-                .with("peer_id", peer.to_base58())
-                .with("wallet", wallet)
-                .with("reason", "refused-by-peer");
+            let error = refusal(peer, text, REFUSED_BY_PEER);
             self.ops.dial_failed(Some(peer), None, &error, &self.shared);
         }
     }
 
     pub(super) fn reset_due(&mut self, now: Instant) {
         let peers = &self.peers;
-        for peer in self.duplicates.due(now, |peer| peers.view(peer)) {
+        for peer in self.second_connections.due(now, |peer| peers.view(peer)) {
             self.reset(peer);
         }
     }

@@ -32,12 +32,12 @@ use crate::{
     pubsub::{kept::Kept, receive::Receiver},
     shared::Shared,
     swarm::{
-        behaviour::{Behaviour, BehaviourEvent, LastMessage},
+        behaviour::{Behaviour, BehaviourEvent},
         commands::Command,
         dial::Dialer,
         dialling::Checked,
         door,
-        duplicates::Duplicates,
+        gossip::LastMessage,
         library::Library,
         listen::Opening,
         merge::Merger,
@@ -45,6 +45,8 @@ use crate::{
         ops::Ops,
         outer::{self, Outer},
         peers::Peers,
+        publishing::PUBLISH_BUDGET,
+        second_connections::SecondConnections,
         single::Waiting,
         trimming::Trimming,
         twin::Twin,
@@ -64,7 +66,7 @@ pub(super) struct Task {
     pub(super) peers: Peers,
     pub(super) dialer: Dialer,
     pub(super) bootstrap: Bootstrap,
-    pub(super) duplicates: Duplicates,
+    pub(super) second_connections: SecondConnections,
     pub(super) upgrades: Upgrades,
     pub(super) relays: Relays,
     pub(super) relayed: Relayed,
@@ -75,6 +77,8 @@ pub(super) struct Task {
     pub(super) reach: Reach,
     pub(super) rendezvous: Rendezvous,
     pub(super) neighbours: Neighbours,
+    /// mDNS is off until then, as somebody has made up too many neighbours.
+    pub(super) mdns_again_at: Option<Instant>,
     /// The queries under way, by table, and what they are for.
     pub(super) queries: HashMap<(Scope, QueryId), Work>,
     pub(super) receiver: Receiver,
@@ -139,6 +143,7 @@ pub(crate) async fn run(
     let nudge = Arc::new(Nudge::default());
     let waker = Waker::from(Arc::clone(&nudge));
     nudge.again();
+    let mut signed = 0;
     loop {
         tokio::select! {
             biased;
@@ -155,7 +160,7 @@ pub(crate) async fn run(
             Some(checked) = task.checks.next() => task.on_checked(checked),
             mapped = outer::mapped(&mut task.outer.portmap) => task.on_mapped(mapped),
             Some(answer) = task.asked.next() => task.on_bootstrap_answer(answer),
-            () = task.shared.outbox.filled(), if task.may_publish() => task.publish(),
+            () = task.shared.outbox.filled(), if task.may_publish() => signed += task.publish(),
             () = nudge.nudged() => {}
             () = tokio::time::sleep_until(task.tick_at.into()) => {}
         }
@@ -184,7 +189,12 @@ pub(crate) async fn run(
                 None => Err(error),
             };
         }
-        // Who always finds something to do must let the tasks of the connections have their turn.
+        // Who always finds something to do must let the tasks of the connections have their turn. What was published wakes
+        // one that no other worker takes over: by its budget alone this one would sign thousands of messages before.
+        if signed >= PUBLISH_BUDGET {
+            signed = 0;
+            tokio::task::yield_now().await;
+        }
         coop::consume_budget().await;
     }
 }

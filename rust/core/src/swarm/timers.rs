@@ -49,6 +49,7 @@ impl Task {
         if now >= self.views_at {
             self.views_at = now + VIEWS_EVERY;
             self.trim(now);
+            self.listen_to_neighbours(now);
             self.offer_neighbours(now);
             self.kept.forget_old(now);
             self.tell_of_twin(now);
@@ -57,6 +58,7 @@ impl Task {
                 self.shared.views().bootstrap_nodes = nodes;
             }
             self.show_tables();
+            self.shared.tell_writable_anew();
         }
         let timers = [
             self.opening.next(),
@@ -64,7 +66,7 @@ impl Task {
             self.bootstrap.next(),
             self.next_discovery(),
             self.merger.next(),
-            self.duplicates.next(),
+            self.second_connections.next(),
             self.upgrades.next(),
             self.paused_until.or(self.retry_at),
             self.relays.next(self.needs_relays()),

@@ -1,7 +1,10 @@
 //! How bytes travel: through relays, by QUIC and by TCP, names resolved, time-limited, and the gate around all of it.
 //!
-//! The order is `watched(door(gate(dns(timeout(relay | quic | tcp)))))`: the handshake has its own limit inside, the gate
-//! its own (`gate.timeout`) outside, and no limit is around both, or a slow registry would eat the time of a handshake.
+//! The order is `watched(door(gate(bounded(dns(timeout(relay | quic | tcp))))))`: the handshake has its own limit inside,
+//! one address with all that its name leads to has another around that, the gate its own (`gate.timeout`) outside, and no
+//! limit is around the gate, or a slow registry would eat the time of a handshake.
+
+mod bounded;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,6 +20,7 @@ use libp2p::{
     quic, relay, tcp, yamux,
 };
 
+use self::bounded::Bounded;
 use crate::{
     config::{ConnectionConfig, ListenConfig, NatConfig},
     gate::{Gate, gated},
@@ -26,6 +30,12 @@ use crate::{
 
 /// A stranger has this long to prove an identity (docs/wire.md section 6).
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a name leads to is dialled one after the other, up to sixteen addresses after up to 32 lookups. All of it may take as
+/// long as so many handshakes, and the lookups this time: a name whose first two addresses are silent is still reached,
+/// unless it takes long to look up.
+const HANDSHAKES: u32 = 2;
+const LOOKUPS: Duration = Duration::from_secs(10);
 
 /// QUIC notices a dead path by itself (docs/wire.md section 7).
 const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -48,7 +58,7 @@ pub(crate) fn build(
         let (transport, client) = relay::client::new(key.public().to_peer_id());
         let transport = transport
             .upgrade(Version::V1Lazy)
-            .authenticate(Security::new(key, listen.tcp_security)?)
+            .authenticate(Security::new(key)?)
             .multiplex(yamux::Config::default())
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
         (OptionalTransport::some(transport), Some(client))
@@ -59,7 +69,8 @@ pub(crate) fn build(
     // Outgoing connections may cross a slow network; incoming ones may come from anybody.
     let base = TransportTimeout::with_ingoing_timeout(base, inbound);
     let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
-    Ok((watched(door.behind(gated(resolving(base)?, gate)), counters), client))
+    let bounded = Bounded::new(resolving(base)?, connections.handshake_timeout * HANDSHAKES + LOOKUPS).boxed();
+    Ok((watched(door.behind(gated(bounded, gate)), counters), client))
 }
 
 /// QUIC and TCP, each if it is on, without names, limits of time for TCP, and the gate.
@@ -83,7 +94,7 @@ pub(crate) fn direct(
         Some(_) => OptionalTransport::some(
             tcp::tokio::Transport::new(tcp::Config::new())
                 .upgrade(Version::V1Lazy)
-                .authenticate(Security::new(key, listen.tcp_security)?)
+                .authenticate(Security::new(key)?)
                 .multiplex(yamux::Config::default())
                 .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         ),

@@ -68,14 +68,15 @@ impl Task {
         let named = !self.config.discovery.registry;
         let gossip = &self.swarm.behaviour().gossip.inner;
         let mesh: HashSet<_> = gossip.all_mesh_peers().collect();
-        let candidates = self.peers.since().map(|(peer, since)| Candidate {
-            peer,
-            since,
-            topics: self.shared.topics.shared_with(&peer),
-            needed: mesh.contains(&peer)
+        let candidates = self.peers.since().map(|(peer, since)| {
+            let needed = mesh.contains(&peer)
                 || (named && self.dialer.is_bootstrap(&peer))
                 || self.relays.holds(&peer)
-                || self.relayed.serves(&peer),
+                || self.relayed.serves(&peer);
+            // Who stays anyhow is not compared with others; to look through the topics of all peers takes long.
+            let stays = needed || now.duration_since(since) < limits.grace;
+            let topics = if stays { 0 } else { self.shared.topics.shared_with(&peer) };
+            Candidate { peer, since, topics, needed }
         });
         let surplus = self.trimming.surplus(candidates.collect(), limits, now);
         if surplus.is_empty() {

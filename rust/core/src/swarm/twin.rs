@@ -1,4 +1,4 @@
-//! Our own key on another host. Pure: the caller brings the time.
+//! Our own key on another host. [`Twin`] is pure: the caller brings the time.
 //!
 //! A node may dial itself, by a name or over a router. Then an inbound connection fails as well, with our own peer id or
 //! before it is known, and who dialled always sees the peer id. Our peer id without the other end is on another host.
@@ -6,6 +6,8 @@
 use std::time::{Duration, Instant};
 
 use libp2p::Multiaddr;
+
+use crate::{events::NodeEvent, swarm::task::Task};
 
 /// Both ends of one dial end within this time of each other.
 const BOTH_WITHIN: Duration = Duration::from_secs(2);
@@ -45,6 +47,18 @@ impl Twin {
 
 fn lately(at: Option<Instant>, within: Duration, now: Instant) -> bool {
     at.is_some_and(|at| now.duration_since(at) < within)
+}
+
+impl Task {
+    pub(super) fn tell_of_twin(&mut self, now: Instant) {
+        if let Some(address) = self.twin.due(now) {
+            tracing::warn!(
+                %address,
+                "another host has the key of this node: peers will take them for one; give each node a wallet of its own",
+            );
+            self.emit(NodeEvent::DuplicateIdentity { address: address.to_string() });
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -28,9 +28,8 @@ use libp2p::{
 };
 
 use crate::{
-    limited::Limited,
     metrics::Counters,
-    swarm::frames::{Frames, MAX_HELD},
+    swarm::frames::{Incoming, LongIds},
 };
 
 /// As long as gossip lets a message wait. Pings wake the connection, and with it its streams, more often than that.
@@ -52,7 +51,7 @@ pub(crate) fn watched(
     transport: Boxed<(PeerId, StreamMuxerBox)>,
     counters: Arc<Counters>,
 ) -> Boxed<(PeerId, StreamMuxerBox)> {
-    let long_ids = Arc::new(LongIds { counters, lines: Mutex::default() });
+    let long_ids = Arc::new(LongIds::new(counters));
     transport
         .map(move |(peer, inner), _| {
             let unread = Arc::new(AtomicBool::new(false));
@@ -60,22 +59,6 @@ pub(crate) fn watched(
             (peer, StreamMuxerBox::new(muxer))
         })
         .boxed()
-}
-
-/// Tells of the ids that were left out, of all connections.
-struct LongIds {
-    counters: Arc<Counters>,
-    lines: Mutex<Limited>,
-}
-
-impl LongIds {
-    fn left_out(&self, peer: &PeerId, count: u64) {
-        self.counters.dropped.add("long-id", count);
-        let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
-        if let Some(more) = line {
-            tracing::warn!(peer_id = %peer, more, "a peer names messages by ids that none has: they are left out");
-        }
-    }
 }
 
 struct Muxer {
@@ -108,12 +91,7 @@ impl StreamMuxer for Muxer {
     fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let inner = ready!(Pin::new(&mut self.inner).poll_inbound(cx))?;
         // Gossip comes in on streams that the other side has opened.
-        let incoming = Incoming {
-            frames: Frames::default(),
-            held: Vec::new(),
-            peer: self.peer,
-            long_ids: Arc::clone(&self.long_ids),
-        };
+        let incoming = Incoming::new(self.peer, Arc::clone(&self.long_ids));
         Poll::Ready(Ok(self.stream(inner, Some(incoming))))
     }
 
@@ -152,47 +130,6 @@ struct Stream {
     blocked_since: Option<Instant>,
     /// What has passed since then.
     passed: usize,
-}
-
-/// What comes in, if it is gossip.
-struct Incoming {
-    frames: Frames,
-    held: Vec<u8>,
-    peer: PeerId,
-    long_ids: Arc<LongIds>,
-}
-
-impl Incoming {
-    fn poll_read(
-        &mut self,
-        inner: &mut SubstreamBox,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if into.len() <= MAX_HELD {
-            // The codec of gossip reads 8 KiB.
-            return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
-        }
-        loop {
-            let held = self.held.len();
-            let read = ready!(Pin::new(&mut *inner).poll_read(cx, &mut into[held..]))?;
-            into[..held].copy_from_slice(&self.held);
-            self.held.clear();
-            if read == 0 {
-                return Poll::Ready(Ok(held));
-            }
-            let end = held + read;
-            let passed = self.frames.pass(&mut into[..end], held);
-            if passed.left_out > 0 {
-                self.long_ids.left_out(&self.peer, passed.left_out);
-            }
-            let (ready, rest) = into[..end].split_at(end - passed.held);
-            self.held.extend_from_slice(rest);
-            if !ready.is_empty() {
-                return Poll::Ready(Ok(ready.len()));
-            }
-        }
-    }
 }
 
 /// What is written first on a stream: the lines of multistream-select, each behind its length. The other side cannot hide

@@ -1,16 +1,13 @@
 //! Readiness and the views of it: who counts as connected, and when a node or a database is ready.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use libp2p::PeerId;
 
 use crate::{
     events::NodeEvent,
     gate::{DatabaseId, Gate},
-    identity::Wallet,
-    metrics::Metric,
-    peer::PeerInfo,
-    shared::{Shared, Views},
+    shared::Shared,
     swarm::{peers::Peers, task::Task},
 };
 
@@ -19,14 +16,17 @@ impl Task {
     pub(super) fn show_peers(&self) {
         let peers = self.peers.infos();
         let mut views = self.shared.views();
-        views.peers = peers;
         views.bootstrap = self.bootstrap.tally();
+        let old = std::mem::replace(&mut views.peers, peers);
+        drop(views);
+        // Nobody waits for the lock while a long list is freed.
+        drop(old);
     }
 
-    /// Peers, lists or databases changed: who is ready, and who waited for it.
+    /// Peers, lists or databases changed: who is ready, and who waited for it. Peers that changed have been shown.
     pub(super) fn update_views(&mut self) {
         let now = Instant::now();
-        let (edges, ready) = refresh(&self.shared, &self.gate, self.peers.infos(), now);
+        let (edges, ready) = refresh(&self.shared, &self.gate, now);
         if ready {
             self.bootstrap.ready(now);
         } else if edges.iter().any(|edge| matches!(edge, NodeEvent::NotReady { database: None })) {
@@ -43,33 +43,37 @@ impl Task {
         self.ops.check_ready(
             |database| match database {
                 None => views.ready,
-                Some(database) => views.ready_databases.get(&database).copied().unwrap_or(false),
+                Some(database) => views.ready_databases.contains(&database),
             },
             &self.shared,
         );
         drop(views);
-        self.check_topic_waiters();
+        self.check_topic_waiters(None);
     }
 
-    pub(super) fn check_topic_waiters(&mut self) {
+    /// Who waited for peers on a topic, of which the full name is given; `None`: on any.
+    pub(super) fn check_topic_waiters(&mut self, topic: Option<&str>) {
         let (topics, gate, peers) = (&self.shared.topics, &self.gate, &self.peers);
-        self.ops.check_topics(
-            |database, full| topics.peers(full).iter().filter(|peer| counts(gate, peers, database, peer)).count(),
-            &self.shared,
-        );
+        let has_peers = |database: DatabaseId, full: &str, n: usize| {
+            topics.with_peers(full, |subscribed| {
+                subscribed.iter().filter(|peer| counts(gate, peers, database, peer)).take(n).count() >= n
+            })
+        };
+        self.ops.check_topics(topic, has_peers, &self.shared);
     }
 }
 
 /// A subscriber counts when it has said who it is and its wallet is on the database's own list.
 fn counts(gate: &Gate, peers: &Peers, database: DatabaseId, peer: &PeerId) -> bool {
-    peers.is_identified(peer) && Wallet::from_peer_id(peer).is_ok_and(|wallet| gate.listed_in(database, &wallet))
+    peers.wallet(peer).is_some_and(|wallet| gate.listed_in(database, wallet))
 }
 
-/// Publishes the peers and what follows from them. Returns the edges: events for the host, and whether the node is ready.
-fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> (Vec<NodeEvent>, bool) {
+/// Publishes what follows from the peers. Returns the edges: events for the host, and whether the node is ready.
+fn refresh(shared: &Shared, gate: &Gate, now: Instant) -> (Vec<NodeEvent>, bool) {
+    let peers = shared.all_peers();
     let databases = shared.topics.databases();
-    let ready: BTreeMap<DatabaseId, bool> =
-        databases.iter().map(|(id, _)| (*id, peers.iter().any(|info| gate.listed_in(*id, &info.wallet)))).collect();
+    let is_ready = |id: &DatabaseId| peers.iter().any(|info| gate.listed_in(*id, &info.wallet));
+    let ready: BTreeSet<DatabaseId> = databases.iter().map(|(id, _)| *id).filter(is_ready).collect();
     let mut events = Vec::new();
     let mut views = shared.views();
     let node_ready = !peers.is_empty();
@@ -80,14 +84,13 @@ fn refresh(shared: &Shared, gate: &Gate, peers: Vec<PeerInfo>, now: Instant) -> 
         events.push(edge(node_ready, None, peers.len()));
     }
     for (id, name) in databases {
-        let now_ready = ready.get(&id).copied().unwrap_or(false);
-        if now_ready != views.ready_databases.get(&id).copied().unwrap_or(false) {
+        let now_ready = ready.contains(&id);
+        if now_ready != views.ready_databases.contains(&id) {
             events.push(edge(now_ready, Some(name), peers.len()));
         }
     }
     views.ready = node_ready;
     views.ready_databases = ready;
-    views.peers = peers;
     (events, node_ready)
 }
 
@@ -99,29 +102,4 @@ fn edge(ready: bool, database: Option<String>, peer_count: usize) -> NodeEvent {
         (false, Some(database)) => tracing::info!(database, "the database is no longer ready"),
     }
     if ready { NodeEvent::Ready { database } } else { NodeEvent::NotReady { database } }
-}
-
-pub(crate) fn samples(views: &Views) -> Vec<Metric> {
-    let mut samples = vec![
-        Metric::number("peers", views.peers.len()),
-        Metric::number("ready", usize::from(views.ready)),
-        Metric::number("listen_addresses", views.addresses.len()),
-        Metric::gauge("pending_dials", f64::from(views.pending_dials)),
-        Metric::number("relayed_peers", views.peers.iter().filter(|peer| peer.transport == "relay").count()),
-        Metric::number("reachability", 1).labelled("is", views.reachability.as_str()),
-        Metric::number("public_addresses", views.public_addresses.len()),
-        Metric::number("mapped_addresses", views.mapped_addresses.len()),
-        Metric::number("relays", views.relays),
-        Metric::number("relay_reservations", views.relay_reservations),
-        Metric::number("relay_circuits", views.relay_circuits),
-        Metric::counter("bootstrap_attempts_total", views.bootstrap.attempts),
-        Metric::counter("bootstrap_successes_total", views.bootstrap.successes),
-        Metric::counter("bootstrap_failures_total", views.bootstrap.failures),
-    ];
-    samples.extend(views.time_to_ready.map(|time| Metric::gauge("time_to_ready_seconds", time.as_secs_f64())));
-    for (table, peers, records) in &views.tables {
-        samples.push(Metric::number("table_peers", *peers).labelled("table", *table));
-        samples.push(Metric::number("provider_records", *records).labelled("table", *table));
-    }
-    samples
 }

@@ -1,5 +1,5 @@
-//! A host for real nodes: drains the mailbox, answers questions, waits for conditions with a deadline.
-#![allow(dead_code, clippy::unwrap_used, reason = "every test file uses its own part, and a test may panic")]
+//! A host for real nodes: drains the mailbox, waits for conditions with a deadline.
+#![allow(dead_code, reason = "the fuzz targets take the settings alone")]
 
 use std::{
     collections::HashMap,
@@ -12,20 +12,17 @@ use std::{
 };
 
 use depinmesh_core::{
-    config::{
-        BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig,
-        TcpSecurity,
-    },
+    config::{BootstrapConfig, ConnectionConfig, DiscoveryConfig, ListenConfig, NatConfig, NodeConfig, PubSubConfig},
     error::Error,
-    events::{Control, NodeEvent, Question, Value},
-    gate::{DatabaseId, Entry, GateConfig, Revocation},
+    events::{Control, NodeEvent, Value},
+    gate::{DatabaseId, GateConfig, Revocation},
     identity::SecretKey,
     node::Node,
     pubsub::{Delivered, topics::Subscription},
 };
 use depinmesh_mailbox::{Drained, Item, Limits, Overflow, Wake};
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
 struct Bell {
@@ -40,28 +37,23 @@ impl Wake for Bell {
     }
 }
 
-pub(crate) type Wallets = Box<dyn FnMut() -> Result<Vec<Entry>, String> + Send>;
-
 /// One node and what its host knows of it. Single-threaded: it looks whenever it is asked something.
 pub(crate) struct Host {
     pub(crate) key: SecretKey,
     pub(crate) node: Arc<Node>,
     bell: Arc<Bell>,
     results: HashMap<u64, Result<Value, Error>>,
-    pub(crate) events: Vec<NodeEvent>,
-    pub(crate) stopped: Option<Result<(), Error>>,
-    pub(crate) wallets: Wallets,
+    events: Vec<NodeEvent>,
 }
 
 static OPS: AtomicU64 = AtomicU64::new(1);
 
-pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
+pub(crate) fn config(quic: bool, tcp: bool) -> NodeConfig {
     NodeConfig {
         listen: ListenConfig {
             hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             quic_port: quic.then_some(0),
-            tcp_port: tcp.map(|_| 0),
-            tcp_security: tcp.unwrap_or(TcpSecurity::NoiseAndTls),
+            tcp_port: tcp.then_some(0),
             announce: Vec::new(),
         },
         gate: GateConfig {
@@ -103,7 +95,6 @@ pub(crate) fn config(quic: bool, tcp: Option<TcpSecurity>) -> NodeConfig {
             autonat_server: false,
         },
         pubsub: PubSubConfig { max_message_size: 1_048_000, flood_publish: false, batching: false },
-        agent: "depinmesh/test".to_owned(),
     }
 }
 
@@ -112,21 +103,13 @@ impl Host {
     pub(crate) fn start(key: SecretKey, config: NodeConfig) -> Self {
         let bell = Arc::new(Bell::default());
         let node = Node::new(key.clone(), config, Arc::clone(&bell) as Arc<dyn Wake>);
-        let mut host = Self {
-            key,
-            node,
-            bell,
-            results: HashMap::new(),
-            events: Vec::new(),
-            stopped: None,
-            wallets: Box::new(|| Ok(Vec::new())),
-        };
+        let mut host = Self { key, node, bell, results: HashMap::new(), events: Vec::new() };
         host.run(|node, op| node.start(op).expect("a node starts once")).expect("the node listens");
         host
     }
 
     /// Begins an operation and waits for its end.
-    pub(crate) fn run(&mut self, begin: impl FnOnce(&Node, u64)) -> Result<Value, Error> {
+    fn run(&mut self, begin: impl FnOnce(&Node, u64)) -> Result<Value, Error> {
         let op = OPS.fetch_add(1, Ordering::Relaxed);
         begin(&self.node, op);
         self.until("an operation ends", |host| host.results.contains_key(&op));
@@ -143,7 +126,7 @@ impl Host {
     }
 
     /// Waits until it holds, looking at the mailbox meanwhile.
-    pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
+    fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + DEADLINE;
         while !holds(self) {
             assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}; events: {:?}", self.events);
@@ -152,7 +135,7 @@ impl Host {
     }
 
     /// Takes what is in the mailbox, after waiting a moment for something to be there.
-    pub(crate) fn look(&mut self, wait: Duration) {
+    fn look(&mut self, wait: Duration) {
         loop {
             match self.node.mailbox().drain(256) {
                 Drained::Items(items) => items.into_iter().for_each(|item| self.take(item)),
@@ -170,16 +153,9 @@ impl Host {
             Item::Control(Control::Done { op, result }) => {
                 self.results.insert(op, result);
             }
-            Item::Control(Control::Request { id, question: Question::Wallets { .. } }) => match (self.wallets)() {
-                Ok(entries) => assert!(self.node.answer_wallets(id, entries.into())),
-                Err(text) => assert!(self.node.answer_failed(id, text)),
-            },
-            Item::Control(Control::Request { id, question: Question::Bootstrap }) => {
-                self.node.answer_bootstrap(id, Vec::new()).expect("an empty list is a list");
-            }
             Item::Control(Control::Event(event)) => self.events.push(event),
-            Item::Control(Control::Stopped(why)) => self.stopped = Some(why.map_or(Ok(()), Err)),
-            Item::Control(Control::Cancel { .. }) | Item::Ready(_) => {}
+            // Lists are given, so nothing is asked.
+            Item::Control(Control::Request { .. } | Control::Cancel { .. } | Control::Stopped(_)) | Item::Ready(_) => {}
         }
     }
 

@@ -176,3 +176,26 @@ async fn a_gate_whose_task_died_admits_nobody() {
     settled().await;
     assert_eq!((check(&gate, 1).await, gate.refresh().await), (Err(Refusal::Closed), Err(Error::closed())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_author_whom_the_list_lacks_is_worth_a_read_once_in_a_while() {
+    let (gate, _events, script) = asked([gives([OWN])]).await;
+    sleep(Duration::from_secs(2)).await;
+    for _ in 0..5 {
+        assert!(!gate.author_listed(DB, &wallet(1)));
+    }
+    settled().await;
+    assert_eq!(script.calls(), 2);
+    assert!(!gate.author_listed(DB, &wallet(1)));
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(script.calls(), 2);
+    // It was not refused: knocking, it waits for a read of its own.
+    script.now(gives([OWN, 1]));
+    assert_eq!(gate.check_now(&wallet(1).peer_id()), Verdict::Unknown);
+    // By now it is listed, which the next read shows.
+    sleep(Duration::from_secs(3)).await;
+    assert!(!gate.author_listed(DB, &wallet(1)));
+    settled().await;
+    assert!(gate.author_listed(DB, &wallet(1)));
+    assert_eq!(script.calls(), 3);
+}

@@ -98,3 +98,17 @@ async fn an_author_is_asked_about_once_in_a_while() {
     sleep(Duration::from_secs(2)).await;
     assert_eq!(checks.batches()[1..], [vec![wallet(1), wallet(2)]]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn authors_leave_room_for_whoever_knocks() {
+    let checks = Checks::new([1, 1_000]);
+    let (gate, _events) = checked(&checks).await;
+    for n in 1_000..1_700 {
+        assert!(!gate.author_listed(DB, &wallet(n)));
+    }
+    let began = now();
+    assert_eq!(check(&gate, 1).await, Ok(wallet(1)));
+    assert!(now() - began < Duration::from_secs(2));
+    // The first of them were asked about too.
+    assert!(gate.author_listed(DB, &wallet(1_000)));
+}

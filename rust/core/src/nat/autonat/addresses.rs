@@ -13,7 +13,7 @@ use libp2p::{
     swarm::{ConnectionId, ToSwarm},
 };
 
-use crate::addresses::{is_public_address, is_relayed, without_peer};
+use crate::addresses::{is_outside, is_public_address, is_relayed, without_peer};
 
 /// Addresses that a server is asked for in a row: IPv4 and IPv6, by QUIC and TCP, and where most see us.
 const MAX_CANDIDATES: usize = 6;
@@ -147,11 +147,6 @@ impl Addresses {
         let mut first = places.into_iter().filter(|(_, who)| who.len() == most).map(|(at, _)| at);
         first.next().filter(|_| first.next().is_none())
     }
-}
-
-/// An address of the Internet, and no way through a relay.
-pub(super) fn is_outside(address: &Multiaddr) -> bool {
-    is_public_address(address) && !is_relayed(address)
 }
 
 /// The way that an address leads: all but its values.

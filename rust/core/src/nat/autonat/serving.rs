@@ -17,7 +17,7 @@ use libp2p::{
     },
 };
 
-use crate::nat::dialback::DialBack;
+use crate::{addresses::is_plain, nat::dialback::DialBack};
 
 type DialedBack = (PeerId, ConnectionId, Option<Multiaddr>);
 
@@ -56,7 +56,9 @@ impl Serving {
         }
     }
 
-    pub(super) fn asked(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    /// The library has put the host at which the peer is seen in the place of the first one that an address names.
+    pub(super) fn asked(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
+        addresses.retain(is_plain);
         self.wanted.insert(peer, addresses);
     }
 

@@ -19,7 +19,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let author = SecretKey::from_seed(&[1; 32]).wallet();
-        Self { window: ReplayWindow::new(), author, start: Instant::now() }
+        Self { window: ReplayWindow::default(), author, start: Instant::now() }
     }
 
     fn hear(&mut self, second: u64, number: u64) -> Verdict {

@@ -1,13 +1,17 @@
 use libp2p::identity::Keypair;
 
 use super::*;
-use crate::{config::PubSubConfig, pubsub::wanted::Wanted, swarm::behaviour};
+use crate::{
+    config::PubSubConfig,
+    pubsub::wanted::Wanted,
+    swarm::gossip::{self, Gossip, LastMessage},
+};
 
-fn gossip() -> AfterIdentify<behaviour::Gossip> {
+fn gossip() -> AfterIdentify<Gossip> {
     let pubsub = PubSubConfig { max_message_size: 1_048_000, flood_publish: false, batching: false };
     let key = Keypair::generate_ed25519();
-    let last = behaviour::LastMessage::new(key.public().to_peer_id());
-    AfterIdentify::new(behaviour::gossip(&key, &pubsub, Wanted::default(), last).expect("settings that agree"))
+    let last = LastMessage::new(key.public().to_peer_id());
+    AfterIdentify::new(gossip::build(&key, &pubsub, Wanted::default(), last).expect("settings that agree"))
 }
 
 fn endpoint() -> ConnectedPoint {
@@ -16,7 +20,7 @@ fn endpoint() -> ConnectedPoint {
 }
 
 /// What the swarm tells of a new connection; `others` of the peer are open, or being closed.
-fn open(gossip: &mut AfterIdentify<behaviour::Gossip>, peer_id: PeerId, connection: usize, others: usize) {
+fn open(gossip: &mut AfterIdentify<Gossip>, peer_id: PeerId, connection: usize, others: usize) {
     let (connection_id, endpoint) = (ConnectionId::new_unchecked(connection), endpoint());
     let (address, role) = (endpoint.get_remote_address(), Endpoint::Dialer);
     assert!(
@@ -31,7 +35,7 @@ fn open(gossip: &mut AfterIdentify<behaviour::Gossip>, peer_id: PeerId, connecti
     }));
 }
 
-fn close(gossip: &mut AfterIdentify<behaviour::Gossip>, peer_id: PeerId, connection: usize, remaining: usize) {
+fn close(gossip: &mut AfterIdentify<Gossip>, peer_id: PeerId, connection: usize, remaining: usize) {
     gossip.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
         peer_id,
         connection_id: ConnectionId::new_unchecked(connection),
@@ -41,7 +45,7 @@ fn close(gossip: &mut AfterIdentify<behaviour::Gossip>, peer_id: PeerId, connect
     }));
 }
 
-fn peers(gossip: &AfterIdentify<behaviour::Gossip>) -> Vec<PeerId> {
+fn peers(gossip: &AfterIdentify<Gossip>) -> Vec<PeerId> {
     gossip.inner.all_peers().map(|(peer, _)| *peer).collect()
 }
 

@@ -51,7 +51,10 @@ pub(super) enum Met {
     /// It has been connected and identified.
     Yes,
     /// The other side's gate, or ours, closed the door.
-    Refused,
+    Refused {
+        /// It has been connected and identified before that.
+        before: bool,
+    },
 }
 
 pub(super) struct Target {
@@ -108,6 +111,16 @@ impl Target {
         self.bootstrap || self.kept
     }
 
+    /// It has been a peer.
+    pub(super) const fn was_met(&self) -> bool {
+        matches!(self.met, Met::Yes | Met::Refused { before: true })
+    }
+
+    /// That it is there is what others say: nobody here has named it, or met it.
+    pub(super) const fn is_hearsay(&self) -> bool {
+        !self.is_named() && !self.was_met()
+    }
+
     pub(super) const fn is_due(&self) -> bool {
         matches!(self.state, State::Due(_))
     }
@@ -145,9 +158,14 @@ impl Target {
         !self.is_due() || (self.has_addresses() && now.duration_since(self.since) < FORGET_AFTER)
     }
 
-    /// Its dial has lasted too long for a peer that answered before.
-    pub(super) fn is_late(&self, now: Instant) -> bool {
-        self.met == Met::Yes && self.dialled_since().is_some_and(|since| now.duration_since(since) >= GIVE_UP)
+    /// Its dial has lasted too long for a peer that answered before, or for hearsay.
+    pub(super) fn is_late(&self, now: Instant, hearsay_limit: Duration) -> bool {
+        let limit = match self.met {
+            Met::Yes => GIVE_UP,
+            _ if self.is_hearsay() => hearsay_limit,
+            _ => return false,
+        };
+        self.dialled_since().is_some_and(|since| now.duration_since(since) >= limit)
     }
 
     /// It is on a new list of bootstrap nodes.
@@ -267,7 +285,7 @@ impl Target {
     pub(super) fn fail(&mut self, now: Instant, alone: bool, jitter: &mut Jitter) {
         self.state = State::Due(now + jitter.around(self.delay));
         let limit = match self.met {
-            Met::Refused => MAX_DELAY,
+            Met::Refused { .. } => MAX_DELAY,
             _ if alone => MAX_DELAY_ALONE,
             Met::Yes if now.duration_since(self.since) < LATELY => MAX_DELAY_LOST,
             _ => MAX_DELAY,
@@ -276,13 +294,13 @@ impl Target {
     }
 
     pub(super) fn refuse(&mut self) {
-        self.met = Met::Refused;
+        self.met = Met::Refused { before: self.was_met() };
         self.delay = self.delay.max(REFUSED_DELAY);
     }
 
     /// The node is alone: it waits no longer than a lone node does, unless it was refused.
     pub(super) fn hurry(&mut self, now: Instant) {
-        if self.met == Met::Refused {
+        if self.is_refused() {
             return;
         }
         self.delay = self.delay.min(MAX_DELAY_ALONE);
@@ -292,7 +310,11 @@ impl Target {
     }
 
     pub(super) fn waits_to_be_listed(&self) -> bool {
-        self.is_barred() || (self.is_due() && self.met == Met::Refused)
+        self.is_barred() || (self.is_due() && self.is_refused())
+    }
+
+    const fn is_refused(&self) -> bool {
+        matches!(self.met, Met::Refused { .. })
     }
 
     pub(super) const fn admit(&mut self, now: Instant) {

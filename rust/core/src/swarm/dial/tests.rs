@@ -1,3 +1,4 @@
+mod hearsay;
 mod places;
 
 use super::{
@@ -6,13 +7,14 @@ use super::{
 };
 
 const MS: Duration = Duration::from_millis(1);
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 fn address() -> Vec<Multiaddr> {
     vec!["/ip4/127.0.0.1/tcp/1".parse().expect("a multiaddr")]
 }
 
 fn dialer(limit: usize) -> (Dialer, Instant) {
-    (Dialer::new(PeerId::random(), limit, Jitter::seeded(3)), Instant::now())
+    (Dialer::new(PeerId::random(), limit, HANDSHAKE, Jitter::seeded(3)), Instant::now())
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn a_node_with_others_comes_back_to_a_lost_peer_every_three_seconds_and_after_te
 }
 
 #[test]
-fn a_dial_of_a_former_peer_is_given_up_soon_and_a_first_one_never() {
+fn a_dial_of_a_former_peer_is_given_up_soon_and_a_first_one_of_the_list_never() {
     let (mut dialer, now) = dialer(8);
     let (former, new) = (PeerId::random(), PeerId::random());
     dialer.identified(former, address(), now);

@@ -104,6 +104,18 @@ fn a_connection_beside_one_that_times_out_makes_a_peer() {
 }
 
 #[test]
+fn a_list_of_peers_shares_the_texts_of_the_one_before() {
+    let (lab, _) = one_overdue();
+    let (before, now) = (lab.peers.infos(), lab.peers.infos());
+    assert_eq!(before, now);
+    let [peer] = &before[..] else { panic!("one peer: {before:?}") };
+    assert_eq!((&*peer.agent, peer.transport, peer.addresses.len()), ("depinmesh/1.0", "tcp", 2));
+    assert_eq!(&*peer.addresses[1], "/ip4/8.8.4.4/tcp/1");
+    assert!(peer.addresses.iter().zip(&now[0].addresses).all(|(before, now)| Arc::ptr_eq(before, now)));
+    assert!(Arc::ptr_eq(&peer.agent, &now[0].agent));
+}
+
+#[test]
 fn a_connection_that_says_too_late_who_is_there_makes_none() {
     let mut lab = Lab::new();
     let then = lab.start + NAMELESS;

@@ -8,14 +8,14 @@ use std::{
 };
 
 use futures::FutureExt;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 
 use crate::{
     bridge::requests::Answer,
     events::Question,
     gate::{Refusal, Verdict},
     shared::BootstrapSource,
-    swarm::{commands::parse_node, dial_errors::not_authorized, task::Task},
+    swarm::{dial_errors::not_authorized, task::Task},
 };
 
 impl Task {
@@ -33,8 +33,8 @@ impl Task {
 
     pub(super) fn on_bootstrap_answer(&mut self, answer: Result<Answer, String>) {
         let now = Instant::now();
-        let mut nodes: Vec<(PeerId, Vec<Multiaddr>)> = match answer {
-            Ok(Answer::Bootstrap(nodes)) => nodes.iter().filter_map(|node| parse_node(node).ok()).collect(),
+        let mut nodes = match answer {
+            Ok(Answer::Bootstrap(nodes)) => nodes,
             Ok(Answer::Wallets(_) | Answer::Failed(_)) => Vec::new(),
             Err(error) => {
                 tracing::warn!(error, "the bootstrap function failed; trying again");

@@ -80,7 +80,7 @@ impl Resets {
     }
 }
 
-pub(crate) struct Duplicates {
+pub(crate) struct SecondConnections {
     own: PeerId,
     suspects: HashMap<PeerId, Suspect>,
     resets: HashMap<PeerId, Resets>,
@@ -89,7 +89,7 @@ pub(crate) struct Duplicates {
     jitter: Jitter,
 }
 
-impl Duplicates {
+impl SecondConnections {
     pub(crate) fn new(own: PeerId, jitter: Jitter) -> Self {
         Self { own, suspects: HashMap::new(), resets: HashMap::new(), doubts: HashMap::new(), jitter }
     }

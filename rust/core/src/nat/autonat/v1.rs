@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+pub(super) use libp2p::autonat::v1::{Behaviour, DEFAULT_PROTOCOL_NAME};
 use libp2p::{
     Multiaddr, PeerId,
     autonat::v1::{
-        Behaviour, Config, Event, InboundProbeError, InboundProbeEvent, OutboundProbeError, OutboundProbeEvent,
-        ResponseError,
+        Config, Event, InboundProbeError, InboundProbeEvent, OutboundProbeError, OutboundProbeEvent, ResponseError,
     },
 };
 use tokio::time::Instant;
