@@ -1,8 +1,8 @@
 //! Whether others can connect to us: peers that serve `AutoNAT` are asked, and those that ask by v1 are answered.
 //!
 //! A wrapper around the library's behaviour for v1, beside our own client for v2 (`autonat/rounds.rs`). It asks only who
-//! serves, announces an address only when it was reached from outside, takes it back when it no longer is, and dials back
-//! apart from the swarm.
+//! serves, announces an address only when it was reached from outside where most see us, takes it back when it no longer
+//! is, and dials back apart from the swarm.
 
 use std::{
     collections::VecDeque,
@@ -14,10 +14,14 @@ use std::{
 use either::Either;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
-    core::{Endpoint, transport::PortUse},
+    core::{
+        Endpoint,
+        transport::{ListenerId, PortUse},
+    },
     swarm::{
         ConnectionDenied, ConnectionHandler as _, ConnectionHandlerSelect, ConnectionId, ExternalAddrExpired,
-        FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        FromSwarm, ListenAddresses, NetworkBehaviour, NewListenAddr, THandler, THandlerInEvent, THandlerOutEvent,
+        ToSwarm,
     },
 };
 use tokio::time::{Instant, Sleep};
@@ -74,6 +78,7 @@ pub(crate) struct AutoNat {
     rounds: Rounds,
     /// Until the next round; made by the first poll.
     pause: Option<Pin<Box<Sleep>>>,
+    listeners: ListenAddresses,
     addresses: Addresses,
     opinion: Opinion,
     pending: VecDeque<ToSwarm<AutoNatEvent, THandlerInEvent<Self>>>,
@@ -88,6 +93,7 @@ impl AutoNat {
             serving: Serving::new(dial_back),
             rounds: Rounds::default(),
             pause: None,
+            listeners: ListenAddresses::default(),
             addresses: Addresses::new(announces),
             opinion: Opinion::default(),
             pending: VecDeque::new(),
@@ -108,6 +114,9 @@ impl AutoNat {
         if !self.asks || !is_outside(remote) {
             return;
         }
+        if self.addresses.see(connection, peer, remote, &seen) {
+            self.on_moved();
+        }
         if serves.contains(&v1::DEFAULT_PROTOCOL_NAME) {
             self.inner.add_server(peer, None);
         } else if serves.contains(&question::PROTOCOL) {
@@ -127,14 +136,35 @@ impl AutoNat {
     /// Something has changed: the next answer decides, and is asked for soon.
     fn doubt(&mut self) {
         self.opinion.doubt();
+        self.hurry();
+    }
+
+    /// By both versions: so all others are asked before one that was asked just now, which has its pause.
+    fn hurry(&mut self) {
         let soon = Instant::now() + FIRST_AFTER;
         if let Some(pause) = self.pause.as_mut().filter(|pause| pause.deadline() > soon) {
             pause.as_mut().reset(soon);
         }
+        // Then it asks every ten seconds anyway. While it rests it takes the loss of its address for news, and where it has
+        // none a listener, also one that it knows.
+        if self.inner.confidence() == 0 {
+            return;
+        }
+        if let Some(addr) = self.inner.public_address().cloned() {
+            self.inner.on_swarm_event(FromSwarm::ExternalAddrExpired(ExternalAddrExpired { addr: &addr }));
+        } else if let Some(addr) = self.listeners.iter().next() {
+            let listener_id = ListenerId::next();
+            self.inner.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr { listener_id, addr }));
+        }
     }
 
     fn hear(&mut self, answer: Reachability) {
+        let settled = self.opinion.is_settled();
         let changed = self.opinion.hear(answer);
+        // Or one server would give both answers to the contrary while those of the other version are not asked.
+        if settled && !self.opinion.is_settled() {
+            self.hurry();
+        }
         if changed && answer == Reachability::Private {
             self.pending.extend(self.addresses.take_back());
         }
@@ -144,18 +174,13 @@ impl AutoNat {
     }
 
     /// The address comes before the change, so that whoever hears of it finds both.
-    fn on_reached(&mut self, address: Multiaddr) {
+    fn on_reached(&mut self, address: &Multiaddr) {
         self.pending.extend(self.addresses.reached(address));
     }
 
-    fn on_observed(&mut self, seen: &Multiaddr) {
-        if self.addresses.have_moved(seen) {
-            tracing::debug!(%seen, "this node may have another public address: asking anew");
-            self.doubt();
-            if let Some(public) = self.inner.public_address().cloned() {
-                self.inner.on_swarm_event(FromSwarm::ExternalAddrExpired(ExternalAddrExpired { addr: &public }));
-            }
-        }
+    fn on_moved(&mut self) {
+        tracing::debug!("most peers see this node at another public address than before: asking anew");
+        self.doubt();
     }
 
     /// Others announce it, or a listener has it.
@@ -206,15 +231,17 @@ impl NetworkBehaviour for AutoNat {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        self.listeners.on_swarm_event(&event);
         match &event {
-            // Dials of the swarm are none of ours.
-            FromSwarm::DialFailure(_) => return,
-            // Each address of a symmetric NAT would be one more to ask for, for ever; a server takes the address that it
-            // sees, and our ports.
-            FromSwarm::NewExternalAddrCandidate(candidate) => return self.on_observed(candidate.addr),
+            // Dials of the swarm are none of ours. Each address of a symmetric NAT would be one more to ask for, for
+            // ever; a server takes the address that it sees, and our ports.
+            FromSwarm::DialFailure(_) | FromSwarm::NewExternalAddrCandidate(_) => return,
             FromSwarm::ConnectionEstablished(new) => self.serving.established(new),
             FromSwarm::ConnectionClosed(closed) => {
                 self.serving.closed(closed);
+                if self.addresses.lose(closed.connection_id) {
+                    self.on_moved();
+                }
                 if closed.remaining_established == 0 {
                     self.inner.remove_server(&closed.peer_id);
                 }

@@ -19,7 +19,7 @@ impl AutoNat {
         match finding {
             Finding::Reached { address, first } => {
                 self.tell(AutoNatEvent::Asked("reached"));
-                self.on_reached(address);
+                self.on_reached(&address);
                 if first {
                     self.hear(Reachability::Public);
                 }

@@ -4,18 +4,23 @@
 //! peer, and from another key one that no gate admits: so it is sent away at the door, once its handshake has shown that it
 //! came. The library's client waits for the number; it also asks for an address once in its life, and forgets none.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 use tokio::time::Instant;
 
-use crate::nat::autonat::{SAME_SERVER_AFTER, question::Answer};
+use crate::nat::autonat::{REFRESH_EVERY, SAME_SERVER_AFTER, question::Answer};
+
+/// Between two questions to one server, when both answers are to count: the library has a clock of its own.
+const COUNTS_AFTER: Duration = SAME_SERVER_AFTER.saturating_sub(Duration::from_secs(1));
 
 struct Server {
     connection: ConnectionId,
     /// Where it sees us.
     seen: Multiaddr,
-    asked_at: Option<Instant>,
 }
 
 /// One server is asked for one address after the other.
@@ -45,14 +50,27 @@ pub(super) enum Finding {
 #[derive(Default)]
 pub(super) struct Rounds {
     servers: HashMap<PeerId, Server>,
+    /// When each was asked last, by either version, and whether that was too soon. For a while also of those that have
+    /// gone: nobody is asked twice in a row because it comes anew, or serves another version.
+    asked: HashMap<PeerId, (Instant, bool)>,
     round: Option<Round>,
 }
 
 impl Rounds {
     /// A peer serves. `seen`: where it sees us.
     pub(super) fn meet(&mut self, peer: PeerId, connection: ConnectionId, seen: Multiaddr) {
-        let asked_at = self.servers.get(&peer).and_then(|server| server.asked_at);
-        self.servers.insert(peer, Server { connection, seen, asked_at });
+        self.servers.insert(peer, Server { connection, seen });
+    }
+
+    /// A server is asked, by either version.
+    pub(super) fn asks(&mut self, peer: PeerId, now: Instant) {
+        let too_soon = self.asked.get(&peer).is_some_and(|(at, _)| now.duration_since(*at) < COUNTS_AFTER);
+        self.asked.insert(peer, (now, too_soon));
+    }
+
+    /// Whether what it says now does not count.
+    pub(super) fn was_asked_too_soon(&self, peer: &PeerId) -> bool {
+        self.asked.get(peer).is_some_and(|(_, too_soon)| *too_soon)
     }
 
     /// A connection has ended. Whether a question has ended with it; then nothing more is asked there.
@@ -65,19 +83,24 @@ impl Rounds {
         true
     }
 
-    /// Begins with the server that was left alone for longest, when there is one.
+    /// Begins with the server that was left alone for longest and may reach us somewhere, when there is one.
     pub(super) fn begin(&mut self, now: Instant, candidates: impl Fn(&Multiaddr) -> VecDeque<Multiaddr>) -> bool {
-        let rests = |server: &Server| server.asked_at.is_some_and(|at| now.duration_since(at) < SAME_SERVER_AFTER);
         if self.round.is_some() {
             return false;
         }
-        let next =
-            self.servers.iter_mut().filter(|(_, server)| !rests(server)).min_by_key(|(_, server)| server.asked_at);
-        let Some((peer, server)) = next else { return false };
-        let mut left = candidates(&server.seen);
-        let Some(address) = left.pop_front() else { return false };
-        server.asked_at = Some(now);
-        let (server, connection) = (*peer, server.connection);
+        let rests = |at: Instant| now.duration_since(at) < SAME_SERVER_AFTER;
+        let kept = |at: Instant| now.duration_since(at) < REFRESH_EVERY * 2;
+        self.asked.retain(|peer, (at, _)| self.servers.contains_key(peer) || kept(*at));
+        let asked_at = |peer: &PeerId| self.asked.get(peer).map(|(at, _)| *at);
+        let mut next: Vec<_> = self.servers.iter().map(|(peer, server)| (asked_at(peer), *peer, server)).collect();
+        next.retain(|(at, ..)| at.is_none_or(|at| !rests(at)));
+        next.sort_by_key(|(at, ..)| *at);
+        let first = next.into_iter().find_map(|(_, peer, server)| {
+            let mut left = candidates(&server.seen);
+            Some((peer, server.connection, left.pop_front()?, left))
+        });
+        let Some((server, connection, address, left)) = first else { return false };
+        self.asks(server, now);
         self.round = Some(Round { server, connection, address, left, came: false, reached: false, not_reached: false });
         true
     }

@@ -1,6 +1,6 @@
 use libp2p::{
     multiaddr::Protocol,
-    swarm::{NewExternalAddrCandidate, NewListenAddr, behaviour::ExternalAddrConfirmed},
+    swarm::{NewExternalAddrCandidate, behaviour::ExternalAddrConfirmed},
 };
 
 use super::*;
@@ -27,9 +27,9 @@ fn changes(node: &mut AutoNat) -> Vec<String> {
 fn what_is_reached_is_announced_once_without_our_name() {
     let mut node = asking();
     let named = at("/ip4/45.77.0.2/tcp/4002").with(Protocol::P2p(PeerId::random()));
-    node.on_reached(named.clone());
-    node.on_reached(named);
-    node.on_reached(at("/ip4/45.77.0.2/udp/4001/quic-v1"));
+    node.on_reached(&named);
+    node.on_reached(&named);
+    node.on_reached(&at("/ip4/45.77.0.2/udp/4001/quic-v1"));
     assert_eq!(changes(&mut node), ["+/ip4/45.77.0.2/tcp/4002", "+/ip4/45.77.0.2/udp/4001/quic-v1"]);
 }
 
@@ -37,31 +37,22 @@ fn what_is_reached_is_announced_once_without_our_name() {
 fn what_others_announce_or_nobody_may_is_left_to_them() {
     let mut node = asking();
     let (listener, mapped) = (at("/ip4/45.77.0.2/tcp/4002"), at("/ip4/45.77.0.3/tcp/4002"));
-    let listening = NewListenAddr { listener_id: libp2p::core::transport::ListenerId::next(), addr: &listener };
+    let listening = NewListenAddr { listener_id: ListenerId::next(), addr: &listener };
     node.on_swarm_event(FromSwarm::NewListenAddr(listening));
     node.on_swarm_event(FromSwarm::ExternalAddrConfirmed(ExternalAddrConfirmed { addr: &mapped }));
-    for address in [listener, mapped, at("/ip4/192.168.1.2/tcp/4002")] {
+    for address in [&listener, &mapped, &at("/ip4/192.168.1.2/tcp/4002")] {
         node.on_reached(address);
     }
     assert!(changes(&mut node).is_empty());
     let mut named_by_the_operator = AutoNat::new(PeerId::random(), true, false, None);
-    named_by_the_operator.on_reached(at("/ip4/45.77.0.2/tcp/4002"));
+    named_by_the_operator.on_reached(&at("/ip4/45.77.0.2/tcp/4002"));
     assert!(changes(&mut named_by_the_operator).is_empty());
-}
-
-#[test]
-fn another_address_takes_the_place_of_the_first() {
-    let mut node = asking();
-    node.on_reached(at("/ip4/45.77.0.2/tcp/4002"));
-    node.on_reached(at("/ip4/45.77.0.9/tcp/4002"));
-    let moved = ["+/ip4/45.77.0.2/tcp/4002", "-/ip4/45.77.0.2/tcp/4002", "+/ip4/45.77.0.9/tcp/4002"];
-    assert_eq!(changes(&mut node), moved);
 }
 
 #[test]
 fn nothing_stays_announced_that_is_no_longer_reached() {
     let mut node = asking();
-    node.on_reached(at("/ip4/45.77.0.2/tcp/4002"));
+    node.on_reached(&at("/ip4/45.77.0.2/tcp/4002"));
     node.hear(Reachability::Public);
     assert_eq!(node.opinion.is(), Reachability::Public);
     changes(&mut node);
@@ -76,6 +67,22 @@ fn what_a_peer_only_sees_is_announced_to_nobody() {
     let seen = at("/ip4/45.77.0.2/udp/50123/quic-v1");
     node.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: &seen }));
     assert!(changes(&mut node).is_empty());
+}
+
+const QUIC: &str = "/ip4/45.77.0.2/udp/4001/quic-v1";
+const TCP: &str = "/ip4/45.77.0.2/tcp/4002";
+/// Where the node is not.
+const WRONG: &str = "/ip4/45.77.0.66/udp/53/quic-v1";
+
+/// A peer that serves nothing is met over the Internet, and sees the node there.
+fn sees(node: &mut AutoNat, connection: usize, seen: &str) {
+    let remote = at("/ip4/45.77.0.9/udp/4001/quic-v1");
+    node.meet(PeerId::random(), ConnectionId::new_unchecked(connection), &remote, at(seen), &[]);
+}
+
+/// A server says that it has reached the node there.
+fn claims(node: &mut AutoNat, address: &str) {
+    node.on_claim(&PeerId::random(), &at(address));
 }
 
 /// A node that listens on a private host and on its loopback, as two listeners of one socket do.
@@ -94,17 +101,164 @@ fn behind_a_router() -> AutoNat {
 
 #[test]
 fn a_server_is_asked_for_our_ports_where_it_sees_us_and_for_what_it_sees() {
-    let node = behind_a_router();
-    let candidates =
-        |seen: &str| -> Vec<String> { node.addresses.candidates(&at(seen)).iter().map(ToString::to_string).collect() };
-    let quic = "/ip4/45.77.0.2/udp/4001/quic-v1";
-    assert_eq!(candidates(quic), [quic, "/ip4/45.77.0.2/tcp/4002"]);
+    let candidates = |seen: &str| -> Vec<String> {
+        let mut node = behind_a_router();
+        sees(&mut node, 1, seen);
+        node.addresses.candidates(&at(seen)).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(candidates(QUIC), [QUIC, TCP]);
     let translated = "/ip4/45.77.0.2/udp/50123/quic-v1";
-    assert_eq!(candidates(translated), [translated, quic, "/ip4/45.77.0.2/tcp/4002"]);
-    for no_use in ["/ip4/192.168.1.9/tcp/4002", "/ip4/45.77.0.2/tcp/4001/p2p-circuit"] {
-        let public = !no_use.contains("192");
-        assert_eq!(candidates(no_use).len(), if public { 2 } else { 0 }, "{no_use}");
+    assert_eq!(candidates(translated), [translated, QUIC, TCP]);
+    for no_use in ["/ip4/192.168.1.9/tcp/4002", "/ip4/45.77.0.2/tcp/4001/p2p-circuit", "/ip6/2606:4700::1/tcp/4002"] {
+        assert!(candidates(no_use).is_empty(), "{no_use}");
     }
+}
+
+#[test]
+fn a_server_that_sees_us_elsewhere_than_most_is_asked_for_where_most_do() {
+    let mut node = behind_a_router();
+    for (connection, seen) in [QUIC, QUIC, WRONG].into_iter().enumerate() {
+        sees(&mut node, connection, seen);
+    }
+    assert_eq!(node.addresses.candidates(&at(WRONG)), [at(QUIC), at(TCP)]);
+}
+
+#[test]
+fn a_server_reaches_us_only_where_most_see_us_and_at_our_ports() {
+    let mut node = behind_a_router();
+    for (connection, seen) in [QUIC, "/ip4/45.77.0.2/tcp/50001", WRONG].into_iter().enumerate() {
+        sees(&mut node, connection, seen);
+    }
+    for wrong in [
+        WRONG,
+        "/ip4/45.77.0.66/udp/4001/quic-v1",
+        "/ip4/45.77.0.2/udp/53/quic-v1",
+        "/ip4/45.77.0.2/tcp/50001",
+        "/ip4/45.77.0.2/tcp/4002/ws",
+        "/ip6/2606:4700::1/tcp/4002",
+        "/dns4/node.example.com/tcp/4002",
+        "/ip4/192.168.1.2/tcp/4002",
+        "/ip4/45.77.0.2/tcp/4002/p2p-circuit",
+    ] {
+        node.on_claim(&PeerId::random(), &at(wrong));
+        assert_eq!(taken(&mut node), ["Asked(\"failed\")"], "{wrong}");
+    }
+    assert_eq!(node.opinion.is(), Reachability::Unknown);
+    node.on_claim(&PeerId::random(), &at(TCP).with(Protocol::P2p(PeerId::random())));
+    assert_eq!(taken(&mut node), ["Asked(\"reached\")", "+/ip4/45.77.0.2/tcp/4002", "Changed(Public)"]);
+    claims(&mut node, QUIC);
+    assert_eq!(changes(&mut node), ["+/ip4/45.77.0.2/udp/4001/quic-v1"]);
+}
+
+#[test]
+fn a_port_that_the_router_gives_us_is_announced_where_most_see_it() {
+    let (mut node, translated) = (behind_a_router(), "/ip4/45.77.0.2/udp/50123/quic-v1");
+    for (connection, seen) in [translated, translated, "/ip4/45.77.0.2/udp/53/quic-v1"].into_iter().enumerate() {
+        sees(&mut node, connection, seen);
+    }
+    claims(&mut node, "/ip4/45.77.0.2/udp/53/quic-v1");
+    claims(&mut node, translated);
+    assert_eq!(changes(&mut node), ["+/ip4/45.77.0.2/udp/50123/quic-v1"]);
+}
+
+#[test]
+fn of_two_peers_that_disagree_neither_changes_what_is_announced() {
+    let mut node = behind_a_router();
+    sees(&mut node, 1, QUIC);
+    claims(&mut node, QUIC);
+    assert_eq!(changes(&mut node), ["+/ip4/45.77.0.2/udp/4001/quic-v1"], "there is no other");
+    sees(&mut node, 2, WRONG);
+    for address in [WRONG, "/ip4/45.77.0.66/tcp/4002", TCP] {
+        claims(&mut node, address);
+    }
+    assert!(changes(&mut node).is_empty());
+}
+
+#[test]
+fn a_public_address_of_our_own_counts_as_a_peer_that_sees_us() {
+    let mut node = behind_a_router();
+    node.know(&at(TCP));
+    sees(&mut node, 1, WRONG);
+    claims(&mut node, "/ip4/45.77.0.66/tcp/4002");
+    assert_eq!(node.opinion.is(), Reachability::Unknown);
+    claims(&mut node, TCP);
+    assert_eq!(node.opinion.is(), Reachability::Public);
+    assert!(changes(&mut node).is_empty());
+}
+
+#[test]
+fn a_peer_that_is_met_by_v4_says_nothing_of_us_by_v6() {
+    let mut node = behind_a_router();
+    sees(&mut node, 1, "/ip6/2606:4700::1/tcp/4002");
+    claims(&mut node, "/ip6/2606:4700::1/tcp/4002");
+    assert!(changes(&mut node).is_empty());
+}
+
+#[test]
+fn another_address_takes_the_place_of_those_on_the_first_host_once_most_see_us_there() {
+    let (mut node, moved) = (behind_a_router(), "/ip4/45.77.0.7/udp/4001/quic-v1");
+    sees(&mut node, 1, QUIC);
+    claims(&mut node, QUIC);
+    claims(&mut node, TCP);
+    node.hear(Reachability::Public);
+    sees(&mut node, 2, moved);
+    claims(&mut node, moved);
+    assert!(node.opinion.is_settled());
+    assert_eq!(changes(&mut node), ["+/ip4/45.77.0.2/udp/4001/quic-v1", "+/ip4/45.77.0.2/tcp/4002"]);
+    assert!(node.addresses.lose(ConnectionId::new_unchecked(1)), "who saw us there has lost its connection");
+    assert!(!node.addresses.lose(ConnectionId::new_unchecked(1)));
+    claims(&mut node, moved);
+    let mut changes = changes(&mut node);
+    changes.sort();
+    let expected = ["+/ip4/45.77.0.7/udp/4001/quic-v1", "-/ip4/45.77.0.2/tcp/4002", "-/ip4/45.77.0.2/udp/4001/quic-v1"];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn what_one_peer_sees_unsettles_nothing_and_what_most_see_does() {
+    let mut node = behind_a_router();
+    sees(&mut node, 1, QUIC);
+    sees(&mut node, 2, QUIC);
+    claims(&mut node, QUIC);
+    node.hear(Reachability::Public);
+    for (connection, settled) in [(3, true), (4, true), (5, false)] {
+        sees(&mut node, connection, WRONG);
+        assert_eq!(node.opinion.is_settled(), settled, "{connection}");
+    }
+    node.hear(Reachability::Public);
+    sees(&mut node, 6, WRONG);
+    assert!(node.opinion.is_settled(), "it was asked for already");
+}
+
+#[test]
+fn a_way_through_a_relay_that_comes_or_goes_unsettles_nothing() {
+    let mut node = behind_a_router();
+    let relayed = at("/ip4/45.77.0.66/tcp/4002").with(Protocol::P2p(PeerId::random())).with(Protocol::P2pCircuit);
+    for _ in 0..2 {
+        node.hear(Reachability::Private);
+    }
+    assert!(!node.know(&relayed));
+    node.forget(&relayed);
+    assert!(node.opinion.is_settled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_the_contrary_has_the_others_asked_soon_and_who_gave_it_later() {
+    let (mut node, peer) = (behind_a_router(), PeerId::random());
+    sees(&mut node, 1, QUIC);
+    claims(&mut node, QUIC);
+    node.hear(Reachability::Public);
+    node.pause = Some(Box::pin(tokio::time::sleep(REFRESH_EVERY)));
+    node.rounds.asks(peer, Instant::now());
+    node.hear(Reachability::Private);
+    assert_eq!(node.opinion.is(), Reachability::Public);
+    assert_eq!(node.pause.as_ref().unwrap().deadline(), Instant::now() + FIRST_AFTER);
+    taken(&mut node);
+    // By the other version: its answer does not count.
+    node.rounds.asks(peer, Instant::now());
+    node.on_claim(&peer, &at(QUIC));
+    assert_eq!(taken(&mut node), ["Asked(\"failed\")"]);
+    assert!(!node.opinion.is_settled());
 }
 
 #[test]

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 pub(super) use libp2p::autonat::v1::{Behaviour, DEFAULT_PROTOCOL_NAME};
 use libp2p::{
-    PeerId,
+    Multiaddr, PeerId,
     autonat::v1::{
         Config, Event, InboundProbeError, InboundProbeEvent, OutboundProbeError, OutboundProbeEvent, ResponseError,
     },
 };
+use tokio::time::Instant;
 
-use crate::nat::{
-    autonat::{AGAIN_AFTER, AutoNat, AutoNatEvent, FIRST_AFTER, REFRESH_EVERY, SAME_SERVER_AFTER},
-    reachability::Reachability,
+use crate::{
+    addresses::without_peer,
+    nat::{
+        autonat::{AGAIN_AFTER, AutoNat, AutoNatEvent, FIRST_AFTER, REFRESH_EVERY, SAME_SERVER_AFTER},
+        reachability::Reachability,
+    },
 };
 
 /// Answers of the other kind that the library asks for before it rests.
@@ -56,16 +60,17 @@ impl AutoNat {
                     _ => "refused",
                 }));
             }
-            Event::OutboundProbe(OutboundProbeEvent::Request { .. }) => self.tell(AutoNatEvent::Asking),
-            Event::OutboundProbe(OutboundProbeEvent::Response { address, .. }) => {
-                self.tell(AutoNatEvent::Asked("reached"));
-                self.on_reached(address);
-                self.hear(Reachability::Public);
+            Event::OutboundProbe(OutboundProbeEvent::Request { peer, .. }) => {
+                self.rounds.asks(peer, Instant::now());
+                self.tell(AutoNatEvent::Asking);
             }
-            Event::OutboundProbe(OutboundProbeEvent::Error { error, .. }) => match error {
+            Event::OutboundProbe(OutboundProbeEvent::Response { peer, address, .. }) => self.on_claim(&peer, &address),
+            Event::OutboundProbe(OutboundProbeEvent::Error { peer, error, .. }) => match error {
                 // There is nobody to ask, or nothing to ask for.
                 OutboundProbeError::NoServer | OutboundProbeError::NoAddresses => {}
-                OutboundProbeError::Response(ResponseError::DialError) => {
+                OutboundProbeError::Response(ResponseError::DialError)
+                    if peer.is_none_or(|peer| !self.rounds.was_asked_too_soon(&peer)) =>
+                {
                     self.tell(AutoNatEvent::Asked("not-reached"));
                     self.hear(Reachability::Private);
                 }
@@ -76,5 +81,17 @@ impl AutoNat {
             // The library's opinion knows only its own answers.
             Event::StatusChanged { .. } => {}
         }
+    }
+
+    /// A server says where it has reached us. It can name any address: one that is none of ours is no answer.
+    pub(super) fn on_claim(&mut self, peer: &PeerId, address: &Multiaddr) {
+        let address = without_peer(address);
+        if self.rounds.was_asked_too_soon(peer) || !self.addresses.is_ours(&address) {
+            tracing::debug!(peer_id = %peer, %address, "an answer that says nothing: most see this node elsewhere");
+            return self.tell(AutoNatEvent::Asked("failed"));
+        }
+        self.tell(AutoNatEvent::Asked("reached"));
+        self.on_reached(&address);
+        self.hear(Reachability::Public);
     }
 }

@@ -94,9 +94,38 @@ fn who_was_never_asked_is_first_and_with_its_connection_its_round_ends() {
     for (peer, connection) in [(old, connection), (new, other)] {
         rounds.meet(peer, connection, at("/ip4/45.77.0.2/udp/4001/quic-v1"));
     }
-    rounds.servers.get_mut(&old).unwrap().asked_at = Some(now);
     assert!(rounds.begin(now + SAME_SERVER_AFTER, two));
     assert_eq!(rounds.question().map(|(peer, ..)| peer), Some(new));
     assert!(!rounds.closed(&new, connection), "another connection of it");
     assert!(rounds.closed(&new, other));
+}
+
+#[test]
+fn who_comes_anew_or_serves_another_version_is_not_asked_again_before_its_time() {
+    let now = Instant::now();
+    let (mut rounds, peer, connection) = begun(now);
+    assert!(rounds.closed(&peer, connection));
+    rounds.answered(connection, Answer::Failed);
+    rounds.advance();
+    rounds.meet(peer, connection, at("/ip4/45.77.0.2/udp/4001/quic-v1"));
+    assert!(!rounds.begin(now + SAME_SERVER_AFTER / 2, two));
+    rounds.asks(peer, now + SAME_SERVER_AFTER / 2);
+    assert!(rounds.was_asked_too_soon(&peer), "by the other version");
+    assert!(!rounds.begin(now + SAME_SERVER_AFTER, two));
+    assert!(rounds.begin(now + SAME_SERVER_AFTER * 2, two));
+    assert!(!rounds.was_asked_too_soon(&peer));
+}
+
+#[test]
+fn a_server_that_can_reach_us_nowhere_keeps_no_other_from_being_asked() {
+    let now = Instant::now();
+    let (mut rounds, able, connection) = begun(now);
+    rounds.answered(connection, Answer::Failed);
+    rounds.advance();
+    assert_eq!(rounds.answered(connection, Answer::Failed), Some(Finding::Failed));
+    assert_eq!(rounds.advance(), Some(false));
+    rounds.meet(PeerId::random(), ConnectionId::new_unchecked(2), at("/ip6/2606:4700::1/tcp/4002"));
+    let by_v4 = |seen: &Multiaddr| if seen.to_string().starts_with("/ip4/") { two(seen) } else { VecDeque::new() };
+    assert!(rounds.begin(now + SAME_SERVER_AFTER, by_v4));
+    assert_eq!(rounds.question().map(|(peer, ..)| peer), Some(able));
 }
