@@ -187,7 +187,7 @@ async def test_r7_addresses_that_a_peer_makes_up_leave_no_metrics_behind() -> No
 
     def said(message: int) -> bytes:
         digits = [message // 3**place % 3 for place in range(5)]
-        odd = b"".join(ODD[digit] for digit in digits) * 300
+        odd = b"".join(ODD[digit] for digit in digits) * 150
         return identity(peer.key, more=part(2, odd) + part(4, odd))
 
     async with raw() as peer, raw() as honest, victim(peer.key.wallet, honest.key.wallet) as db:
