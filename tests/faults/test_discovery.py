@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +14,15 @@ from depinmesh import Keypair
 from tests.faults.lab import PUBLIC, Host, Node, lab, node_on
 from tests.faults.test_partitions import QUIC, TCP, connected
 
+FLOOD = Path(__file__).with_name("neighbours.py")
 ALL_CONNECTED = 15.0
 """Seconds within which ten nodes that know one of them are all connected with each other."""
 JOINED = 10.0
 """Seconds within which one more has joined them when that one is gone."""
 HEARD = 3.0
 """Seconds after which mDNS has told of everybody: in the test of those who know nobody it takes less than one."""
+OFF = 60.0
+"""Seconds for which mDNS is off then."""
 READY = 5.0
 """Seconds within which a node with one good entry is ready."""
 
@@ -99,6 +104,25 @@ async def test_mdns_finds_nodes_that_know_nobody() -> None:
         await connected(nodes, ALL_CONNECTED)
         print(f"found by mDNS in {time.monotonic() - began:.2f} s")
         assert await without.peers() == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_mdns_is_off_for_a_minute_where_neighbours_are_made_up() -> None:
+    async with lab(4) as place, AsyncExitStack() as stack:
+        fleet = Fleet(stack, place.hosts)
+        on = {"discovery": {"mdns": True}}
+        nodes = [await fleet.join(i, [], hosts=["0.0.0.0"], **on) for i in (0, 1)]
+        await connected(nodes, ALL_CONNECTED)
+        stranger = place.hosts[3]
+        flood = await asyncio.create_subprocess_exec(*stranger.command(sys.executable, FLOOD, stranger.address))
+        assert await flood.wait() == 0
+        nodes.append(await fleet.join(2, [], hosts=["0.0.0.0"], **on))
+        began = time.monotonic()
+        while time.monotonic() - began < 2 * HEARD:
+            assert await nodes[2].peers() == [], "mDNS is still on"
+        await connected(nodes, OFF + ALL_CONNECTED)
+        print(f"found by mDNS {time.monotonic() - began:.2f} s after the flood")
 
 
 async def test_mdns_finds_a_neighbour_whose_database_is_opened_later() -> None:
