@@ -82,6 +82,13 @@ def free_port(kind: socket.SocketKind) -> int:
             return port
 
 
+@asynccontextmanager
+async def mute() -> AsyncIterator[int]:
+    """Listen over TCP, and answer nobody; gives the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
 async def waiting_in(stream: EventStream[Any]) -> list[Any]:
     """Take what waits in a stream of node events, which ends with that; `close` would drop it."""
     stream._end()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-import socket
 import threading
 import time
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +34,13 @@ from tests.support import (
     fields_of,
     heard,
     mesh_of,
+    mute,
     soon,
     state_of,
     threads_of_ours,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from depinmesh import Database, Wallet
 
 Pair = tuple["Database", "Database"]
@@ -234,13 +231,6 @@ async def test_a_dial_that_knows_a_better_place_does_not_wait_for_the_one_under_
             await eventually(lambda: [m.value for m in one.node.metrics() if m.name == "pending_dials"] == [1])
             assert await one.node.dial(two.node.addresses[0], timeout=5) == two.node.peer_id
             await eventually(lambda: [peer.peer_id for peer in one.peers()] == [two.node.peer_id])
-
-
-@asynccontextmanager
-async def mute() -> AsyncIterator[int]:
-    """Listen, and answer nobody; gives the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
 
 
 async def test_a_dial_that_fails_says_why() -> None:

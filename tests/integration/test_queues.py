@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import BackpressureError, MeshTimeoutError
-from tests.support import eventually, soon
+from tests.support import eventually, mesh_of, soon
 
 if TYPE_CHECKING:
     from depinmesh import Database, Subscription
@@ -131,6 +131,27 @@ async def test_a_full_queue_drops_by_its_policy_and_counts(pair: Pair, overflow:
 async def test_a_queue_is_bounded_in_bytes(pair: Pair) -> None:
     one, two = pair
     async with two.subscribe("t", queue_bytes=10_000) as events:
+        await one.wait_for_peers("t", 1, 15)
+        for _ in range(20):
+            await one.publish("t", "x" * 1000)
+        await eventually(lambda: events.stats.pending + events.stats.dropped == 20)
+        assert 5 <= events.stats.pending <= 9
+        assert events.stats.pending_bytes <= 10_000
+
+
+async def test_the_configuration_says_what_a_queue_holds_and_what_a_full_one_drops() -> None:
+    pubsub = {"queue_size": 5, "overflow": "drop_newest"}
+    async with mesh_of(2, pubsub=pubsub) as (one, two), two.subscribe("t") as events:
+        await one.wait_for_peers("t", 1, 15)
+        for number in range(20):
+            await one.publish("t", number)
+        await eventually(lambda: events.stats.dropped == 15)
+        assert await taken(events, 5) == list(range(5))
+
+
+async def test_the_configuration_says_how_many_bytes_a_queue_holds() -> None:
+    pubsub = {"max_message_size": 10_000, "queue_bytes": 10_000}
+    async with mesh_of(2, pubsub=pubsub) as (one, two), two.subscribe("t") as events:
         await one.wait_for_peers("t", 1, 15)
         for _ in range(20):
             await one.publish("t", "x" * 1000)

@@ -42,7 +42,10 @@ MUST_FAIL = {
     "gate-upgrade+guard": tuple(
         f"{test}[{transport}]" for test in (_STRANGER, _BEHIND) for transport in ("quic", "tcp-noise", "tcp-tls")
     ),
-    "limits": ("security/test_silent.py::test_an_address_that_uses_up_its_limit_keeps_out_nobody_from_elsewhere",),
+    "limits": (
+        "security/test_silent.py::test_an_address_that_uses_up_its_limit_keeps_out_nobody_from_elsewhere",
+        "security/test_places.py::test_r4_an_address_has_so_many_connections_and_one_that_ends_makes_room",
+    ),
     "strict-signing": (f"{_UNSIGNED}[itself]", f"{_UNSIGNED}[another who is listed]"),
     "weak-key-check": (
         f"{_WEAK}::test_weak_keys_on_a_list_are_dropped_and_the_others_count",

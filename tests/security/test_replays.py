@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import pytest
 
@@ -10,7 +11,8 @@ from depinmesh import Keypair
 from tests.security.attack import address_of, envelope, reasons, victim
 from tests.security.raw import gossiping, raw
 from tests.security.rpc import Message, graft, published, rpc
-from tests.support import eventually, heard, received
+from tests.security.test_gossip_frames import attack
+from tests.support import WAIT, eventually, heard, received
 
 TOPIC = "rooms"
 
@@ -58,3 +60,24 @@ async def test_c7_a_message_that_somebody_else_sends_again_is_delivered_once(sec
         if seconds:
             assert set(reasons(reader.node, "dropped_total")) <= {"replay", "duplicate"}
             assert reasons(reader.node, "dropped_total")
+
+
+FORGOTTEN = 15.0
+"""Seconds for which gossip drops by itself whatever comes under a number that it has seen."""
+
+
+@pytest.mark.timeout(60)
+async def test_c7_other_words_under_a_number_that_was_heard_are_not_delivered() -> None:
+    """What drops them is the node's own memory of numbers: gossip has forgotten this one, and the id is a new one."""
+    async with attack() as a:
+        first = a.event("first", id="old")
+        await a.send(first)
+        assert (await a.events.get(WAIT)).message == "first"
+        again = first.but(data=envelope(a.peer.key.peer_id, "other words", id="new"))
+        until = monotonic() + FORGOTTEN + WAIT
+        while not (dropped := reasons(a.db.node, "dropped_total")):
+            assert monotonic() < until
+            await a.send(again)
+            await a.is_heard()  # the control, and nothing is delivered that was sent before it
+            await asyncio.sleep(0.2)
+        assert dropped == {"replay": 1}

@@ -99,6 +99,12 @@ def test_the_raw_pair_has_the_versions_of_depinmesh() -> None:
     assert others == [("futures-timer", "3.0.3")]  # ours is rust/timer
 
 
+def test_rust_libp2p_has_our_timers_and_no_others() -> None:
+    lock = tomllib.loads((ROOT / "Cargo.lock").read_text(encoding="utf-8"))
+    (timers,) = [package for package in lock["package"] if package["name"] == "futures-timer"]
+    assert "source" not in timers  # a crate of the workspace has none
+
+
 def test_the_interval_of_three_values_is_their_range() -> None:
     assert interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
     low, high = interval([10.0, 11, 12, 13, 14, 15, 16, 17, 90])

@@ -154,6 +154,7 @@ def test_the_container_copies_what_there_is_and_all_of_the_workspace() -> None:
     assert all((ROOT / source).exists() for source in sources)
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
     assert {member.split("/")[0] for member in manifest["members"]} <= set(sources)
+    assert ".cargo" in sources  # by its flags signatures take a third less
     rust = manifest["package"]["rust-version"]
     assert f"FROM rust:{rust}-slim" in DOCKERFILE.read_text()
     for document in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md"):

@@ -247,3 +247,10 @@ fn a_generated_libp2p_key_has_the_wallet_of_its_public_half() {
     let public = keypair.public().try_into_ed25519().unwrap().to_bytes();
     assert_eq!(Wallet::from_peer_id(&PeerId::from(keypair.public())).unwrap().as_bytes(), &public);
 }
+
+/// `RUSTFLAGS` in the environment takes the place of `.cargo/config.toml`, and nothing says so: such a build is slower.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn signatures_are_compiled_for_avx512() {
+    assert!(cfg!(curve25519_dalek_backend = "avx512"), "built without the flags of .cargo/config.toml");
+}

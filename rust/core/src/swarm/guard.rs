@@ -270,3 +270,6 @@ impl NetworkBehaviour for Guard {
         self.deaf.pop_front().map_or(Poll::Pending, |deaf| Poll::Ready(ToSwarm::GenerateEvent(deaf)))
     }
 }
+
+#[cfg(test)]
+mod tests;
