@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use depinmesh_mailbox::{Limits, Mailbox, Overflow, Wake};
 use futures::{FutureExt, future::BoxFuture};
 use libp2p::gossipsub::TopicHash;
