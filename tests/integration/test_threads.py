@@ -24,8 +24,9 @@ def workers():
 
 async def main():
     async with connect(**alone()):
-        await eventually(lambda: workers() >= min(len(cores), 2))
-        print(len(cores), workers())
+        # A thread of the same name that looked up something waits for more of it, for ten seconds.
+        await eventually(lambda: workers() == min(len(cores), 2))
+        print(len(cores))
 
 asyncio.run(main())
 """
@@ -37,6 +38,4 @@ def test_a_process_has_as_many_network_threads_as_cores_and_two_at_most(most: in
     command = [sys.executable, "-c", PROGRAM, str(most)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=25, check=False, env=environment)
     assert run.returncode == 0, run.stderr
-    cores, threads = map(int, run.stdout.split())
-    assert cores <= most
-    assert threads == min(cores, 2)
+    assert 1 <= int(run.stdout) <= most
