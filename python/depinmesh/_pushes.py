@@ -52,10 +52,10 @@ async def pushes_of(
                     yield pushed
             if not lives and monotonic() - began < _AT_ONCE:
                 return
-        except Exception as raised:  # of the provider
-            if is_cancelled():
-                raise asyncio.CancelledError from raised  # it has made this of its cancellation
+        except Exception as raised:  # noqa: BLE001  # of the provider
             error = raised
+        if is_cancelled():
+            raise asyncio.CancelledError from error  # it has made an error, or an end, of its cancellation
         if monotonic() - began > _STOOD:
             next_pause = _FIRST_PAUSE
         lives, wait = True, next_pause if pause is None else pause

@@ -61,6 +61,35 @@ async def test_pushes_that_are_cut_off_are_begun_anew(
     assert NEWS in caplog.text
 
 
+async def test_pushes_that_end_when_they_are_told_to_are_not_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    host_key, friend = keys(2)
+    log: list[str] = []
+
+    class Polite:
+        async def __aenter__(self) -> Self:
+            log.append("entered")
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            log.append("left")
+
+        async def wallets(self) -> list[Wallet]:
+            return [host_key.wallet]
+
+        async def changes(self) -> AsyncIterator[Snapshot]:
+            log.append("begun")
+            yield Snapshot(wallets=[host_key.wallet, friend.wallet])
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async with nothing_left(), connect(**alone(authorized_wallets=Polite())) as db:
+        await eventually(lambda: db.node.gate.is_authorized(friend.wallet))
+        async with asyncio.timeout(1):  # not the two seconds that those have who do not end
+            await db.node.close()
+    assert log == ["entered", "begun", "left"]
+    assert "pushes" not in caplog.text
+
+
 class OddError(BaseException):
     """No `Exception`."""
 

@@ -191,8 +191,8 @@ impl Gate {
     /// once in a while a read is wanted, for the messages to come.
     pub fn author_listed(&self, database: DatabaseId, wallet: &Wallet) -> bool {
         let listed = self.listed_in(database, wallet);
-        if !listed && self.shared.is_worth_a_read(wallet, now()) {
-            self.command(|state| state.ask_about_author(database, *wallet, now()));
+        if !listed {
+            self.shared.ask_about_author(database, *wallet, now());
         }
         listed
     }

@@ -1,6 +1,7 @@
 //! What the handles and the task of one gate share.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -12,8 +13,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
-    GateConfig, GateEvent, Registry, counters::Counters, refresh::Timing, remembered::Remembered, state::State,
-    wallets::Snapshot,
+    DatabaseId, GateConfig, GateEvent, Registry, counters::Counters, refresh::Timing, remembered::Remembered,
+    state::State, wallets::Snapshot,
 };
 use crate::identity::Wallet;
 
@@ -32,8 +33,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) wake: Notify,
     pub(super) remembered: Mutex<Remembered>,
-    /// Authors for whom a read was wanted. Not refused: one who knocks now waits for that read.
-    authors: Mutex<Remembered>,
+    /// Authors for whom a read was wanted, by database. Not refused: one who knocks now waits for that read.
+    authors: Mutex<HashMap<DatabaseId, Remembered>>,
     pub(super) events: mpsc::Sender<GateEvent>,
     pub(super) counters: Counters,
 }
@@ -54,7 +55,7 @@ impl Shared {
             state: Mutex::new(State::new(Timing::from(&config), own)),
             wake: Notify::new(),
             remembered: Mutex::new(Remembered::new(config.negative_ttl, REMEMBERED)),
-            authors: Mutex::new(Remembered::new(config.negative_ttl, REMEMBERED)),
+            authors: Mutex::default(),
             events,
             counters: Counters::default(),
             config,
@@ -79,17 +80,16 @@ impl Shared {
         wallets.iter().for_each(|wallet| remembered.forget(wallet));
     }
 
-    /// Whether a read is to be wanted for this author, whom a list lacks. Then it is not for the time of a refusal.
-    pub(super) fn is_worth_a_read(&self, author: &Wallet, now: Instant) -> bool {
-        if self.remembered().holds(author.as_bytes(), now) {
-            return false;
-        }
+    /// Wants a read of a database whose list lacks this author, once in the time of a refusal.
+    pub(super) fn ask_about_author(&self, database: DatabaseId, author: Wallet, now: Instant) {
         let mut authors = self.authors.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = !authors.holds(author.as_bytes(), now);
-        if is_new {
-            authors.remember(*author, now);
+        let asked = authors.entry(database).or_insert_with(|| Remembered::new(self.config.negative_ttl, REMEMBERED));
+        let known = asked.holds(author.as_bytes(), now) || self.remembered().holds(author.as_bytes(), now);
+        // Who finds no place asks again with the next message.
+        if !known && self.update(|state| state.ask_about_author(database, author, now)) {
+            asked.remember(author, now);
+            self.wake.notify_one();
         }
-        is_new
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -124,13 +124,15 @@ impl State {
         tickets
     }
 
-    /// Wants a read of one registry, for an author whom its list lacks.
-    pub(super) fn ask_about_author(&mut self, id: DatabaseId, author: Wallet, now: Instant) {
-        let Some(Database { refresh: Some(refresh), waiting, .. }) = self.databases.get_mut(&id) else { return };
+    /// Wants a read of one registry, for an author whom its list lacks. `false`: it gains nothing now.
+    pub(super) fn ask_about_author(&mut self, id: DatabaseId, author: Wallet, now: Instant) -> bool {
+        let Some(Database { refresh: Some(refresh), waiting, .. }) = self.databases.get_mut(&id) else { return false };
         let is_stale = self.snapshot.listings.get(&id).is_some_and(|listing| listing.is_stale(now));
-        if !is_stale && waiting.as_mut().is_none_or(|waiting| wait(waiting, author, AUTHORS).is_some()) {
+        let wanted = !is_stale && waiting.as_mut().is_none_or(|waiting| wait(waiting, author, AUTHORS).is_some());
+        if wanted {
             refresh.handle(Event::Miss, now);
         }
+        wanted
     }
 
     pub(super) const fn revocations(&self) -> u64 {

@@ -112,3 +112,14 @@ async fn authors_leave_room_for_whoever_knocks() {
     // The first of them were asked about too.
     assert!(gate.author_listed(DB, &wallet(1_000)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn authors_who_find_no_place_are_asked_about_in_the_next_reads() {
+    let checks = Checks::new(1..=100);
+    let (gate, _events) = checked(&checks).await;
+    let began = now();
+    while !(1..=100).all(|n| gate.author_listed(DB, &wallet(n))) {
+        assert!(now() - began < config().negative_ttl);
+        sleep(Duration::from_millis(100)).await;
+    }
+}
