@@ -135,6 +135,7 @@ impl Gate {
     /// Takes a database away. Wallets that no other one lists are revoked.
     pub fn detach(&self, database: DatabaseId) {
         self.command(|state| state.detach(database));
+        self.shared.forget_authors(database);
     }
 
     /// Replaces the list of a database. Of a registry's database too: then it holds until the next read.

@@ -82,7 +82,7 @@ impl Shared {
 
     /// Wants a read of a database whose list lacks this author, once in the time of a refusal.
     pub(super) fn ask_about_author(&self, database: DatabaseId, author: Wallet, now: Instant) {
-        let mut authors = self.authors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut authors = self.authors();
         let asked = authors.entry(database).or_insert_with(|| Remembered::new(self.config.negative_ttl, REMEMBERED));
         let known = asked.holds(author.as_bytes(), now) || self.remembered().holds(author.as_bytes(), now);
         // Who finds no place asks again with the next message.
@@ -90,6 +90,14 @@ impl Shared {
             asked.remember(author, now);
             self.wake.notify_one();
         }
+    }
+
+    pub(super) fn forget_authors(&self, database: DatabaseId) {
+        self.authors().remove(&database);
+    }
+
+    fn authors(&self) -> MutexGuard<'_, HashMap<DatabaseId, Remembered>> {
+        self.authors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

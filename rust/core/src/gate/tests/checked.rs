@@ -118,7 +118,7 @@ async fn authors_who_find_no_place_are_asked_about_in_the_next_reads() {
     let checks = Checks::new(1..=100);
     let (gate, _events) = checked(&checks).await;
     let began = now();
-    while !(1..=100).all(|n| gate.author_listed(DB, &wallet(n))) {
+    while (1..=100).filter(|n| !gate.author_listed(DB, &wallet(*n))).count() > 0 {
         assert!(now() - began < config().negative_ttl);
         sleep(Duration::from_millis(100)).await;
     }
