@@ -95,7 +95,9 @@ class Database:
             except BackpressureError:
                 pass
         else:
-            _core.encode_json(message)  # what cannot be sent is refused before any waiting
+            self._check()
+            # What can never be sent is refused before any waiting.
+            self._core.check_size(self._id, topic, len(_core.encode_json(message)))
         async with limit(timeout, f"publishing on {topic!r}"):
             if min_peers > 0:
                 await self._wait_for_peers(topic, min_peers)

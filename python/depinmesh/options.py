@@ -138,7 +138,8 @@ class Discovery(Options, frozen=True):
     )
     max_new_per_round: Count = Field(
         default=5,
-        description="listed peers at most that a round of the search adds, and as many that a registry is asked about",
+        description="listed peers at most that a round of the search adds to those it asks, up to 20, "
+        "and as many that a registry is asked about",
     )
     mdns: Flag = Field(
         default=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from time import monotonic
 
 import pytest
@@ -32,6 +33,20 @@ async def test_a_dial_that_nobody_answers_ends_with_the_shorter_time(
         with pytest.raises(error):
             async with asyncio.timeout(WELL_BEFORE):
                 await db.node.dial(f"{silent}@127.0.0.1:-:{port}", timeout=timeout)
+
+
+@pytest.mark.parametrize("transport", ["QUIC", "TCP"])
+async def test_who_answers_nothing_is_dialled_once(transport: str) -> None:
+    """Somebody whose handshake fails may have dialled at the same moment; who is silent is not there."""
+    key, silent = Keypair.generate(), Keypair.generate().wallet
+    fields = fields_of(key, [key.wallet, silent], connections={"handshake_timeout": SHORT})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as quic:
+        quic.bind(("127.0.0.1", 0))
+        async with connect(**fields) as db, mute() as tcp:
+            ports = f"{quic.getsockname()[1]}:-" if transport == "QUIC" else f"-:{tcp}"
+            with pytest.raises(DialError, match=r"in time|timed out"):
+                await db.node.dial(f"{silent}@127.0.0.1:{ports}", timeout=LONG)
+            assert db.node.status().counters["dial_failures_total"] == 1
 
 
 DIALS = 3

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from depinmesh import Keypair, connect
 from depinmesh.testing import MockRegistry
-from tests.support import eventually, fields_of
+from tests.support import LISTEN, eventually, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,10 +84,11 @@ async def test_without_the_tables_a_node_finds_nobody_and_is_not_found() -> None
         entries = first.node.bootstrap_entries()
         without = await fleet.join(1, entries, discovery={"dht": False})
         others = [await fleet.join(i, entries) for i in (2, 3)]
+        await eventually(lambda: [gauge(db.node, "table_peers") for db in (first, *others)] == [2, 2, 2])
+        await eventually(lambda: [len(db.peers()) for db in (first, *others)] == [3, 2, 2])
         await eventually(lambda: all(counter(db.node, "find_rounds_total") >= 2 for db in others))
         assert [len(db.peers()) for db in (first, *others, without)] == [3, 2, 2, 1]
         assert not [m for m in without.node.metrics() if m.name == "table_peers"]
-        assert [gauge(db.node, "table_peers") for db in (first, *others)] == [2, 2, 2]
 
 
 async def test_a_wallet_that_leaves_the_list_leaves_the_tables_and_returns_with_it() -> None:
@@ -109,3 +113,34 @@ async def test_a_wallet_that_leaves_the_list_leaves_the_tables_and_returns_with_
         await eventually(lambda: all_connected(databases))
         await eventually(lambda: all(gauge(db.node, "table_peers") == 3 for db in databases))
         await eventually(lambda: all(gauge(db.node, "provider_records") == 4 for db in databases))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
+async def test_a_node_on_hundreds_of_addresses_is_known_to_its_peers() -> None:
+    """As on a machine with containers; told of all of them, rust-libp2p would refuse to read who the node is."""
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(stack, 2)
+        hosts = [f"127.0.1.{n}" for n in range(1, 201)]
+        wide = await fleet.join(0, [], listen={**LISTEN, "hosts": hosts})
+        assert len(wide.node.addresses) == 2 * len(hosts)
+        other = await fleet.join(1, wide.node.bootstrap_entries()[:1])
+        assert [peer.peer_id for peer in other.peers()] == [wide.node.peer_id]
+
+
+async def test_a_node_searches_as_often_as_its_interval_says() -> None:
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(stack, 2)
+
+        async def searching(which: int, nodes: Sequence[str], interval: float) -> Database:
+            db = await fleet.join(which, nodes, discovery={"rendezvous_interval": interval})
+            # While a database has no peer its rounds do not slow down.
+            await db.node.database("lonely", authorized_wallets=[db.node.wallet])
+            return db
+
+        seldom = await searching(0, [], 600.0)
+        often = await searching(1, seldom.node.bootstrap_entries(), 0.3)
+        # One round for each of its two databases.
+        await eventually(lambda: counter(seldom.node, "find_rounds_total") == 2)
+        # The control, which lasts longer than two seconds, the interval by default.
+        await eventually(lambda: counter(often.node, "find_rounds_total") >= 14)
+        assert counter(seldom.node, "find_rounds_total") == 2

@@ -21,7 +21,7 @@ from depinmesh import (
     TopicError,
     connect,
 )
-from tests.support import alone, eventually, heard, mesh_of, other_tasks, soon
+from tests.support import WAIT, alone, eventually, heard, mesh_of, other_tasks, soon
 
 if TYPE_CHECKING:
     from depinmesh import Database, Event, Subscription
@@ -126,9 +126,10 @@ async def test_a_message_that_is_not_json_is_refused(pair: Pair, message: object
     assert caught.value.path.startswith("message")
 
 
-async def test_a_message_that_is_too_large_is_refused(pair: Pair) -> None:
+@pytest.mark.parametrize("min_peers", [0, 1], ids=["at once", "before it waits for peers"])
+async def test_a_message_that_is_too_large_is_refused(pair: Pair, min_peers: int) -> None:
     with pytest.raises(MessageTooLargeError) as caught:
-        await pair[0].publish("t", "x" * 1_100_000)
+        await pair[0].publish("t", "x" * 1_100_000, min_peers=min_peers, timeout=WAIT)
     assert caught.value.size is not None
     assert caught.value.limit is not None
     assert caught.value.size > caught.value.limit

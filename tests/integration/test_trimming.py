@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from depinmesh import Keypair, PeerDisconnected, connect
-from tests.support import eventually, fields_of, heard, soon
+from tests.support import LISTEN, eventually, fields_of, free_ports, heard, soon
 
 if TYPE_CHECKING:
     from depinmesh import Database
@@ -42,6 +42,29 @@ async def test_more_peers_than_high_are_closed_down_to_low_and_those_in_a_mesh_s
 
         # They are welcome again: it is about how many there are.
         await eventually(lambda: all(spoke.is_ready for spoke in spokes))
+
+
+async def test_a_relay_that_the_operator_named_stays_whether_it_is_used_or_not() -> None:
+    hub_key, relay_key, *spoke_keys = (Keypair.generate() for _ in range(4))
+    wallets = [key.wallet for key in (hub_key, relay_key, *spoke_keys)]
+    (quic, tcp), alone = free_ports(), {"dht": False}
+    nat = {"relays": [f"{relay_key.wallet}@127.0.0.1:{quic}:{tcp}"]}
+    few = {"low": 1, "high": 2, "grace": 0.0}
+    async with AsyncExitStack() as stack:
+
+        async def join(key: Keypair, **fields: Any) -> Database:
+            return await stack.enter_async_context(connect(**fields_of(key, wallets, discovery=alone, **fields)))
+
+        hub = await join(hub_key, connections=few, nat=nat)
+        gone, known = hub.node.events(PeerDisconnected), hub.node.bootstrap_entries()
+        spokes = [await join(key, bootstrap_nodes=known) for key in spoke_keys]
+        # The newest goes first, were it not named.
+        listen = {**LISTEN, "quic_port": quic, "tcp_port": tcp}
+        relay = await join(relay_key, bootstrap_nodes=known, listen=listen)
+        trimmed = [await soon(anext(gone)) for _ in spokes]
+        assert [event.reason for event in trimmed] == ["trimmed"] * 2
+        assert {event.peer_id for event in trimmed} == {spoke.node.peer_id for spoke in spokes}
+        assert relay.node.peer_id in [peer.peer_id for peer in hub.peers()]
 
 
 @pytest.mark.timeout(90)

@@ -196,6 +196,11 @@ impl Node {
         core.publish(database, topic.0, &encoded.json).or_raise(py).map(Event::new)
     }
 
+    #[pyo3(signature = (database, topic, message, /))]
+    fn check_size(&self, py: Python<'_>, database: u32, topic: Topic<'_>, message: usize) -> PyResult<()> {
+        self.core.get(py)?.check_size(database, topic.0, message).or_raise(py)
+    }
+
     #[pyo3(signature = (op, database, topic, /))]
     fn wait_writable(&self, py: Python<'_>, op: u64, database: u32, topic: Topic<'_>) -> PyResult<()> {
         let core = self.core.get(py)?;

@@ -86,13 +86,24 @@ pub(crate) fn without_peer(address: &Multiaddr) -> Multiaddr {
     address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
-/// One host, and then how it is spoken to. Of several hosts TCP dials the last one, and names are looked up wherever they
-/// stand: whoever judges by the first host judges another one.
+/// One host, then how it is spoken to, at a port that there can be, and perhaps a relay's peers. Of several hosts TCP dials
+/// the last one, and names are looked up wherever they stand: whoever judges by the first host judges another one.
+/// The library's metrics have a label for each form that there is, so that nothing may be repeated.
 pub(crate) fn is_plain(address: &Multiaddr) -> bool {
     use Protocol::{Dns, Dns4, Dns6, Dnsaddr, Ip4, Ip6, P2p, P2pCircuit, QuicV1, Tcp, Udp};
-    let mut parts = address.iter();
+    let (mut parts, mut before) = (address.iter(), 0);
     matches!(parts.next(), Some(Ip4(_) | Ip6(_) | Dns(_) | Dns4(_) | Dns6(_) | Dnsaddr(_)))
-        && parts.all(|part| matches!(part, Tcp(_) | Udp(_) | QuicV1 | P2p(_) | P2pCircuit))
+        && parts.all(|part| {
+            let place = match part {
+                Tcp(1..) | Udp(1..) => 1,
+                QuicV1 => 2,
+                P2p(_) if before < 3 => 3,
+                P2pCircuit => 4,
+                P2p(_) if before == 4 => 5,
+                _ => 0,
+            };
+            std::mem::replace(&mut before, place) < place
+        })
 }
 
 /// `None` where nobody can be reached.
@@ -111,10 +122,12 @@ fn kind(address: &Multiaddr) -> Option<Kind> {
 const fn of_v4(ip: Ipv4Addr) -> Option<Kind> {
     match ip.octets() {
         [127, ..] => Some(Kind::Loopback),
-        // 100.64.0.0/10: carriers; 169.254.0.0/16: a link without DHCP.
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [169, 254, ..] => Some(Kind::Private),
-        // This network, protocol assignments, documentation, old relays, benchmarks, multicast, reserved, broadcast.
+        // 100.64.0.0/10: carriers.
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Some(Kind::Private),
+        // This network, protocol assignments, documentation, old relays, benchmarks, multicast, reserved, broadcast; and
+        // link-local ones, at one of which clouds keep the secrets of their machines.
         [0 | 224..=255, ..]
+        | [169, 254, ..]
         | [192, 0, 0 | 2, _]
         | [192, 88, 99, _]
         | [198, 18 | 19, ..]
@@ -178,6 +191,11 @@ mod tests {
             ("/ip4/203.0.113.7/tcp/1", None),
             ("/ip4/0.0.0.0/tcp/1", None),
             ("/ip4/224.0.0.1/udp/1", None),
+            ("/ip4/169.254.169.254/tcp/80", None),
+            ("/ip6/::ffff:169.254.169.254/tcp/80", None),
+            ("/dns4/169.254.169.254/tcp/80", None),
+            ("/ip4/8.8.8.8/tcp/0", None),
+            ("/ip4/10.1.2.3/udp/0/quic-v1", None),
             ("/ip6/fd00::1/tcp/1", Some(Scope::Lan)),
             ("/ip6/fe80::1/tcp/1", None),
             ("/ip6/2606:4700::1/tcp/1", Some(Scope::Wan)),
@@ -199,6 +217,9 @@ mod tests {
             ("/ip4/8.8.8.8/dns4/localhost/tcp/1", None),
             ("/dns4/a.example/tcp/1/ip4/10.0.0.1/tcp/2", None),
             ("/ip4/8.8.8.8/tcp/1/ws", None),
+            ("/ip4/8.8.8.8/tcp/1/tcp/1", None),
+            ("/ip4/8.8.8.8/p2p-circuit/tcp/1", None),
+            ("/dnsaddr/nodes.example.com", Some(Scope::Wan)),
             ("/memory/5", None),
         ] {
             assert_eq!(scope(reach, text), expected, "{text}");

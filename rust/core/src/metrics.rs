@@ -83,7 +83,7 @@ impl ByReason {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += n;
     }
 
-    fn read(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn read(&self) -> BTreeMap<&'static str, u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

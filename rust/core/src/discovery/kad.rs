@@ -49,8 +49,8 @@ pub(crate) struct Table {
     kad: Kad,
     /// Who is in the table: to count its 256 buckets at every turn would cost more than all else.
     members: HashSet<PeerId>,
-    /// Our own addresses that belong here.
-    own: HashSet<Multiaddr>,
+    /// Our own addresses that belong here, in the order in which they came: those of containers after those of the machine.
+    own: Vec<Multiaddr>,
     /// They have changed since somebody asked.
     moved: bool,
 }
@@ -72,7 +72,7 @@ impl Table {
             Scope::Lan => Mode::Server,
             Scope::Wan => Mode::Client,
         }));
-        Self { id, scope, reach, is_listed, kad, members: HashSet::new(), own: HashSet::new(), moved: false }
+        Self { id, scope, reach, is_listed, kad, members: HashSet::new(), own: Vec::new(), moved: false }
     }
 
     /// A peer has said who it is: it enters, is brought up to date, or leaves.

@@ -31,7 +31,7 @@ const MAX_RECORDS: usize = 16_384;
 const MAX_RECORDS_OF_PEER: usize = 64;
 pub(crate) const MAX_ADDRESSES: usize = 8;
 /// A relayed address, which is the longest useful one, has about 100 bytes.
-const MAX_ADDRESS: usize = 160;
+pub(crate) const MAX_ADDRESS: usize = 160;
 /// An answer carries 20 of them; some may have expired.
 const SAMPLE: usize = 64;
 

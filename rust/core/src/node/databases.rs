@@ -63,8 +63,7 @@ impl Node {
         }
         let full_topic = self.shared.topics.full_name(database, topic)?;
         let received_at = SystemTime::now();
-        let since = received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let timestamp = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let timestamp = seconds(received_at);
         let id = envelope::new_id();
         let data = envelope::encode(&id, &self.author.peer_text, message_json, timestamp);
         wire::check_size(data.len(), &full_topic, self.config.pubsub.max_message_size)?;
@@ -89,6 +88,13 @@ impl Node {
             "published an event"
         );
         Ok(event)
+    }
+
+    /// Refuses what [`Node::publish`] would never take, whoever is there to hear it: so many bytes of JSON on this topic.
+    pub fn check_size(&self, database: DatabaseId, topic: &str, message: usize) -> Result<(), Error> {
+        let full_topic = self.shared.topics.full_name(database, topic)?;
+        let around = envelope::encode(&envelope::new_id(), &self.author.peer_text, b"", seconds(SystemTime::now()));
+        wire::check_size(around.len() + message, &full_topic, self.config.pubsub.max_message_size)
     }
 
     /// Ends when the queue to the network has room again for events of the topic.
@@ -144,6 +150,12 @@ impl Node {
     fn counts(&self, database: DatabaseId, subscribed: &[PeerId], info: &PeerInfo) -> bool {
         subscribed.binary_search(&info.peer).is_ok() && self.shared.is_peer_of(Some(database), info)
     }
+}
+
+/// As an event has it: whole seconds since 1970.
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 const fn decimal_digits(mut number: i64) -> usize {

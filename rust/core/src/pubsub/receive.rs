@@ -104,6 +104,7 @@ impl Receiver {
         self.counters.received_batches.add(u64::from(batch::is_batch(&message.data)));
         let Some(route) = self.topics.route(message.topic.as_str()) else {
             // Unsubscribed between the arrival and now: nobody here may judge it.
+            self.counters.dropped.add("not-subscribed", carried);
             return Outcome { acceptance: MessageAcceptance::Ignore, losses: Vec::new() };
         };
         let source = message.source;

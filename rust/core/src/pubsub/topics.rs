@@ -39,6 +39,8 @@ struct State {
     known: Known,
     /// Topics that gossip has to be told about.
     dirty: HashSet<String>,
+    /// Those that it subscribes to.
+    told: HashSet<String>,
     databases_changed: bool,
 }
 
@@ -122,8 +124,12 @@ impl Topics {
 
     pub(crate) fn take_changes(&self) -> Changes {
         let mut state = self.state();
-        let (subscribe, unsubscribe) =
+        let (subscribe, unsubscribe): (Vec<_>, Vec<_>) =
             std::mem::take(&mut state.dirty).into_iter().partition(|full| state.topics.contains_key(full));
+        for full in &unsubscribe {
+            state.told.remove(full);
+        }
+        state.told.extend(subscribe.iter().cloned());
         Changes { subscribe, unsubscribe, databases: std::mem::take(&mut state.databases_changed) }
     }
 
@@ -209,8 +215,9 @@ impl Topics {
         })
     }
 
+    /// Whether gossip has been told of it: before, it would drop the message, and its copies that come a little later.
     pub(crate) fn takes(&self, full: &str) -> bool {
-        self.state().topics.contains_key(full)
+        self.state().told.contains(full)
     }
 
     pub(crate) fn subscribed(&self) -> usize {

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use libp2p::{
-    identify,
-    identity::PublicKey,
     mdns, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
@@ -13,7 +11,7 @@ use crate::{
     addresses::Scope,
     discovery::kad::Table,
     nat::{autonat::AutoNat, holepunch::HolePunch, relay_server::RelayServer},
-    swarm::{after_identify::AfterIdentify, gossip::Gossip, guard::Guard, peers::AGENT},
+    swarm::{after_identify::AfterIdentify, gossip::Gossip, guard::Guard, identify::Identify},
 };
 
 /// docs/wire.md section 7. The library's own failure report comes later than our limit, so `swarm/peers.rs`
@@ -27,7 +25,7 @@ pub(crate) struct Behaviour {
     pub relay_client: Toggle<relay::client::Behaviour>,
     pub relay_server: Toggle<RelayServer>,
     pub hole_punch: Toggle<HolePunch>,
-    pub identify: identify::Behaviour,
+    pub identify: Identify,
     pub ping: ping::Behaviour,
     pub wan: Toggle<Table>,
     pub lan: Toggle<Table>,
@@ -54,11 +52,9 @@ pub(crate) struct Finders {
 }
 
 impl Behaviour {
-    /// `announces`: the operator named the addresses; those that are detected stay ours.
     pub(crate) fn new(
         guard: Guard,
-        key: PublicKey,
-        announces: bool,
+        identify: Identify,
         passages: Passages,
         finders: Finders,
         gossip: Box<Gossip>,
@@ -68,14 +64,7 @@ impl Behaviour {
             relay_client: passages.relay_client.into(),
             relay_server: passages.relay_server.into(),
             hole_punch: passages.hole_punch.into(),
-            identify: identify::Behaviour::new(
-                identify::Config::new("ipfs/0.1.0".to_owned(), key)
-                    .with_agent_version(AGENT.to_owned())
-                    .with_push_listen_addr_updates(true)
-                    .with_hide_listen_addrs(announces)
-                    // Our own address book decides what is dialled: identify's cache offers a peer's loopback addresses.
-                    .with_cache_size(0),
-            ),
+            identify,
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_LIMIT)),
             wan: finders.wan.into(),
             lan: finders.lan.into(),

@@ -264,6 +264,11 @@ impl Dialer {
         self.targets.values_mut().for_each(|target| target.hurry(now));
     }
 
+    /// Named for good, by [`Dialer::keep`].
+    pub(crate) fn is_kept(&self, peer: &PeerId) -> bool {
+        self.targets.get(peer).is_some_and(|target| target.kept)
+    }
+
     pub(crate) fn is_bootstrap(&self, peer: &PeerId) -> bool {
         self.targets.get(peer).is_some_and(|target| target.bootstrap)
     }

@@ -63,7 +63,8 @@ pub(super) fn describe(error: &DialError) -> Error {
     }
 }
 
-/// Somebody is there, and yet the handshake came to nothing.
+/// Somebody is there, and yet the handshake came to nothing. Errors of the system are those of nobody, and a limit of time
+/// is one of them (`swarm::transport`).
 pub(super) fn was_answered(error: &TransportError<io::Error>) -> bool {
     let TransportError::Other(error) = error else { return false };
     let from_the_system = |error: &(dyn StdError + 'static)| {

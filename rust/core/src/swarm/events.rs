@@ -154,8 +154,22 @@ impl Task {
     }
 
     fn on_identify(&mut self, event: identify::Event) {
-        let identify::Event::Received { connection_id, peer_id, info } = event else { return };
         let now = Instant::now();
+        let (connection_id, peer_id, info) = match event {
+            identify::Event::Received { connection_id, peer_id, info } => (connection_id, peer_id, info),
+            // A peer that never says who it is leaves without an event: this is the only trace of why.
+            identify::Event::Error { peer_id, error, .. } => {
+                if let Some(more) = self.identify_errors.pass(now) {
+                    tracing::debug!(%peer_id, %error, more, "who a peer is could not be read");
+                }
+                return;
+            }
+            _ => return,
+        };
+        // What was said last on a connection may be heard after its end, which nothing would follow.
+        if self.peers.remote(&peer_id, connection_id).is_none() {
+            return;
+        }
         let mut told = info.listen_addrs;
         // Who is met on the Internet has its private addresses in another network than ours, where somebody else may be.
         let far = self.peers.remote(&peer_id, connection_id).is_some_and(is_far);

@@ -17,6 +17,7 @@ mod events;
 mod frames;
 pub(crate) mod gossip;
 pub(crate) mod guard;
+mod identify;
 pub(crate) mod library;
 mod listen;
 mod merge;

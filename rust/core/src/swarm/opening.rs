@@ -30,6 +30,7 @@ use crate::{
         door::Door,
         gossip::{self, LastMessage},
         guard::{AddressLimits, Guard},
+        identify::Identify,
         library::Library,
         listen,
         merge::Merger,
@@ -107,8 +108,8 @@ impl Task {
         let reach = Reach::of(&config.listen.hosts);
         let finders = discovering::finders(key.peer_id(), &config.discovery, reach, &gate).map_err(|e| core(&e))?;
         let passages = relaying::passages(key.peer_id(), &config, relay_client).map_err(|e| core(&e))?;
-        let announces = !announce.is_empty();
-        let behaviour = Behaviour::new(guard, public, announces, passages, finders, gossip);
+        let identify = Identify::new(public, !announce.is_empty(), reach);
+        let behaviour = Behaviour::new(guard, identify, passages, finders, gossip);
         let settings = swarm::Config::with_tokio_executor().with_smart_dial().with_idle_connection_timeout(IDLE);
         let mut swarm = NodeSwarm::new(transport, behaviour, key.peer_id(), settings);
         for address in announce {
@@ -172,6 +173,7 @@ impl Task {
             failure: None,
             listener_errors: Limited::default(),
             incoming_errors: Limited::default(),
+            identify_errors: Limited::default(),
             wrong_peers: Limited::default(),
             unlisted: HashSet::new(),
             unreachable: None,

@@ -73,14 +73,7 @@ impl Task {
 
     /// Others reach us at this address, through a relay.
     pub(super) fn on_circuit(&mut self, address: Multiaddr) {
-        if !self.reach.admits(&address) {
-            return;
-        }
         let text = address.to_string();
-        // The library tells of it again each time that the reservation is renewed.
-        if self.shared.views().addresses.contains(&text) {
-            return;
-        }
         self.swarm.add_external_address(address);
         self.shared.views().addresses.push(text.clone());
         self.emit(NodeEvent::ListenAddress { address: text });

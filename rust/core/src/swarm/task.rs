@@ -97,6 +97,7 @@ pub(super) struct Task {
     pub(super) failure: Option<Error>,
     pub(super) listener_errors: Limited,
     pub(super) incoming_errors: Limited,
+    pub(super) identify_errors: Limited,
     pub(super) wrong_peers: Limited,
     /// Bootstrap nodes that are not on the list of wallets, which has been said.
     pub(super) unlisted: HashSet<PeerId>,

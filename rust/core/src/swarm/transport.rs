@@ -1,10 +1,11 @@
 //! How bytes travel: through relays, by QUIC and by TCP, names resolved, time-limited, and the gate around all of it.
 //!
-//! The order is `watched(door(gate(bounded(dns(timeout(relay | quic | tcp))))))`: the handshake has its own limit inside,
-//! one address with all that its name leads to has another around that, the gate its own (`gate.timeout`) outside, and no
-//! limit is around the gate, or a slow registry would eat the time of a handshake.
+//! The order is `watched(door(gate(bounded(dns(bounded(timeout(relay | quic | tcp)))))))`: the handshake has its own limit
+//! inside, one address with all that its name leads to has another around that, the gate its own (`gate.timeout`) outside,
+//! and no limit is around the gate, or a slow registry would eat the time of a handshake.
 
 mod bounded;
+mod circuits;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,8 +21,9 @@ use libp2p::{
     quic, relay, tcp, yamux,
 };
 
-use self::bounded::Bounded;
+use self::{bounded::Bounded, circuits::Circuits};
 use crate::{
+    addresses::Reach,
     config::{ConnectionConfig, ListenConfig, NatConfig},
     gate::{Gate, gated},
     metrics::Counters,
@@ -56,7 +58,7 @@ pub(crate) fn build(
     let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
     let (relay, client) = if nat.relay_client {
         let (transport, client) = relay::client::new(key.public().to_peer_id());
-        let transport = transport
+        let transport = Circuits::new(transport, Reach::of(&listen.hosts))
             .upgrade(Version::V1Lazy)
             .authenticate(Security::new(key)?)
             .multiplex(yamux::Config::default())
@@ -67,8 +69,8 @@ pub(crate) fn build(
     };
     let base = relay.or_transport(direct(key, listen, inbound)?).map(|either, _| either.into_inner()).boxed();
     // Outgoing connections may cross a slow network; incoming ones may come from anybody.
-    let base = TransportTimeout::with_ingoing_timeout(base, inbound);
-    let base = TransportTimeout::with_outgoing_timeout(base, connections.handshake_timeout).boxed();
+    let base = TransportTimeout::with_ingoing_timeout(base, inbound).boxed();
+    let base = Bounded::new(base, connections.handshake_timeout).boxed();
     let bounded = Bounded::new(resolving(base)?, connections.handshake_timeout * HANDSHAKES + LOOKUPS).boxed();
     Ok((watched(door.behind(gated(bounded, gate)), counters), client))
 }
@@ -84,8 +86,8 @@ pub(crate) fn direct(
         config.handshake_timeout = quic_handshake;
         config.keep_alive_interval = QUIC_KEEP_ALIVE;
         config.max_idle_timeout = QUIC_IDLE_MS;
-        let transport = quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        OptionalTransport::some(transport)
+        let transport = quic::tokio::Transport::new(config).map_err(QuicError::from);
+        OptionalTransport::some(transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
     } else {
         OptionalTransport::none()
     };
@@ -100,6 +102,22 @@ pub(crate) fn direct(
         ),
     };
     Ok(quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed())
+}
+
+/// QUIC has a limit of its own: who was silent until it is no more there than behind ours ([`Bounded`]). The transports are
+/// told apart by an `Either`, which hides what it holds and shows the source of that: so that is where the kind stands.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct QuicError(#[source] io::Error);
+
+impl From<quic::Error> for QuicError {
+    fn from(error: quic::Error) -> Self {
+        let kind = match error {
+            quic::Error::HandshakeTimedOut => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Other,
+        };
+        Self(io::Error::new(kind, error))
+    }
 }
 
 /// Adds `/dns` names. A machine without a readable resolver configuration still runs; only names fail there.

@@ -22,7 +22,8 @@ struct Candidate {
     since: Instant,
     /// Topics of ours that it subscribes to.
     topics: usize,
-    /// A bootstrap node, in a mesh, or one that is reached through this node, or reaches others so: it stays.
+    /// A bootstrap node, a relay that the operator named, in a mesh, or one that is reached through this node, or reaches
+    /// others so: it stays.
     needed: bool,
 }
 
@@ -71,6 +72,7 @@ impl Task {
         let candidates = self.peers.since().map(|(peer, since)| {
             let needed = mesh.contains(&peer)
                 || (named && self.dialer.is_bootstrap(&peer))
+                || self.dialer.is_kept(&peer)
                 || self.relays.holds(&peer)
                 || self.relayed.serves(&peer);
             // Who stays anyhow is not compared with others; to look through the topics of all peers takes long.

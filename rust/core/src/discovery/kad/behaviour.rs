@@ -13,7 +13,10 @@ use libp2p::{
 };
 
 use super::{Kad, Table, TableEvent};
-use crate::addresses::{Scope, is_relayed};
+use crate::{
+    addresses::{Scope, is_relayed},
+    discovery::records::MAX_ADDRESSES,
+};
 
 /// One answer may name tens of thousands; more of them than this are not looked at.
 pub(super) const MAX_FOUND: usize = 1_024;
@@ -49,11 +52,16 @@ impl NetworkBehaviour for Table {
                 if !self.admits(confirmed.addr) {
                     return;
                 }
-                self.moved |= self.own.insert(confirmed.addr.clone());
+                if !self.own.contains(confirmed.addr) {
+                    self.own.push(confirmed.addr.clone());
+                    self.moved = true;
+                }
                 self.choose_mode();
             }
             FromSwarm::ExternalAddrExpired(expired) => {
-                self.moved |= self.own.remove(expired.addr);
+                let before = self.own.len();
+                self.own.retain(|address| address != expired.addr);
+                self.moved |= self.own.len() < before;
                 self.choose_mode();
             }
             // Records carry confirmed addresses alone.
@@ -125,14 +133,23 @@ impl Table {
         }
     }
 
-    /// An answer that would name nobody names us. The library leaves us out even where we are looked for, and a Go node
-    /// with the older table takes nobody into it whose answer to that is empty.
-    fn complete(&self, answer: &mut THandlerInEvent<Kad>) {
-        if let THandlerInEvent::<Kad>::FindNodeRes { closer_peers, .. } = answer
-            && closer_peers.is_empty()
-        {
-            let multiaddrs = self.own.iter().cloned().collect();
-            closer_peers.push(KadPeer { node_id: self.id, multiaddrs, connection_ty: ConnectionType::Connected });
+    /// What we say of ourselves. An answer that would name nobody names us: the library leaves us out even where we are
+    /// looked for, and a Go node with the older table takes nobody into it whose answer to that is empty. Of our addresses
+    /// others keep the first ones: the library would have the latest there.
+    pub(super) fn complete(&self, told: &mut THandlerInEvent<Kad>) {
+        let addresses = || self.own.iter().take(MAX_ADDRESSES).cloned().collect();
+        match told {
+            THandlerInEvent::<Kad>::FindNodeRes { closer_peers, .. } if closer_peers.is_empty() => {
+                let (node_id, connection_ty) = (self.id, ConnectionType::Connected);
+                closer_peers.push(KadPeer { node_id, multiaddrs: addresses(), connection_ty });
+            }
+            THandlerInEvent::<Kad>::AddProvider { provider, .. } => provider.multiaddrs = addresses(),
+            THandlerInEvent::<Kad>::GetProvidersRes { provider_peers, .. } => {
+                for us in provider_peers.iter_mut().filter(|peer| peer.node_id == self.id) {
+                    us.multiaddrs = addresses();
+                }
+            }
+            _ => {}
         }
     }
 

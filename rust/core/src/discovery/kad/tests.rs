@@ -7,7 +7,10 @@ use std::{
     },
 };
 
-use libp2p::kad::{ProviderRecord, store::RecordStore};
+use libp2p::{
+    kad::{ConnectionType, KadPeer, ProviderRecord, store::RecordStore},
+    swarm::THandlerInEvent,
+};
 
 use super::*;
 
@@ -115,6 +118,25 @@ fn the_public_table_serves_while_there_is_a_public_address() {
     assert_eq!(wan.kad.mode(), Mode::Client);
     let (lan, _) = table(Scope::Lan);
     assert_eq!(lan.kad.mode(), Mode::Server);
+}
+
+#[test]
+fn others_are_told_the_addresses_that_were_there_first() {
+    let (mut lan, _) = table(Scope::Lan);
+    let own: Vec<_> = (1..=20).map(|n| address(&format!("/ip4/10.0.{n}.1/tcp/1"))).collect();
+    for addr in &own {
+        lan.on_swarm_event(FromSwarm::ExternalAddrConfirmed(libp2p::swarm::behaviour::ExternalAddrConfirmed { addr }));
+    }
+    let near = "/ip4/10.0.0.2/tcp/1";
+    met(&mut lan, near, &[LAN], &[near]);
+    let key = RecordKey::new(b"key");
+    let query_id = lan.advertise(&key).expect("somebody to tell");
+    let node_id = lan.id;
+    let provider = KadPeer { node_id, multiaddrs: Vec::new(), connection_ty: ConnectionType::Connected };
+    let mut told = THandlerInEvent::<Kad>::AddProvider { key, provider, query_id };
+    lan.complete(&mut told);
+    let THandlerInEvent::<Kad>::AddProvider { provider, .. } = told else { unreachable!() };
+    assert_eq!(provider.multiaddrs, own[..MAX_ADDRESSES]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use depinmesh_mailbox::{Limits, Mailbox, Overflow, Wake};
 use futures::{FutureExt, future::BoxFuture};
@@ -48,6 +48,7 @@ struct Scene {
     gate: Gate,
     reports: mpsc::Receiver<GateEvent>,
     now: Instant,
+    counters: Arc<Counters>,
 }
 
 impl Scene {
@@ -63,8 +64,9 @@ impl Scene {
         let own = wallet(0);
         let (gate, reports) = Gate::new(config, own, Arc::new(Nobody));
         let topics = Topics::new(Mailbox::new(Arc::new(Nobody), 0));
-        let receiver = Receiver::new(own.peer_id(), gate.clone(), Arc::clone(&topics), Arc::default(), 10_000);
-        let mut scene = Self { receiver, topics, gate, reports, now: Instant::now() };
+        let counters = Arc::<Counters>::default();
+        let receiver = Receiver::new(own.peer_id(), gate.clone(), Arc::clone(&topics), Arc::clone(&counters), 10_000);
+        let mut scene = Self { receiver, topics, gate, reports, now: Instant::now(), counters };
         scene.open(1, authors).await;
         scene
     }
@@ -170,4 +172,19 @@ async fn an_author_who_is_back_is_remembered_however_many_leave() {
     assert_eq!(scene.hear(back, START), Some("replay"));
     assert_eq!(scene.hear(&others[0], START), Some("replay"));
     assert_eq!(scene.hear(gone, START), None, "the control: nothing is kept of it any more");
+}
+
+#[tokio::test]
+async fn what_comes_after_the_end_of_a_subscription_is_counted() {
+    let author = wallet(1);
+    let mut scene = Scene::new(&[author]).await;
+    scene.topics.detach(1);
+    let message = envelope::encode("1", &author.peer_id().to_base58(), b"null", 0);
+    let topic = TopicHash::from_raw("db_t");
+    let mut message = Message { source: Some(author.peer_id()), data: message, sequence_number: Some(START), topic };
+    let Outcome { acceptance, losses } = scene.receiver.receive(&mut message, scene.now);
+    assert!(matches!(acceptance, MessageAcceptance::Ignore));
+    assert!(losses.is_empty());
+    assert_eq!(scene.counters.received.get(), 1);
+    assert_eq!(scene.counters.dropped.read(), BTreeMap::from([("not-subscribed", 1)]));
 }

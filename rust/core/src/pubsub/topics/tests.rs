@@ -63,3 +63,21 @@ fn no_two_databases_of_a_node_share_a_name_on_the_wire() {
     assert_eq!(pairs, 39 * 38 / 2 * 39 * 39);
     assert!(refused > 0, "the control: there are such names");
 }
+
+#[test]
+fn messages_are_taken_while_gossip_subscribes_to_their_topic() {
+    let topics = Topics::new(Mailbox::new(Arc::new(Nobody), 0));
+    topics.attach(1, "db").unwrap();
+    let subscribe = || topics.subscribe(1, "t", LIMITS).unwrap().0;
+    let id = subscribe();
+    assert!(!topics.takes("db_t"), "gossip would drop it, and take what comes again for known");
+    topics.take_changes();
+    assert!(topics.takes("db_t"));
+    topics.unsubscribe("db_t", id);
+    let id = subscribe();
+    assert!(topics.takes("db_t"), "gossip has not been told of either");
+    topics.unsubscribe("db_t", id);
+    topics.take_changes();
+    subscribe();
+    assert!(!topics.takes("db_t"));
+}

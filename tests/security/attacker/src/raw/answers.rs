@@ -1,6 +1,6 @@
 //! What the peer made by hand answers on streams that the other side opens: as little as keeps it connected.
 
-use std::{io, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::{core::muxing::SubstreamBox, identity::PublicKey};
@@ -15,6 +15,8 @@ use crate::{
 const IDENTIFY: &str = "/ipfs/id/1.0.0";
 const PING: &str = "/ipfs/ping/1.0.0";
 const GOSSIP: &str = "/meshsub/1.1.0";
+/// By protocol.
+pub(crate) type Served = HashMap<String, Vec<u8>>;
 const SPOKEN: [&str; 3] = [IDENTIFY, PING, GOSSIP];
 /// Frames up to this size are told whole, of longer ones only the size.
 const TOLD: usize = 4096;
@@ -32,11 +34,12 @@ pub(crate) struct Answers {
     identify: Arc<Vec<u8>>,
     mute: bool,
     deaf: bool,
+    serves: Arc<Served>,
 }
 
 impl Answers {
-    pub(crate) fn new(link: u64, identify: Vec<u8>, mute: bool, deaf: bool) -> Self {
-        Self { link, identify: Arc::new(identify), mute, deaf }
+    pub(crate) fn new(link: u64, identify: Vec<u8>, mute: bool, deaf: bool, serves: Served) -> Self {
+        Self { link, identify: Arc::new(identify), mute, deaf, serves: Arc::new(serves) }
     }
 
     pub(crate) async fn serve(self, mut stream: SubstreamBox) {
@@ -45,8 +48,14 @@ impl Answers {
     }
 
     async fn answer(&self, stream: &mut SubstreamBox) -> io::Result<()> {
-        let protocol = multistream::accept(stream, &SPOKEN).await?;
+        let spoken: Vec<&str> = SPOKEN.into_iter().chain(self.serves.keys().map(String::as_str)).collect();
+        let protocol = multistream::accept(stream, &spoken).await?;
         report::line(&json!({"event": "asked", "link": self.link, "protocol": protocol}));
+        if let Some(answer) = self.serves.get(&protocol) {
+            multistream::read_framed(stream, LONGEST).await?;
+            stream.write_all(&framed(answer)).await?;
+            return stream.close().await;
+        }
         match protocol.as_str() {
             IDENTIFY if self.mute => std::future::pending().await,
             IDENTIFY => {

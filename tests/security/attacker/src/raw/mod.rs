@@ -1,14 +1,15 @@
 //! A peer whose handshake is honest and whose streams carry whatever it is told, one JSON object per line of input:
 //!
 //! ```text
-//! {"cmd":"connect","address":"/ip4/127.0.0.1/tcp/4002/p2p/12D3..","identify":"HEX","mute":false,"deaf":false}
+//! {"cmd":"connect","address":"/ip4/127.0.0.1/tcp/4002/p2p/12D3..","identify":"HEX","mute":false,"deaf":false,"serves":{}}
 //! {"cmd":"open","link":1,"protocol":"/meshsub/1.1.0","times":1}
 //! {"cmd":"write","stream":1,"hex":"..","times":1}
 //! {"cmd":"end","stream":1}   {"cmd":"drop","stream":1}   {"cmd":"hang-up","link":1}
 //! ```
 //!
 //! `identify` is the message that this peer says of itself, in the
-//! place of a true one; a `mute` peer says nothing of itself, a `deaf` one never reads what it is sent on gossip streams.
+//! place of a true one; a `mute` peer says nothing of itself, a `deaf` one never reads what it is sent on gossip streams;
+//! of a protocol that it `serves` each request has the same answer, `{"/a/1":"HEX"}`.
 
 mod answers;
 mod link;
@@ -23,7 +24,11 @@ use crate::{
     Result, hex, identity,
     observe::Counters,
     options::Options,
-    raw::{answers::Answers, link::Link, stream::Stream},
+    raw::{
+        answers::{Answers, Served},
+        link::Link,
+        stream::Stream,
+    },
     report,
     session::{input, text},
     transport,
@@ -83,7 +88,11 @@ impl Session<'_> {
             Err(_) => answers::identify(&self.key.public(), &self.options.agent),
         };
         let flag = |name: &str| command[name].as_bool().unwrap_or(false);
-        let answers = Answers::new(self.last, identify, flag("mute"), flag("deaf"));
+        let mut serves = Served::new();
+        for (protocol, answer) in command["serves"].as_object().into_iter().flatten() {
+            serves.insert(protocol.clone(), hex::decode(answer.as_str().ok_or("an answer is no text")?)?);
+        }
+        let answers = Answers::new(self.last, identify, flag("mute"), flag("deaf"), serves);
         let (transport, _) = transport::build(&self.key, self.options, std::sync::Arc::<Counters>::default())?;
         match Link::dial(self.last, transport, text(command, "address")?.parse()?, answers).await {
             Ok((peer, link)) => {
