@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _Job: TypeAlias = "tuple[Callable[[], Any], contextvars.Context, asyncio.Future[Any]]"
 
 _END = 0.25
+_LOOK = 0.001
 
 
 class Calls:
@@ -23,12 +24,12 @@ class Calls:
 
     All plain ones share one thread, so that none starts before the one before it has returned, also when nobody waits
     for that one any more. It is a thread of ours and not of an executor, because a function that never returns must
-    hold up neither the loop nor the end of the process.
+    hold up neither the loop nor the end of the process. It serves every event loop.
     """
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._ended: asyncio.Future[None] | None = None
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[[], Any]) -> Any:
@@ -44,48 +45,44 @@ class Calls:
 
     async def ended(self) -> None:
         """Wait a moment for its end; not for a function that takes long, as nobody wants its answer any more."""
-        if self._ended is None or self._thread is None:
-            return
-        await asyncio.wait([self._ended], timeout=_END)
-        if self._ended.done():
-            self._thread.join(_END)  # its last word was its future's: what is left of it takes microseconds
+        loop, thread = asyncio.get_running_loop(), self._thread
+        until = loop.time() + _END
+        while thread is not None and thread.is_alive() and loop.time() < until:  # noqa: ASYNC110  # no loop is its own
+            await asyncio.sleep(_LOOK)  # one that waits for work ends within microseconds
 
     async def _in_thread(self, function: Callable[[], Any]) -> Any:
-        loop = asyncio.get_running_loop()
-        if self._ended is None:
-            self._ended = loop.create_future()
-            args = (self._jobs, loop, self._ended)
-            self._thread = threading.Thread(target=_work, args=args, name="depinmesh-calls", daemon=True)
-            self._thread.start()
-        answer: asyncio.Future[Any] = loop.create_future()
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=_work, args=(self._jobs,), name="depinmesh-calls", daemon=True)
+                thread.start()  # may fail, where there are too many: then the next call tries again
+                self._thread = thread
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._jobs.put((function, contextvars.copy_context(), answer))
         return await answer
 
 
-def _work(jobs: SimpleQueue[_Job | None], loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
-    # RuntimeError: the loop was closed meanwhile, nobody waits any more.
-    with contextlib.suppress(RuntimeError):
-        while (job := jobs.get()) is not None:
-            _run(loop, *job)
-            # What the function belongs to must not live as long as the thread waits.
-            del job
-        loop.call_soon_threadsafe(_resolve, ended, None)
+def _work(jobs: SimpleQueue[_Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        _run(*job)
+        # What the function belongs to must not live as long as the thread waits.
+        del job
 
 
-def _run(
-    loop: asyncio.AbstractEventLoop,
-    function: Callable[[], Any],
-    context: contextvars.Context,
-    answer: asyncio.Future[Any],
-) -> None:
+def _run(function: Callable[[], Any], context: contextvars.Context, answer: asyncio.Future[Any]) -> None:
     if answer.cancelled():
         return
     try:
         result = context.run(function)
     except BaseException as error:  # noqa: BLE001  # it is raised where the answer is awaited
-        loop.call_soon_threadsafe(_fail, answer, error)
+        _tell(answer, _fail, error)
     else:
-        loop.call_soon_threadsafe(_resolve, answer, result)
+        _tell(answer, _resolve, result)
+
+
+def _tell(answer: asyncio.Future[Any], how: Callable[[asyncio.Future[Any], Any], None], value: object) -> None:
+    # RuntimeError: the loop was closed meanwhile, nobody waits any more.
+    with contextlib.suppress(RuntimeError):
+        answer.get_loop().call_soon_threadsafe(how, answer, value)
 
 
 def _resolve(answer: asyncio.Future[Any], result: Any) -> None:

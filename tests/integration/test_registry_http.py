@@ -177,6 +177,14 @@ async def test_what_has_not_changed_is_not_sent_again() -> None:
             assert await registry.bootstrap_nodes() == []
 
 
+async def test_a_tag_that_cannot_be_sent_back_is_left_out() -> None:
+    async with web_server(texts(*keys(1))) as web, HttpRegistry(web.url) as registry:
+        web.etag = '"\u00e9"'
+        for _ in range(2):
+            assert list((await registry.wallets()).wallets) == web.value
+        assert ["if-none-match" in headers for headers in web.requests] == [False, False]
+
+
 async def test_a_server_that_is_asked_too_often_is_left_alone_as_long_as_it_wants() -> None:
     async with web_server([]) as web:
         web.fault = status(429, retry_after="1")

@@ -17,7 +17,7 @@ from solders.pubkey import Pubkey
 from depinmesh import Keypair, RegistryError, RegistryFailed
 from depinmesh.registry import SolanaRegistry
 from depinmesh.testing.chain import LocalChain
-from depinmesh.testing.tokens import DTelecom
+from depinmesh.testing.tokens import DTelecom, Token
 from tests.chains import cut, gpa, keys, registry_of
 from tests.registries import guarded, inside, visitor
 from tests.support import eventually, soon, waiting_in
@@ -174,3 +174,54 @@ async def test_an_endpoint_that_is_behind_is_passed_over(chain: LocalChain) -> N
             chain.go_back(50)
             await mirror.set_node(friend.wallet)
             assert len((await registry.wallets()).wallets) == 2
+
+
+async def test_an_endpoint_that_is_far_behind_is_not_believed_about_a_single_wallet(chain: LocalChain) -> None:
+    removed = Keypair.generate()
+    async with LocalChain() as second:
+        fleet = DTelecom(chain)
+        await DTelecom(second, fleet.registry).set_node(removed.wallet)
+        chain.svm.warp_to_slot(second.slot + 1000)
+        urls = [chain.url, second.url]
+        async with SolanaRegistry(urls, registry=str(fleet.registry), listing=False) as registry:
+            assert not await registry.check(removed.wallet)
+            chain.fault = 500
+            with pytest.raises(RegistryError, match=rf"HTTP 500; .* is at slot {second.slot}, behind {chain.slot}$"):
+                await registry.check(removed.wallet)
+            for behind in (100, 0):  # endpoints differ by some slots
+                second.svm.warp_to_slot(chain.slot - behind)
+                assert await registry.check(removed.wallet)
+
+
+class SlowChain(LocalChain):
+    """Takes a while for each answer."""
+
+    async def _answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.4)
+        await super()._answer(request, writer)
+
+
+async def test_an_endpoint_that_takes_too_long_for_all_calls_of_a_list_is_passed_over(chain: LocalChain) -> None:
+    holder = Keypair.generate()
+    token = await Token.create(chain)
+    await token.give(holder.wallet)
+    chain.calls.clear()
+    async with SlowChain() as slow:
+        urls = [slow.url, chain.url]
+        async with SolanaRegistry(urls, mint=str(token.mint), timeout=1.0, rate_limit=1000) as registry:
+            assert not await registry.check(holder.wallet)  # one answer is in time
+            assert chain.calls == []
+            snapshot = await registry.wallets()
+            assert snapshot.source == chain.url
+            assert list(snapshot.wallets) == [bytes(holder.wallet)]
+            assert "getProgramAccounts" in slow.calls
+
+
+async def test_the_waits_for_the_rate_limit_are_not_the_endpoints_time(chain: LocalChain) -> None:
+    holder = Keypair.generate()
+    token = await Token.create(chain)
+    await token.give(holder.wallet)
+    async with SolanaRegistry(chain.url, mint=str(token.mint), timeout=0.9, rate_limit=2) as registry:
+        began = time.monotonic()
+        assert list((await registry.wallets()).wallets) == [bytes(holder.wallet)]
+        assert time.monotonic() - began > 0.9

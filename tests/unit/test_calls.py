@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from depinmesh._calls import Calls
+from tests.support import WAIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,6 +54,42 @@ async def test_a_plain_function_that_returns_an_awaitable_is_awaited_on_the_loop
         return threading.current_thread().name
 
     assert await calls.call(lambda: function()) == threading.current_thread().name  # noqa: PLW0108
+
+
+async def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_call(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", full)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await calls.call(lambda: 1)
+    async with asyncio.timeout(WAIT):
+        assert await calls.call(lambda: 1) == 1
+
+
+def test_calls_of_several_loops_are_each_answered_in_their_own() -> None:
+    calls, loops = Calls(), 2
+    together = threading.Barrier(loops, timeout=WAIT)
+
+    async def in_one_loop() -> int:
+        together.wait()
+        async with asyncio.timeout(WAIT):
+            answers: list[int] = [await calls.call(lambda: 1) for _ in range(100)]
+            return sum(answers)
+
+    async def end() -> None:
+        calls.stop()
+        await calls.ended()
+
+    with ThreadPoolExecutor(loops) as threads:
+        for _ in range(2):  # also after the loops of before have ended
+            runs = [threads.submit(lambda: asyncio.run(in_one_loop())) for _ in range(loops)]
+            assert [run.result() for run in runs] == [100] * loops
+    asyncio.run(end())
+    assert THREAD not in [thread.name for thread in threading.enumerate()]
 
 
 async def test_a_plain_function_sees_the_context_of_its_caller(calls: Calls) -> None:

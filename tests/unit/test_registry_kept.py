@@ -238,6 +238,27 @@ async def test_a_slow_disk_does_not_keep_the_source_from_being_read(
         assert len(source.starts) == 2
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX says who may write to a file")
+async def test_a_kept_list_that_was_refused_is_offered_once_its_fault_is_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, kept = Registry(wallets(2)), tmp_path / "last.json"
+    registry = CachedRegistry(source, kept)
+    await registry.wallets()
+    kept.chmod(0o666)
+    source.fail()
+    async with registry, pushed(registry) as heard:
+        for _ in range(3):
+            with pytest.raises(OSError, match="down"):
+                await registry.wallets()
+        assert heard == []
+        assert sum("others may write" in record.message for record in caplog.records) == 1
+        kept.chmod(0o600)
+        with pytest.raises(OSError, match="down"):
+            await registry.wallets()
+        await eventually(lambda: [list(snapshot.wallets) for snapshot in heard] == [source.entries])
+
+
 class Raising(logging.Handler):
     """The handler of a program that has a mistake in it."""
 

@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _REDIRECTS = 3
-_CONNECTING = 0.8  # of the time limit
+_CONNECTING = 0.8  # of the time that is left
 _LONGEST_REST = 300.0
 _OK, _NOT_MODIFIED, _TOO_MANY, _UNAVAILABLE = 200, 304, 429, 503
 _MOVED = (301, 302, 303, 307, 308)
@@ -45,6 +46,14 @@ class Reply:
 
     body: bytes | bytearray | None
     etag: str | None
+
+
+class Allowance:
+    """Seconds that the requests of one endpoint may take together; what passes between them does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.left = seconds
 
 
 class Fetcher:
@@ -84,36 +93,49 @@ class Fetcher:
 
     async def get(self, url: str, etag: str | None = None) -> Reply:
         """Fetch a document, if it is another one than that of the tag. `EndpointError` says what went wrong."""
-        return await self._limited("GET", url, {"if-none-match": etag} if etag else {}, None)
+        return await self._limited("GET", url, {"if-none-match": etag} if etag else {}, None, Allowance(self._timeout))
 
-    async def post_json(self, url: str, content: bytes) -> bytes | bytearray:
+    async def post_json(self, url: str, content: bytes, allowance: Allowance) -> bytes | bytearray:
         """Send JSON and return the body of the answer. `EndpointError` says what went wrong."""
-        reply = await self._limited("POST", url, {"content-type": "application/json"}, content)
+        reply = await self._limited("POST", url, {"content-type": "application/json"}, content, allowance)
         return reply.body or b""
 
-    async def _limited(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply:
+    async def _limited(
+        self, method: str, url: str, headers: dict[str, str], content: bytes | None, allowance: Allowance
+    ) -> Reply:
+        if allowance.left <= 0:
+            raise _late(allowance)
+        # A handshake that is cancelled from outside leaves its socket behind: it ends by itself before.
+        limits = self._httpx2.Timeout(allowance.left, connect=_CONNECTING * allowance.left)
+        began = monotonic()
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._follow(method, url, headers, content)
+            async with asyncio.timeout(allowance.left):
+                return await self._follow(method, url, headers, content, limits)
         except (TimeoutError, self._httpx2.TimeoutException):
-            raise EndpointError(f"no answer within {self._timeout:g} s") from None
+            raise _late(allowance) from None
         except self._httpx2.LocalProtocolError as error:  # its text shows what was to be sent
             raise EndpointError(type(error).__name__) from None
         except (self._httpx2.HTTPError, self._httpx2.InvalidURL, ssl.SSLError, OSError) as error:
             raise EndpointError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
+        finally:
+            allowance.left -= monotonic() - began
 
-    async def _follow(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply:
+    async def _follow(
+        self, method: str, url: str, headers: dict[str, str], content: bytes | None, limits: httpx2.Timeout
+    ) -> Reply:
         for _ in range(_REDIRECTS + 1):
             with unlogged():
-                answer = await self._once(method, url, headers, content)
+                answer = await self._once(method, url, headers, content, limits)
             if isinstance(answer, Reply):
                 return answer
             url = self._allowed(url, answer)
         raise EndpointError(f"more than {_REDIRECTS} redirects")
 
-    async def _once(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply | str:
-        client = self._opened()
-        async with client.stream(method, url, headers={**self._headers, **headers}, content=content) as response:
+    async def _once(
+        self, method: str, url: str, headers: dict[str, str], content: bytes | None, limits: httpx2.Timeout
+    ) -> Reply | str:
+        sent = {**self._headers, **headers}
+        async with self._opened().stream(method, url, headers=sent, content=content, timeout=limits) as response:
             status = response.status_code
             if status == _NOT_MODIFIED and "if-none-match" in headers:
                 return Reply(None, headers["if-none-match"])
@@ -129,7 +151,8 @@ class Fetcher:
                 body += chunk
                 if len(body) > self._max_size:
                     raise EndpointError(f"the answer is larger than {self._max_size:,} bytes")
-            return Reply(body, response.headers.get("etag"))
+            etag = response.headers.get("etag")
+            return Reply(body, etag if etag and _HEADER_VALUE.fullmatch(etag) else None)  # others cannot be sent back
 
     def _allowed(self, url: str, location: str) -> str:
         """Keep to the host that was given, as headers with secrets go along, and to TLS where that was asked for."""
@@ -148,11 +171,13 @@ class Fetcher:
             verify: ssl.SSLContext | bool = True
             if self._ca_file is not None:
                 verify = ssl.create_default_context(cafile=self._ca_file)
-            # A handshake that is cancelled from outside leaves its socket behind: it ends by itself before.
-            limits = self._httpx2.Timeout(self._timeout, connect=_CONNECTING * self._timeout)
-            self._client = self._httpx2.AsyncClient(verify=verify, timeout=limits, trust_env=False)
+            self._client = self._httpx2.AsyncClient(verify=verify, trust_env=False)
             leave_out("httpx2", "httpcore2")
         return self._client
+
+
+def _late(allowance: Allowance) -> EndpointError:
+    return EndpointError(f"no answer within {allowance.seconds:g} s")
 
 
 def from_answer(body: bytes | bytearray) -> Any:

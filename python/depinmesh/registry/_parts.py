@@ -132,7 +132,7 @@ class Part:
         await self._life.entered()
 
     def _renew_calls(self) -> Calls:
-        """End the thread of plain functions, which serves one event loop, and have the next call begin another one."""
+        """End the thread of plain functions, and have the next call begin another one."""
         calls, self._calls = self._calls, Calls()
         calls.stop()
         return calls

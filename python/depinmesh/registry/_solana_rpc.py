@@ -25,7 +25,7 @@ from depinmesh.registry._solana_rules import Account
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from depinmesh.registry._fetch import Fetcher
+    from depinmesh.registry._fetch import Allowance, Fetcher
     from depinmesh.registry._solana_rules import Query
 
 # So many bytes of a listing are decoded at once: some milliseconds.
@@ -47,18 +47,25 @@ class Rpc:
         self._ids = count(1)
 
     async def program_accounts(
-        self, url: str, query: Query, data_slice: tuple[int, int] | None, take: Callable[[Account], None]
+        self,
+        url: str,
+        query: Query,
+        data_slice: tuple[int, int] | None,
+        take: Callable[[Account], None],
+        allowance: Allowance,
     ) -> int:
         """List the accounts of a program: hand each to `take`, in another thread, and return the slot."""
         options = {"filters": filters(query), "withContext": True, **self._options(data_slice)}
-        body = await self._call(url, "getProgramAccounts", [str(query.program), options])
+        body = await self._call(url, "getProgramAccounts", [str(query.program), options], allowance)
         # In a thread, and in pieces, as one piece of C holds up the loop as long as it takes.
         return await asyncio.to_thread(_listing, body, data_slice, take)
 
-    async def accounts(self, url: str, addresses: Sequence[Pubkey]) -> tuple[int, list[Account | None]]:
+    async def accounts(
+        self, url: str, addresses: Sequence[Pubkey], allowance: Allowance
+    ) -> tuple[int, list[Account | None]]:
         """Look up accounts, at most 100."""
         params = [[str(address) for address in addresses], self._options(None)]
-        slot, value = _context(_result(await self._call(url, "getMultipleAccounts", params)))
+        slot, value = _context(_result(await self._call(url, "getMultipleAccounts", params, allowance)))
         if not isinstance(value, list) or len(value) != len(addresses):
             raise EndpointError("the answer has not as many accounts as were asked for")
         found = [
@@ -73,10 +80,10 @@ class Rpc:
             options["dataSlice"] = {"offset": data_slice[0], "length": data_slice[1]}
         return options
 
-    async def _call(self, url: str, method: str, params: list[Any]) -> bytes | bytearray:
+    async def _call(self, url: str, method: str, params: list[Any], allowance: Allowance) -> bytes | bytearray:
         await self._turn()
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-        return await self._fetcher.post_json(url, json.dumps(request).encode())
+        return await self._fetcher.post_json(url, json.dumps(request).encode(), allowance)
 
     async def _turn(self) -> None:
         now = monotonic()

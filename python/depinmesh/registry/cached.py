@@ -70,6 +70,8 @@ class CachedRegistry:
         """Somebody has started: since then neither has the source answered, nor was the kept list offered."""
         self._answers = 0
         self._given_up = False
+        self._unusable = ""
+        """Why the kept list could not be used, as it was last said."""
         self._kept: dict[Wallet, None] = {}
         self._written = float("-inf")
         self._confirmation = Confirmation()
@@ -78,7 +80,7 @@ class CachedRegistry:
 
     async def __aenter__(self) -> Self:
         """Have the source entered when it is first asked. Each node that starts may be offered the kept list."""
-        self._starting, self._pending, self._given_up = True, None, False
+        self._starting, self._pending, self._given_up, self._unusable = True, None, False, ""
         await self._part.__aenter__()
         return self
 
@@ -150,7 +152,11 @@ class CachedRegistry:
         except FileNotFoundError:
             return
         except (OSError, RegistryError) as error:
-            _log.error("The kept list is not used: %s", error)
+            # Somebody may set the clock, or the mode of the file: the next read that fails looks again.
+            self._starting = self._starting or self._answers == answers
+            if str(error) != self._unusable:
+                self._unusable = str(error)
+                _log.error("The kept list is not used: %s", error)
             return
         except BaseException:  # it is cancelled, as the whole read is: the list is still to be offered
             self._starting = self._starting or self._answers == answers

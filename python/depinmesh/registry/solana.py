@@ -14,7 +14,7 @@ from weakref import WeakSet
 from depinmesh.bootstrap import BootstrapNode
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError, shown
 from depinmesh.registry._endpoints import NODES_AGE, Endpoints
-from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, label
+from depinmesh.registry._fetch import Allowance, EndpointError, Fetcher, checked_urls, label
 from depinmesh.registry._latest import merged
 from depinmesh.registry._loops import LoopLock
 from depinmesh.registry._losses import Confirmation, loses_too_much
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("depinmesh.registry")
 
 _LONGEST_NAP = 3600.0
+# About a minute: machines behind one URL differ by some slots, and one that is further behind may still have a wallet
+# that was removed.
+_MOST_BEHIND = 150
 _COMMITMENTS = ("processed", "confirmed", "finalized")
 
 
@@ -91,7 +94,8 @@ class SolanaRegistry:
             commitment: How certain a change must be: `confirmed` may, very rarely, be undone, `finalized` comes about
                 13 s later.
             headers: Sent with each request, such as a token.
-            timeout: Seconds that one endpoint may take, so that the next gets its turn within `gate.timeout`.
+            timeout: Seconds that one endpoint may take for all calls of an answer, so that the next gets its turn
+                within `gate.timeout`. Waits for `rate_limit` do not count.
             max_size: Bytes that an answer may have.
             rate_limit: Calls a second, over all endpoints.
             quic_port: UDP port of the nodes that `bootstrap_nodes` names, `None` if they have none.
@@ -118,6 +122,7 @@ class SolanaRegistry:
         self._timeout = timeout
         self._ports = (quic_port, tcp_port)
         self._ledger = Ledger(self._rule.minimum)
+        self._newest = 0  # the highest slot of a look-up
         self._taken_at: datetime | None = None
         self._asked = float("-inf")
         self._changed: WeakSet[asyncio.Event] = WeakSet()  # one for each iteration, and gone with it
@@ -207,9 +212,10 @@ class SolanaRegistry:
         slots: list[int] = []
         entries: dict[Pubkey, Entry] = {}
         dropped: list[str] = []
+        allowance = Allowance(self._timeout)
         for query in self._rule.queries():
             take = partial(self._decode, entries=entries, dropped=dropped)
-            slots.append(await self._rpc.program_accounts(url, query, self._rule.data_slice, take))
+            slots.append(await self._rpc.program_accounts(url, query, self._rule.data_slice, take, allowance))
         slot = min(slots, default=0)
         if slot < self._ledger.slot:
             raise EndpointError(f"it is at slot {slot}, behind {self._ledger.slot}")
@@ -236,8 +242,12 @@ class SolanaRegistry:
         places = {wallet: self._rule.addresses(Pubkey.from_bytes(bytes(wallet))) for wallet in wallets}
         found = [address for addresses in places.values() for address in addresses]
         entries: dict[Pubkey, Entry] = {}
+        allowance = Allowance(self._timeout)
         for start in range(0, len(found), 100):
-            _, accounts = await self._rpc.accounts(url, found[start : start + 100])
+            slot, accounts = await self._rpc.accounts(url, found[start : start + 100], allowance)
+            if slot < self._newest - _MOST_BEHIND:
+                raise EndpointError(f"it is at slot {slot}, behind {self._newest}")
+            self._newest = max(self._newest, slot)
             for account in filter(None, accounts):
                 self._decode(account, entries, [])
         return {
