@@ -95,6 +95,23 @@ def test_a_signal_ends_sub_in_order(fleet: Fleet, number: signal.Signals) -> Non
     assert (sub.returncode, out, err) == (0, "", "0 events\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other words for it")
+def test_a_stdin_that_cannot_be_read_ends_pub(fleet: Fleet, tmp_path: Path) -> None:
+    """As that which nohup gives in place of a terminal."""
+    own = ("-c", str(fleet.members[0].file), "--key", str(fleet.tools[0]))
+    with (tmp_path / "written").open("w") as only_written:
+        done = subprocess.run(
+            [*COMMAND, "pub", "news", "--min-peers", "0", *own],
+            stdin=only_written,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT,
+            env=environment(),
+        )
+    assert (done.returncode, done.stderr) == (1, "depinmesh pub: stdin cannot be read: Bad file descriptor\n")
+
+
 def test_sub_ends_after_its_time(fleet: Fleet) -> None:
     arguments = ("-c", fleet.members[0].file, "--key", fleet.tools[0], "--timeout", 2)
     assert "longer than 2 s" in run("sub", "silence", *arguments, code=3).stderr

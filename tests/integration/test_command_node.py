@@ -35,6 +35,47 @@ def test_a_node_starts_says_where_it_is_and_ends_in_order(tmp_path: Path, number
     assert node.returncode == 0
 
 
+SILENT_NAME_SERVER = """
+import socket
+import sys
+import time
+
+lookup = socket.getaddrinfo
+
+
+def getaddrinfo(host, *rest, **more):
+    if host in ("registry.invalid", b"registry.invalid"):
+        print("nobody knows registry.invalid", file=sys.stderr, flush=True)
+        time.sleep(60)
+    return lookup(host, *rest, **more)
+
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_a_silent_name_server_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "sitecustomize.py").write_text(SILENT_NAME_SERVER)
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text(
+        "key_file: node.key\n"
+        "authorized_wallets: {type: http, urls: https://registry.invalid/wallets}\n"
+        "bootstrap_nodes: {type: http, urls: https://registry.invalid/nodes}\n"
+        "bootstrap: {wait: none}\n"
+        "gate: {timeout: 2s}\n"
+        "listen: {hosts: 127.0.0.1, quic_port: 0, tcp_port: 0}\n"
+    )
+    with running("node", "-c", file) as node:
+        line_of(node.stdout, "@127.0.0.1:")
+        line_of(node.stderr, "nobody knows registry.invalid")
+        node.send_signal(signal.SIGTERM)
+        node.communicate(timeout=15)
+    assert node.returncode == 0
+
+
 CRASHING = """
 import gc
 from pathlib import Path
@@ -87,6 +128,12 @@ def test_a_taken_port_is_an_error_and_nothing_is_left(fleet: Fleet, tmp_path: Pa
     assert error.startswith("depinmesh node: ")
     assert "listen" in error
     assert any("starting to listen" in line for line in log)
+
+
+def test_without_a_file_it_says_so() -> None:
+    told = run("node", code=2).stderr
+    assert "--config: is not given" in told
+    assert "authorized_wallets" in told
 
 
 def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:

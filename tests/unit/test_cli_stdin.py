@@ -8,6 +8,9 @@ import threading
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
+from depinmesh import MeshError
 from depinmesh.cli.stdin import lines
 
 if TYPE_CHECKING:
@@ -57,3 +60,13 @@ async def test_who_stops_reading_leaves_no_thread_behind() -> None:
         if thread.name == "depinmesh-stdin":
             thread.join(10)
             assert not thread.is_alive()
+
+
+async def test_what_cannot_be_read_is_an_error_and_no_wait() -> None:
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(MeshError, match="stdin cannot be read: "):
+            await anext(lines(writing))
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -292,6 +292,13 @@ def test_a_json_line_has_the_fields_beside_its_own_keys() -> None:
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_what_a_registry_says_adds_no_line_and_moves_no_cursor(formatter: logging.Formatter) -> None:
+    said = "the registry said: no\n2026 ERROR forged\x9b2J\u2028"
+    (line,) = formatted(formatter, lambda log: log.log(30, said, {"reason": said}))
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 def test_values_of_a_logger_adapter_take_no_fields_away(formatter: logging.Formatter) -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)

@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Sequence
-from typing import Annotated, TypeAlias
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Annotated, Any, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter, Token, validators
 from rich.console import Console
 
 from depinmesh._loading.text import converted
+from depinmesh._text import in_a_line
 from depinmesh.cli.exits import FAILURE, OK, TIMEOUT, USAGE
-from depinmesh.errors import MeshError, MeshTimeoutError
+from depinmesh.cli.threads import DaemonThreads
+from depinmesh.errors import ConfigError, MeshError, MeshTimeoutError
 from depinmesh.logs.forward import forwarder
 
 
@@ -48,12 +50,25 @@ def run(command: App, arguments: Sequence[str]) -> int:
     try:
         result = function(*bound.args, **bound.kwargs)
         if asyncio.iscoroutine(result):
-            result = asyncio.run(result)
+            result = _in_loop(result)
     except (MeshError, ModuleNotFoundError) as error:
         forwarder.finish()  # the error comes last, after what the core has said on the way to it
-        say(f"{command.name[0]}: {error}")
+        say(f"{command.name[0]}: {_text(error)}")
         return _code(error)
     return OK if result is None else int(result)
+
+
+def _in_loop(work: Coroutine[Any, Any, Any]) -> Any:
+    """Do what `asyncio.run` does, with threads that the end does not wait for."""
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_default_executor(DaemonThreads())
+        return runner.run(work)
+
+
+def _text(error: Exception) -> str:
+    """Return what it says: a configuration has a line for each problem, and others may quote a registry or a peer."""
+    lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
+    return "\n".join(map(in_a_line, lines))
 
 
 def _code(error: Exception) -> int:

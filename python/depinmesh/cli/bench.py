@@ -120,7 +120,7 @@ def _sent_at(event: Event) -> float:
     """Return when it was sent, which the event itself says in whole seconds only."""
     try:
         return float(event.message["at"])
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return event.received_at.timestamp()  # of somebody else
 
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from depinmesh._text import in_a_line
+
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", help="as JSON")]
 
 
@@ -23,12 +25,6 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
         table.add_row(*(Text(in_a_line(value)) for value in row))
     Console().print(table)
-
-
-def in_a_line(value: object) -> str:
-    """Return it as text for one line: a peer says of itself what it likes, such as what moves the cursor."""
-    text = str(value)
-    return text if text.isprintable() else "".join(part if part.isprintable() else repr(part)[1:-1] for part in text)
 
 
 def print_json(value: object) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from time import monotonic
 
 from depinmesh import Node, Peer, PeerId
+from depinmesh._text import in_a_line
 from depinmesh.cli.app import Count, Seconds, app, run, say
-from depinmesh.cli.output import in_a_line
 from depinmesh.cli.settings import OwnNode
 from depinmesh.errors import DialError, MeshTimeoutError
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depinmesh import Config, RegistryError, Wallet
+from depinmesh._text import in_a_line
 from depinmesh.cli.app import Pause, app, run, say
 from depinmesh.cli.asking import Asking, Listing, asking
 from depinmesh.cli.exits import FAILURE, OK
@@ -116,13 +117,13 @@ async def _read(registry: Asking, interval: float, on_listing: Callable[[Listing
         try:
             on_listing(await registry.wallets())
         except RegistryError as error:
-            say(f"depinmesh registry: {error}")
+            say(f"depinmesh registry: {in_a_line(error)}")
         await asyncio.sleep(interval)
 
 
 async def _hear(registry: Asking, pause: float, on_listing: Callable[[Listing], None]) -> None:
     def failed(error: Exception, again_in: float) -> None:
-        reason = without_secrets(f"{type(error).__name__}: {error}")
+        reason = in_a_line(without_secrets(f"{type(error).__name__}: {error}"))
         say(f"depinmesh registry: listening to the registry failed: {reason}; again in {again_in:g} s")
 
     async with contextlib.aclosing(registry.changes(failed, pause)) as changes:
@@ -140,4 +141,4 @@ def _print_changes(before: frozenset[Wallet], now: frozenset[Wallet]) -> None:
 def _say_size(listing: Listing) -> None:
     say(f"{len(listing.wallets)} wallets")
     for entry in listing.invalid:
-        say(f"left out, as it is no wallet: {entry}")
+        say(f"left out, as it is no wallet: {in_a_line(entry)}")

@@ -38,7 +38,14 @@ class Settings:
 
     def load(self, over: Layer | None = None) -> Loaded:
         """Read it; `over` wins over everything."""
-        return load(self.config, options=self._options() | (over or {}))
+        try:
+            return load(self.config, options=self._options() | (over or {}))
+        except ConfigError as error:
+            if self.config is not None or all(problem.source for problem in error.errors):
+                raise
+            hint = "-c FILE; docs/configuration.md says what is in it"
+            missing = ConfigProblem("--config", None, "is not given, and the rest is not enough", hint)
+            raise ConfigError.of([missing, *error.errors]) from None
 
     def _options(self) -> Layer:
         layer: Layer = {}

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pydantic_core import from_json
 
 from depinmesh import Database, Event
+from depinmesh._text import in_a_line, json_in_a_line
 from depinmesh.cli.app import app, run, say
 from depinmesh.cli.output import print_table
 from depinmesh.cli.settings import OwnNode
@@ -80,7 +81,7 @@ class _Shell:
         try:
             await command(rest)
         except MeshError as error:
-            say(str(error))
+            say(in_a_line(error))
         sys.stdout.flush()
 
     def _prompt(self) -> None:
@@ -135,4 +136,4 @@ class _Shell:
 
 
 def _show(event: Event) -> None:
-    print(f"{event.topic} {event.wallet} {event.message_json.decode()}", flush=True)
+    print(f"{in_a_line(event.topic)} {event.wallet} {json_in_a_line(event.message_json.decode())}", flush=True)

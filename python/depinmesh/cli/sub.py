@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from depinmesh import Database, Event, Subscription
 from depinmesh._tasks import limit
+from depinmesh._text import in_a_line, json_in_a_line
 from depinmesh.cli.app import Count, Seconds, app, first_of, run, say
 from depinmesh.cli.settings import OwnNode
 from depinmesh.signals import until_stopped
@@ -91,9 +92,9 @@ def _json_line(event: Event) -> str:
         "timestamp": event.timestamp,
         "received_at": event.received_at.isoformat(),
     }
-    # The message as it came: to decode and encode it again would change numbers.
-    return f'{json.dumps(head)[:-1]}, "message": {event.message_json.decode()}}}'
+    return f'{json.dumps(head)[:-1]}, "message": {json_in_a_line(event.message_json.decode())}}}'
 
 
 def _text_line(event: Event) -> str:
-    return f"{event.time:%H:%M:%S.%f} {event.wallet} {event.topic} {event.message_json.decode()}"
+    message = json_in_a_line(event.message_json.decode())
+    return f"{event.time:%H:%M:%S.%f} {event.wallet} {in_a_line(event.topic)} {message}"

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from depinmesh._text import in_a_line, json_in_a_line
 from depinmesh.logs.entry import Plain, plain, quoted
 from depinmesh.logs.standard import Text
 
@@ -31,7 +32,7 @@ class JsonFormatter(logging.Formatter):
             line[f"{name}_" if name in taken else name] = plain(value)
         if record.exc_info and record.exc_info[0] is not None:
             line["exc"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json_in_a_line(json.dumps(line, ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):
@@ -40,7 +41,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         fields = [f"{name}={quoted(plain(value))}" for name, value in _fields(record).items()]
-        line = " ".join([_time(record), f"{record.levelname:<7}", record.name, _message(record), *fields])
+        line = " ".join([_time(record), f"{record.levelname:<7}", record.name, in_a_line(_message(record)), *fields])
         if record.exc_info and record.exc_info[0] is not None:
             line += "\n" + self.formatException(record.exc_info)
         return line

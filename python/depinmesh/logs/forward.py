@@ -52,12 +52,13 @@ class _Forwarder:
             # The thread, and perhaps the holder of the lock, stayed in the parent.
             self.__init__()  # type: ignore[misc]  # all of its state is to be as new
         with self._lock:
-            self._users.append(logger)
-            self._follow_level()
             if self._thread is None:
                 self._dropped = _core.logs_dropped()
-                self._thread = threading.Thread(target=self._run, name="depinmesh-logs", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="depinmesh-logs", daemon=True)
+                thread.start()  # may fail, where there are too many: then the next node tries again
+                self._thread = thread
+            self._users.append(logger)
+            self._follow_level()
 
     def remove(self, logger: Adapter) -> None:
         """End what one `add` began."""

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from depinmesh import Config, Connecting, Database, connect
 from depinmesh._loading.layers import KEY_FIELDS
+from depinmesh._text import in_a_line
 from depinmesh.cli.app import Seconds, app, run
 from depinmesh.cli.doctor import clock, fleet, local
 from depinmesh.cli.doctor.finding import Finding
@@ -51,9 +52,9 @@ async def doctor(
     async for finding in _examination(settings, ops, topic, listen):
         found.append(finding)
         if not as_json:
-            print(f"{_MARKS[finding.verdict]}{finding.what}: {finding.detail}", flush=True)
+            print(_MARKS[finding.verdict] + in_a_line(f"{finding.what}: {finding.detail}"), flush=True)
             if finding.remedy:
-                print(f"        -> {finding.remedy}", flush=True)
+                print(f"        -> {in_a_line(finding.remedy)}", flush=True)
     if as_json:
         print_json([asdict(finding) for finding in found])
     return FAILURE if any(finding.verdict == "fault" for finding in found) else OK

@@ -30,7 +30,7 @@ def fetch(ops: str) -> dict[str, Any]:
     except httpx2.ConnectError:
         _fail(url, "nothing listens there; start the node with --ops, and give the same place here")
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        _fail(url, str(error))
+        _fail(url, str(error).partition("\n")[0])  # the rest is a link for people who browse
     if not isinstance(document, dict) or "node" not in document:
         _fail(url, "this is not the ops server of a node")
     return document
