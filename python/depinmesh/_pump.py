@@ -186,7 +186,7 @@ class Pump:
 
     def _turn(self) -> None:
         self._turn_is_due = False
-        if self._stopped:
+        if self._stopped or self.forked:
             return
         more = True
         try:

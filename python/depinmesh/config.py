@@ -54,7 +54,10 @@ def _check_name(name: str) -> str:
 def _check_databases(given: object, info: ValidationInfo) -> Mapping[str, object]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValueError("is neither a mapping of names to lists of wallets nor a list of names")  # noqa: TRY004
-    sources = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given)
+    try:
+        sources = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given)
+    except TypeError:
+        raise ValueError("has an entry that is not the name of a database") from None
     problems: list[ConfigProblem] = []
     for name, source in sources.items():
         try:
@@ -227,14 +230,15 @@ def merged(config: Config | None, fields: ConfigFields) -> Config:
     if not fields:
         return config
     below: dict[str, Any] = {name: getattr(config, name) for name in config.model_fields_set}
-    if config.key_file is not None:
-        del below["private_key"]  # it came from the file
+    key_file = below.pop("key_file", None)  # it was read, and may be gone
     if any(fields.get(name) is not None for name in _KEY_FIELDS):
-        below = {name: value for name, value in below.items() if name not in _KEY_FIELDS}
+        key_file = None
+        below.pop("private_key", None)
     for name, value in fields.items():
         under = below.get(name)
         if isinstance(under, Options) and isinstance(value, Mapping):
             below[name] = {**{inner: getattr(under, inner) for inner in under.model_fields_set}, **value}
         elif value is not None or name not in _KEY_FIELDS:
             below[name] = value
-    return Config(**below)
+    made = Config(**below)
+    return made if key_file is None else made.model_copy(update={"key_file": key_file})

@@ -3,7 +3,9 @@
 # _trusted skips what the core has checked
 
 import asyncio
+import contextlib
 import copy
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -258,6 +260,7 @@ class EventStream(Generic[E_co]):
         self._ended = False
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
+        self._node: weakref.ref[object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         """That of the node, once it has been started."""
 
@@ -295,6 +298,21 @@ class EventStream(Generic[E_co]):
         self._ended = True
         self._failure = failure
         self._wake.set()
+
+    def _follow(self, node: object) -> None:
+        """End with the node, also when that is collected: it knows its streams no longer by then."""
+        own = weakref.ref(self)
+
+        def gone(_: object) -> None:
+            if (stream := own()) is not None:
+                stream._abandon()
+
+        self._node = weakref.ref(node, gone)
+
+    def _abandon(self) -> None:
+        if self._loop is not None and not self._ended:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._end)
 
     def __aiter__(self) -> Self:
         """Return itself: two loops over one stream share its events."""

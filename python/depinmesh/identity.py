@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn, Self, SupportsBytes, TypeAlias, cast, final
 
 from depinmesh import _core
+from depinmesh._paths import expanded
 from depinmesh.errors import IdentityError, without_secrets
 
 WalletLike: TypeAlias = str | SupportsBytes
@@ -165,7 +166,10 @@ class Keypair:
         A file that others may read or its group may write is refused (not on Windows). A missing or damaged file is an
         `IdentityError` that names it; a new identity is never made silently.
         """
-        file = Path(path).expanduser()
+        try:
+            file = expanded(path)
+        except ValueError as error:
+            raise _file_error(Path(path), str(error)) from None
         content = _read_private(file)
         try:
             return cls._of(_core.SecretKey.from_file_content(content))
@@ -231,6 +235,8 @@ def _read_private(file: Path) -> bytearray:
             os.close(descriptor)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
+        if isinstance(error, FileNotFoundError):
+            problem += "; `depinmesh keygen --output FILE` makes one"
     except ValueError:
         problem = "cannot be read: there is a zero character in its name"
     if problem is not None:

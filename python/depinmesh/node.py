@@ -181,6 +181,7 @@ class Node:
             self._running().pump.check()
             stream._loop = asyncio.get_running_loop()
         self._streams.add(stream)
+        stream._follow(self)
         return stream
 
     async def wait_ready(self, timeout: float | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depinmesh import ForkedProcessError, ListenAddress, MeshError, Node, WrongLoopError, connect
-from tests.support import alone, eventually, mesh_of, nothing_left, received, threads_of_ours
+from tests.support import alone, eventually, mesh_of, nothing_left, received, soon, threads_of_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +174,23 @@ async def test_a_node_that_nobody_refers_to_is_collected_with_a_warning() -> Non
         node = await _in_a_cycle()
         with pytest.warns(ResourceWarning, match="unclosed node"):
             await eventually(lambda: gc.collect() >= 0 and node() is None)
+
+
+async def test_who_reads_the_events_of_a_node_that_is_collected_waits_no_longer() -> None:
+    node = Node(**alone())
+    await node.start()
+    gone, events = weakref.ref(node), node.events()
+
+    async def read() -> None:
+        async for _ in events:
+            pass
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    del node
+    with pytest.warns(ResourceWarning, match="unclosed node"):
+        await eventually(lambda: gc.collect() >= 0 and gone() is None)
+    await soon(reading)
 
 
 async def _in_a_cycle() -> weakref.ref[Node]:

@@ -285,3 +285,26 @@ def test_yaml_is_needed_for_files_only(tmp_path: Path, monkeypatch: pytest.Monke
     assert Config.load(**complete()).private_key == KEY
     (problem,) = refused(yaml(tmp_path, "database: x"))
     assert problem.hint == "pip install 'depinmesh[config]'"
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "reason"),
+    [
+        ("databases: [a, {b: []}]", "databases", "not the name of a database"),
+        ("key_file: ~nobody-has-this-name/key", "key_file", "no such home folder"),
+        ("gate: {timeout: '1e1000000'}", "gate.timeout", "is not a duration"),
+        ("pubsub: {max_message_size: '1e100000'}", "pubsub.max_message_size", "is not a size"),
+    ],
+)
+def test_what_cannot_be_read_at_all_is_a_problem_of_its_field(
+    tmp_path: Path, line: str, path: str, reason: str
+) -> None:
+    problems = refused(yaml(tmp_path, line + "\n"))
+    (problem,) = (problem for problem in problems if problem.path == path)
+    assert reason in problem.reason
+
+
+def test_a_file_in_no_home_folder_is_named() -> None:
+    (problem,) = refused("~nobody-has-this-name/node.yaml")
+    assert "no such home folder" in str(problem)
+    assert "node.yaml" in str(problem)

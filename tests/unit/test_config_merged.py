@@ -40,7 +40,10 @@ def test_merged_keys(tmp_path: Path) -> None:
     file.chmod(0o600)
     of_file = merged(config(), {"key_file": file})
     assert (of_file.private_key, of_file.key_file) == (other, file)
-    assert merged(of_file, {"database": "b"}).key_file == file
+    file.unlink()  # it was read once
+    more = merged(of_file, {"database": "b"})
+    assert (more.private_key, more.key_file, more.database) == (other, file, "b")
+    assert merged(more, {"database": "c"}).key_file == file
     of_key = merged(of_file, {"private_key": KEY})
     assert (of_key.private_key, of_key.key_file) == (KEY, None)
     assert merged(config(), {"key_file": None, "database": "b"}).private_key == KEY

@@ -311,6 +311,13 @@ def test_missing_key_file_is_an_error(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+def test_a_key_file_in_no_home_folder_is_an_error() -> None:
+    """A home folder that there is not is an error of the key file, too."""
+    with pytest.raises(IdentityError, match="no such home folder") as caught:
+        Keypair.from_file("~nobody-has-this-name/key")
+    assert caught.value.file == "~nobody-has-this-name/key"
+
+
 def test_only_files_are_key_files(tmp_path: Path) -> None:
     """A folder, a named pipe and an impossible name are refused at once."""
     with pytest.raises(IdentityError, match=r"not a regular file|cannot be read"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depinmesh._loading.layers import Given, Layer, flat
+from depinmesh._paths import expanded
 from depinmesh.errors import ConfigError, ConfigProblem, without_secrets
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from yaml import Node as YamlNode
 
 _LARGEST = 16 * 2**20  # bytes: 200,000 wallets
@@ -17,7 +19,10 @@ _LARGEST = 16 * 2**20  # bytes: 200,000 wallets
 
 def document_layer(path: str | os.PathLike[str]) -> Layer:
     """Read a file; `ConfigError` says what is wrong with it, and in which line."""
-    file = Path(path).expanduser()
+    try:
+        file = expanded(path)
+    except ValueError as error:
+        raise _problem(without_secrets(str(path)), str(error), None) from None
     name = without_secrets(str(file))
     root = _compose(_read(file, name), name)
     if root is None:

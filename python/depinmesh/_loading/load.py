@@ -12,6 +12,7 @@ from depinmesh._loading.layers import SOURCE_FIELDS, Given, Layer, below, flat, 
 from depinmesh._loading.options import field_of, is_group
 from depinmesh._loading.sources import SourceError, imported, made_source
 from depinmesh._loading.text import from_text
+from depinmesh._paths import expanded
 from depinmesh.config import Config
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 
@@ -94,7 +95,7 @@ def _value(path: tuple[str, ...], given: Given, field: FieldInfo) -> object:
         return imported(given.value, given.folder)
     value = from_text(given.value, field)
     if path == ("key_file",) and given.folder is not None and isinstance(value, str | Path):
-        return given.folder / Path(value).expanduser()
+        return given.folder / expanded(value)
     return value
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from depinmesh._loading.layers import below, flat, nested
 from depinmesh._loading.text import NOTHING, converted, items
+from depinmesh._paths import expanded
 from depinmesh.errors import ConfigError, ConfigProblem, MeshError, shown, without_secrets
 
 if TYPE_CHECKING:
@@ -172,13 +173,14 @@ def _from_text(value: str, words: set[str], folder: Path | None, unit: str | Non
         return None
     if words & {"Logger", "Rule"}:  # objects, which text can only name
         return imported(value.strip(), folder)
-    if words & {"Path", "PathLike"}:
-        return (folder or Path()) / Path(value).expanduser()
     if words & _LISTS:
         return items(value)
-    if "str" in words or not words & {"float", "int", "bool"}:
+    is_path = bool(words & {"Path", "PathLike"})
+    if not is_path and ("str" in words or not words & {"float", "int", "bool"}):
         return value
     try:
+        if is_path:
+            return (folder or Path()) / expanded(value)
         return converted(value, {base for base in (bool, float, int) if base.__name__ in words}, unit)
     except ValueError as error:
         raise SourceError(ConfigProblem("", shown(value), str(error), None)) from None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _AMOUNT = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)")
+_MOST_DIGITS = 30  # of any amount; of 1e1000000 a number is made for a while, and the rest takes longer
 _ONE: Mapping[str, int | Decimal] = {"": 1}
 _SECONDS: Mapping[str, int | Decimal] = {
     "": 1,
@@ -94,7 +95,13 @@ def _amount(text: str, units: Mapping[str, int | Decimal], form: str) -> Decimal
     match = _AMOUNT.fullmatch(text)
     if match is None or match[2] not in units:
         raise ValueError(f"is not {form}")
-    return Decimal(match[1]) * units[match[2]]
+    try:
+        amount = Decimal(match[1]) * units[match[2]]
+    except ArithmeticError:
+        raise ValueError(f"is not {form}") from None
+    if amount.adjusted() > _MOST_DIGITS:
+        raise ValueError(f"is not {form}")
+    return amount
 
 
 def _flag(text: str) -> bool:
