@@ -104,7 +104,7 @@ test-secrets: build ## the tests at TRACE, with all that becomes visible searche
 	$(bin)/pytest $(PYTEST_ARGS) -p tests.secrecy --timeout 120 -m 'not slow' tests/unit tests/integration tests/security
 
 .PHONY: test-faults
-test-faults: build ## broken networks, all of it: needs root, ip (iproute2), nft and conntrack, for network namespaces
+test-faults: build ## broken networks, all of it: needs root, ip (iproute2), nft, conntrack and miniupnpd, for network namespaces
 	cargo build --locked -p depinmesh-attacker
 	$(bin)/pytest -s tests/faults
 

@@ -151,8 +151,9 @@ def _native_threads() -> Iterator[str]:
 
 
 def _descriptors() -> list[str]:
-    names = []
-    for descriptor in Path("/proc/self/fd").iterdir():
+    names: list[str] = []
+    folder = Path("/proc/self/fd")
+    for descriptor in folder.iterdir() if folder.exists() else ():  # other systems than Linux do not say
         with contextlib.suppress(OSError):  # that of the listing itself
             names.append(str(descriptor.readlink()))
     return names

@@ -53,6 +53,20 @@ def missing() -> str | None:
     return f"network namespaces with a bridge: {made.stderr.strip()}" if made.returncode else None
 
 
+def nft_missing(rules: str) -> str | None:
+    """Say what a machine that can have a lab lacks for these rules of nftables, if anything."""
+    if shutil.which("nft") is None:
+        return "the program nft, of the package nftables"
+    name = f"{new_name()}-try"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        command = ["ip", "netns", "exec", name, "nft", "-f", "-"]
+        made = subprocess.run(command, input=rules, capture_output=True, text=True, check=False)
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+    return f"rules of nftables: {made.stderr.strip()}" if made.returncode else None
+
+
 def require_lab() -> None:
     """Skip the test, with the reason, where there can be no lab."""
     if (reason := missing()) is not None:
@@ -206,12 +220,13 @@ async def ip(*words: str) -> None:
     await run("ip", *words)
 
 
-async def run(*words: str, given: str | None = None) -> None:
-    """Run a program, give it a text to read, and fail with what it says when it fails."""
+async def run(*words: str, given: str | None = None) -> str:
+    """Run a program, give it a text to read, return what it writes, and fail with what it says when it fails."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe)
-    _, error = await process.communicate(None if given is None else given.encode())
+    output, error = await process.communicate(None if given is None else given.encode())
     assert process.returncode == 0, f"{' '.join(words)}: {error.decode().strip()}"
+    return output.decode()
 
 
 async def remove(namespaces: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 QUIC, TCP = 4001, 4002
 FOUND_OUT = 45.0
 """Seconds until a node knows: the first question is asked after five, and then every ten."""
-ASKED, SERVER = Keypair.generate(), Keypair.generate()
+ASKED, SILENT, SERVER = Keypair.generate(), Keypair.generate(), Keypair.generate()
 
 
 def slow(kind: Kind | None) -> Any:
@@ -29,8 +29,8 @@ def slow(kind: Kind | None) -> Any:
 
 
 def node(host: Host, key: Keypair, *nodes: str, **config: Any) -> Any:
-    """Run a node that lets in these two."""
-    own = {"key": key.to_base58(), "wallets": [ASKED.wallet, SERVER.wallet], "nodes": nodes}
+    """Run a node that lets in these three."""
+    own = {"key": key.to_base58(), "wallets": [ASKED.wallet, SILENT.wallet, SERVER.wallet], "nodes": nodes}
     return node_on(host, **own, **{"quic": QUIC, "tcp": TCP, **config})
 
 
@@ -68,6 +68,23 @@ async def test_a_node_finds_out_whether_others_can_connect_to_it(kind: Kind | No
                 assert (await counters(other))["second_connections_total"] == 0
                 assert len(await other.peers()) == 1
             assert asked.said("refused") == asked.said("disconnected") == []
+
+
+@pytest.mark.timeout(120)
+async def test_a_node_without_autonat_asks_nobody_and_finds_out_nothing() -> None:
+    async with nat_lab() as net:
+        hosts = [await net.host() for _ in range(2)]
+        async with (
+            server(net) as (_, entry),
+            node(hosts[0], SILENT, entry, more={"nat": {"autonat": False}}) as silent,
+            node(hosts[1], ASKED, entry) as asked,
+        ):
+            # The control: the other one, which has started later, is answered by the same server.
+            await asked.wait("reachability", within=FOUND_OUT, reachability="public")
+            assert (await counters(asked))["reachability_asked_total"] >= 1
+            assert SERVER.peer_id in await silent.peers()
+            assert (await counters(silent))["reachability_asked_total"] == 0
+            assert (await silent.ask("nat", "nat"))["reachability"] == "unknown"
 
 
 @pytest.mark.slow

@@ -14,16 +14,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from depinmesh import DialError, Keypair, connect
+from depinmesh import DialError, Keypair, MessageDropped, connect
 from depinmesh.catalogue import PREFIX
 from depinmesh.metrics import MetricsCollector
 from depinmesh.testing import MockRegistry
 from tests.integration.relays import circuits, relayed_pair
 from tests.security.attack import address_of, attacker, counted, intruder, victim
-from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, open_sockets
+from tests.support import WAIT, alone, eventually, fields_of, heard, mesh_of, open_sockets, soon
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,11 +108,12 @@ async def packets_that_nobody_can_read() -> Values:
 
 
 async def a_subscriber_that_is_stopped() -> Values:
-    """One of two: with nobody else to send to, publishing would wait for it."""
+    """One of two: with nobody else to send to, publishing would wait for it. What it does not get is told as well."""
     seed = os.urandom(32)
     keys = [Keypair.generate(), Keypair.generate(), Keypair.from_seed(seed)]
     wallets = [key.wallet for key in keys]
     async with connect(**fields_of(keys[0], wallets)) as db:
+        drops = db.node.events(MessageDropped)
         known = db.node.bootstrap_entries()
         given = {"seed": seed.hex(), "wallets": wallets, "entries": known, "quic_port": None, "tcp_port": 0}
         command = (sys.executable, str(RECEIVER), json.dumps(given))
@@ -129,6 +131,9 @@ async def a_subscriber_that_is_stopped() -> Values:
         finally:
             process.kill()
             await process.wait()
+        told = await soon(anext(drops))
+        assert (told.topic, told.author, told.reason) == ("", None, "peer-too-slow")
+        assert 0 < told.count <= counted(db.node, "unsent_total")
         return scrape(db.node)
 
 
@@ -149,9 +154,23 @@ async def a_loop_that_is_blocked() -> Values:
         return scrape(db.node)
 
 
+def room_for_descriptors(needed: int) -> None:
+    """Let the process open as many; most shells begin with 1,024."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("missing: /proc, in which the sockets of the process are counted")
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f"missing: {needed:,} descriptors, of which the process may have {hard:,} (ulimit -Hn)")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 async def a_crowd_of_strangers_that_one_read_refuses() -> Values:
     """More than the 1,024 whose reports may wait for the network task, which is kept busy by commands just then."""
     crowd, at_once = 1_600, 300  # with many more at once not all would be through with their handshakes in time
+    room_for_descriptors(crowd + 900)
     registry = MockRegistry()
     limits = {"max_per_ip": 2 * crowd, "max_pending_per_ip": 2 * crowd}
     gate = {"timeout": 60.0, "min_interval": 0.1}

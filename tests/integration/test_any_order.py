@@ -20,10 +20,11 @@ from hypothesis.stateful import (
 
 from depinmesh import AlreadySubscribedError, ClosedError, Keypair, NotSubscribedError, connect
 from depinmesh.registry import StaticRegistry
-from tests.support import WAIT, eventually, fields_of, other_tasks
+from tests.support import WAIT, eventually, fields_of, mute, other_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from datetime import datetime
 
     from depinmesh import Database, Event, Subscription
 
@@ -169,11 +170,12 @@ class AnyOrder(RuleBasedStateMachine):
         node=NODES,
         topic=TOPICS,
         turns=st.integers(0, 5),
-        what=st.sampled_from(["get", "publish", "peers", "subscribe", "ready", "connect"]),
+        what=st.sampled_from(["get", "publish", "peers", "subscribe", "ready", "connect", "dial", "hang up"]),
     )
     def cancel(self, node: int, topic: str, turns: int, what: str) -> None:
         """A call that is given up after some turns of the loop has happened as a whole, or not at all."""
-        member = self.open[self._one_of_the_open(node)]
+        one = self._one_of_the_open(node)
+        member = self.open[one]
         calls: dict[str, Any] = {
             "get": lambda: _get_of_its_own(member.db, topic),
             "publish": lambda: member.db.publish(topic, -1, min_peers=99),
@@ -181,8 +183,12 @@ class AnyOrder(RuleBasedStateMachine):
             "subscribe": lambda: _enter_and_leave(member.db, topic),
             "ready": member.db.node.wait_ready,
             "connect": self._connect_and_close,
+            "dial": lambda: _dial_who_is_silent(member.db),
         }
-        self.runner.run(_cancelled(calls[what](), turns))
+        if what == "hang up":
+            self.runner.run(self._hang_up_another(one, turns))
+        else:
+            self.runner.run(_cancelled(calls[what](), turns))
 
     @invariant()
     def the_topics_are_those_subscribed(self) -> None:
@@ -199,6 +205,28 @@ class AnyOrder(RuleBasedStateMachine):
     async def _connect_and_close(self) -> None:
         db = await self._connect(Keypair.generate())
         await db.close()
+
+    async def _hang_up_another(self, node: int, turns: int) -> None:
+        """Give up a hang-up, which is not taken back once it has begun: the other one comes back by itself."""
+        one = self.open[node].db
+        others = [other for other in sorted(self.open) if other != node and {node, other} <= self.listed]
+        if not others:
+            await _cancelled(one.node.hang_up(Keypair.generate().wallet), turns)
+            return
+        two = self.open[others[0]].db
+
+        def since() -> list[datetime | None]:
+            return [_connected_at(one, two), _connected_at(two, one)]
+
+        await eventually(lambda: None not in since())
+        before = since()
+        await _cancelled(one.node.hang_up(two.node.wallet), turns)
+        if turns:  # else it was given up before its first step
+
+            def met_again() -> bool:
+                return all(now not in (None, old) for now, old in zip(since(), before, strict=True))
+
+            await eventually(met_again)  # both know: what is sent before that is sent to nobody
 
     async def _publish(self, node: int, topic: str) -> None:
         author = self.open[node]
@@ -251,6 +279,15 @@ async def _get_of_its_own(db: Database, topic: str) -> None:
 async def _enter_and_leave(db: Database, topic: str) -> None:
     async with db.subscribe(topic):
         pass
+
+
+async def _dial_who_is_silent(db: Database) -> None:
+    async with mute() as port:
+        await db.node.dial(f"/ip4/127.0.0.1/tcp/{port}")
+
+
+def _connected_at(db: Database, other: Database) -> datetime | None:
+    return next((peer.connected_at for peer in db.peers() if peer.peer_id == other.node.peer_id), None)
 
 
 async def _cancelled(call: Coroutine[Any, Any, Any], turns: int) -> None:

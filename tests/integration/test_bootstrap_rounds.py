@@ -78,6 +78,29 @@ async def test_a_function_is_not_asked_again_once_ready(known: KnownNode) -> Non
         await eventually(lambda: calls > 1)  # and is when the last peer is gone
 
 
+async def test_a_function_is_asked_again_when_the_last_peer_has_been_gone_for_the_loss_delay() -> None:
+    keys = [Keypair.generate() for _ in range(3)]
+    first = keys[0]
+    async with connect(**fields_of(first, [key.wallet for key in keys])) as db:
+        entries = db.node.bootstrap_entries()
+
+        def joining(key: Keypair, loss_delay: float) -> Connecting[Database]:
+            # They do not list each other: each loses its last peer with the first node.
+            fields = fields_of(key, [first.wallet, key.wallet], bootstrap_nodes=answers(entries, []))
+            return connect(**fields, bootstrap={"retry_interval": 1.0, "loss_delay": loss_delay})
+
+        async with joining(keys[1], 600.0) as late, joining(keys[2], 0.1) as early:
+            for one in (late, early):
+                await one.wait_ready(READY)
+            before = late.node.status().bootstrap_attempts
+            await db.close()
+            await eventually(lambda: not late.is_ready)
+            # The control: 0.1 s, and three times a second more, last longer than two seconds, the delay by default.
+            await eventually(lambda: early.node.status().bootstrap_attempts >= 5)
+            assert late.node.status().bootstrap_attempts == before
+            assert not late.is_ready
+
+
 @pytest.mark.slow  # it reads the list once a minute
 @pytest.mark.timeout(150)
 async def test_a_node_that_looks_again_finds_those_that_came_onto_the_list() -> None:

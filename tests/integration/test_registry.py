@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from depinmesh import IdentityError, Keypair, PeerRefused, RegistryError, WalletRevoked, WalletsChanged, connect
+from depinmesh import (
+    IdentityError,
+    Keypair,
+    MessageDropped,
+    PeerRefused,
+    RegistryError,
+    WalletRevoked,
+    WalletsChanged,
+    connect,
+)
 from tests.registries import Registry, guarded, inside, random_wallets, visitor
-from tests.support import alone, eventually, soon
+from tests.security.attack import reasons
+from tests.support import WAIT, alone, eventually, heard, received, soon
 
 if TYPE_CHECKING:
     from depinmesh import Wallet
@@ -153,6 +163,39 @@ async def test_a_removed_wallet_stays_inside_when_revocation_is_keep() -> None:
         assert not host.node.gate.is_authorized(friend.wallet)
         await host.node.hang_up(Keypair.generate().peer_id)  # the node has gone through its queue since
         assert [peer.wallet for peer in host.node.peers()] == [friend.wallet]
+
+
+async def test_a_removed_wallet_that_stays_inside_is_not_heard_and_does_not_come_back() -> None:
+    host_key, friend = keys(2)
+    registry = Registry([host_key.wallet, friend.wallet])
+    async with guarded(registry, host_key, revocation="keep") as host, host.subscribe("t") as events:
+        async with visitor(host, friend) as let_in:
+            await eventually(lambda: inside(host, friend))
+            await heard(let_in, host, "t")
+            await let_in.publish("t", "before")
+            assert (await events.get(WAIT)).message == "before"
+            drops = host.node.events(MessageDropped)
+            registry.entries.remove(friend.wallet)
+            await host.node.gate.refresh()
+            await let_in.publish("t", "after", min_peers=1, timeout=WAIT)
+            dropped = await soon(anext(drops))
+            assert dropped == MessageDropped(topic="t", author=friend.peer_id, reason="author-not-listed", count=1)
+            assert reasons(host.node, "dropped_total") == {"author-not-listed": 1}
+            assert received(events) == 1
+            assert [peer.wallet for peer in host.node.peers()] == [friend.wallet]
+        await eventually(lambda: not host.node.peers())
+        refusals = host.node.events(PeerRefused)
+        async with visitor(host, friend) as again:
+            refusal = await soon(anext(refusals))
+            assert (refusal.wallet, refusal.direction, refusal.reason) == (friend.wallet, "inbound", "not-listed")
+            assert not host.node.peers()
+            # The control: it knocks on, and nothing but the list is in its way.
+            registry.entries.append(friend.wallet)
+            await host.node.gate.refresh()
+            await eventually(lambda: inside(host, friend))
+            await heard(again, host, "t")
+            await again.publish("t", "again")
+            assert (await events.get(WAIT)).message == "again"
 
 
 async def test_the_view_of_the_gate_follows_the_registry() -> None:

@@ -1,4 +1,7 @@
-"""A node that subscribes to one topic and does nothing: `idle.py CONFIG PEERS SECONDS`, JSON lines on stdout."""
+"""A node that subscribes to one topic, has left another and does nothing: `idle.py CONFIG PEERS SECONDS`.
+
+It writes JSON lines.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ import json
 import logging
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from depinmesh import connect
+
+if TYPE_CHECKING:
+    from depinmesh import Database
 
 
 def say(event: str, **fields: object) -> None:
@@ -24,6 +31,13 @@ class Lines(logging.Handler):
         say("log", text=record.getMessage())
 
 
+async def listen(database: Database) -> None:
+    """Wait for events that nobody sends."""
+    async with database.subscribe("left") as events:
+        async for _ in events:
+            pass
+
+
 async def main() -> None:
     """Wait for the peers, then measure."""
     logger = logging.getLogger("depinmesh")
@@ -33,6 +47,12 @@ async def main() -> None:
         await database.subscribe("presence", lambda _: None)
         while len(database.peers()) < int(sys.argv[2]):  # noqa: ASYNC110  # a peer may come without an event of its own
             await asyncio.sleep(0.1)
+        listening = asyncio.create_task(listen(database))
+        while "left" not in database.topics():  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.01)
+        listening.cancel()
+        await asyncio.wait([listening])
+        assert database.topics() == ["presence"]
         await asyncio.sleep(5)
         began, used = time.monotonic(), time.process_time()
         say("settled")

@@ -16,6 +16,8 @@ from tests.support import fields_of
 
 SCRIPT = Path(__file__).with_name("idle.py")
 PEERS = 10
+SHARE = 0.03
+"""Of a core, at most: three times the 1 % of scenario L6, as the core may be compiled without optimisation."""
 
 
 @pytest.mark.timeout(180)
@@ -37,3 +39,4 @@ async def test_an_idle_node_repeats_no_log_line_within_a_second(seconds: int) ->
         times = [at for _, at in same]
         assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(times)), lines
     print(f"idle with {PEERS} peers for {seconds} s: {done['share']:.2%} of a core, {len(lines)} log lines")
+    assert 0 < done["share"] <= SHARE

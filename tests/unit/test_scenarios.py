@@ -13,8 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = tomllib.loads((ROOT / "tests/security/scenarios.toml").read_text())
-NUMBERS = {"G": range(1, 17), "C": [*range(1, 9), 11, 12], "M": range(1, 9), "R": [1, 2, 3, 4, 5, 10, 11]}
-NUMBERS |= {"D": [2, 3], "W": range(1, 11), "L": range(1, 10), "Y": [*range(1, 12), 14, 15], "P": [4, 5, 6, 9]}
+NUMBERS = {"G": range(1, 17), "C": [*range(1, 9), 11, 12], "M": range(1, 9), "R": [*range(1, 8), 10, 11, 12]}
+NUMBERS |= {"D": [2, 3, 4, 6], "W": range(1, 11), "L": range(1, 10), "Y": [*range(1, 12), 14, 15]}
+NUMBERS |= {"P": [*range(1, 8), 9, 10]}
 
 
 @cache
