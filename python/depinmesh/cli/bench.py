@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json import dumps
+from math import isfinite, nan
 from statistics import median, quantiles
 from time import monotonic, time
 
@@ -119,9 +120,10 @@ async def _count(events: Subscription, count: int, timeout: float, idle: float) 
 def _sent_at(event: Event) -> float:
     """Return when it was sent, which the event itself says in whole seconds only."""
     try:
-        return float(event.message["at"])
+        sent_at = float(event.message["at"])
     except (TypeError, KeyError, ValueError, OverflowError):
-        return event.received_at.timestamp()  # of somebody else
+        sent_at = nan  # of somebody else
+    return sent_at if isfinite(sent_at) else event.received_at.timestamp()
 
 
 @contextmanager

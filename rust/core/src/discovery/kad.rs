@@ -49,7 +49,7 @@ pub(crate) struct Table {
     kad: Kad,
     /// Who is in the table: to count its 256 buckets at every turn would cost more than all else.
     members: HashSet<PeerId>,
-    /// Our own addresses that belong here, in the order in which they came: those of containers after those of the machine.
+    /// Our own addresses that belong here, in the order in which they came.
     own: Vec<Multiaddr>,
     /// They have changed since somebody asked.
     moved: bool,

@@ -145,6 +145,11 @@ impl AutoNat {
         if let Some(pause) = self.pause.as_mut().filter(|pause| pause.deadline() > soon) {
             pause.as_mut().reset(soon);
         }
+        self.wake();
+    }
+
+    /// The library's own client is not to rest.
+    fn wake(&mut self) {
         // Then it asks every ten seconds anyway. While it rests it takes the loss of its address for news, and where it has
         // none a listener, also one that it knows.
         if self.inner.confidence() == 0 {

@@ -27,6 +27,9 @@ const LEFT: usize = 1_024;
 /// 2020-01-01 in nanoseconds. Lower numbers were not read from a clock.
 const EARLIEST: u64 = 1_577_836_800_000_000_000;
 
+/// 2043-01-26 in nanoseconds. Seven in eight random numbers are above, so whoever draws them is soon known for it.
+const RANDOM: u64 = 1 << 61;
+
 /// How far an author's clock may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(24 * 3600);
 
@@ -64,6 +67,9 @@ impl ReplayWindow {
     pub fn check(&mut self, author: &Wallet, number: u64, unix_ns: u64, now: Instant) -> Verdict {
         let latest = unix_ns.saturating_add(nanoseconds(AHEAD));
         if !(EARLIEST..=latest).contains(&number) {
+            if number >= RANDOM {
+                self.authors.entry(*author).or_default().random = true;
+            }
             return Verdict::Untracked;
         }
         self.authors.entry(*author).or_default().check(number, now)
@@ -81,6 +87,7 @@ impl ReplayWindow {
     pub fn reset(&mut self, author: &Wallet) {
         if let Some(author) = self.authors.get_mut(author) {
             author.progress = None;
+            author.random = false;
         }
     }
 
@@ -106,6 +113,8 @@ struct Author {
     /// Ascending, with gaps between them.
     runs: VecDeque<Run>,
     progress: Option<Progress>,
+    /// It draws its numbers: one in eighty reads as a clock, and says nothing either.
+    random: bool,
     /// Which departure from the list was its own, if it has not come back.
     left: Option<u64>,
 }
@@ -128,6 +137,9 @@ struct Progress {
 
 impl Author {
     fn check(&mut self, number: u64, now: Instant) -> Verdict {
+        if self.random {
+            return Verdict::Untracked;
+        }
         let floor = self.progress.as_mut().map_or(0, |progress| progress.floor(now));
         // Before the floor, so that a replay does not read as a clock that was set back.
         let next = self.runs.partition_point(|run| run.first <= number);

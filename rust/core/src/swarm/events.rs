@@ -12,7 +12,7 @@ use libp2p::{
 };
 
 use crate::{
-    addresses::{Scope, is_outside, is_public_address, is_relayed},
+    addresses::{Scope, is_relayed},
     error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent, Value},
     identity::Wallet,
@@ -22,11 +22,10 @@ use crate::{
         guard::{Deaf, Denial},
         peers::Gone,
         task::Task,
+        told::taken,
     },
 };
 
-/// Addresses that one peer may tell us of itself.
-const MAX_TOLD: usize = 16;
 /// A peer that stands before the door is not dialled for so long.
 const RETURNS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -167,14 +166,8 @@ impl Task {
             _ => return,
         };
         // What was said last on a connection may be heard after its end, which nothing would follow.
-        if self.peers.remote(&peer_id, connection_id).is_none() {
-            return;
-        }
-        let mut told = info.listen_addrs;
-        // Who is met on the Internet has its private addresses in another network than ours, where somebody else may be.
-        let far = self.peers.remote(&peer_id, connection_id).is_some_and(is_far);
-        told.retain(|address| self.reach.admits(address) && (!far || is_public_address(address)));
-        told.truncate(MAX_TOLD);
+        let Some(remote) = self.peers.remote(&peer_id, connection_id) else { return };
+        let told = taken(info.listen_addrs, remote, self.reach);
         self.meet(&peer_id, connection_id, &info.protocols, &told);
         self.meet_autonat(peer_id, connection_id, info.observed_addr, &info.protocols);
         self.meet_relay(&peer_id, connection_id, &info.protocols, &told, now);
@@ -281,11 +274,6 @@ impl Task {
             tracing::debug!(%from, %error, more, "an incoming connection failed");
         }
     }
-}
-
-/// By a direct connection; what a name leads to is not known.
-fn is_far(remote: &Multiaddr) -> bool {
-    matches!(remote.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_))) && is_outside(remote)
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

@@ -34,6 +34,7 @@ mod security;
 mod single;
 pub(crate) mod task;
 mod timers;
+mod told;
 mod transport;
 mod trimming;
 mod twin;

@@ -114,6 +114,7 @@ impl From<quic::Error> for QuicError {
     fn from(error: quic::Error) -> Self {
         let kind = match error {
             quic::Error::HandshakeTimedOut => io::ErrorKind::TimedOut,
+            quic::Error::Io(ref error) => error.kind(),
             _ => io::ErrorKind::Other,
         };
         Self(io::Error::new(kind, error))
@@ -129,4 +130,22 @@ fn resolving(base: Boxed<(PeerId, StreamMuxerBox)>) -> io::Result<Boxed<(PeerId,
         return Ok(dns::tokio::Transport::custom(base, config, options).boxed());
     }
     Ok(dns::tokio::Transport::system(base)?.boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::TransportError;
+
+    use super::*;
+    use crate::swarm::dial_errors::was_answered;
+
+    #[test]
+    fn quic_was_answered_by_nobody_where_the_system_or_the_time_ended_it() {
+        let answered =
+            |error: quic::Error| was_answered(&TransportError::Other(io::Error::other(QuicError::from(error))));
+        assert!(!answered(quic::Error::HandshakeTimedOut));
+        assert!(!answered(quic::Error::Io(io::ErrorKind::Unsupported.into())));
+        // The control: an error of a kind that is left, as those of a peer are, which nobody can make here.
+        assert!(answered(quic::Error::NoActiveListenerForDialAsListener));
+    }
 }

@@ -1,6 +1,9 @@
 //! How the swarm sees a table: what passes between the two, and what is held back.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    task::{Context, Poll, ready},
+};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -100,6 +103,23 @@ impl NetworkBehaviour for Table {
     }
 }
 
+/// Others keep few addresses of a peer, the first ones. So these are of each kind in turn, and of one kind by turns the first
+/// and the last: an interface comes before those of containers, until it is lost and comes back.
+fn told_of(own: &[Multiaddr]) -> Vec<Multiaddr> {
+    let mut kinds = BTreeMap::<_, VecDeque<_>>::new();
+    for address in own {
+        let kind = (is_relayed(address), address.iter().next().map(|host| host.tag()));
+        kinds.entry(kind).or_default().push_back(address.clone());
+    }
+    let mut told = Vec::with_capacity(own.len());
+    while told.len() < own.len().min(MAX_ADDRESSES) {
+        told.extend(kinds.values_mut().filter_map(VecDeque::pop_front));
+        told.extend(kinds.values_mut().filter_map(VecDeque::pop_back));
+    }
+    told.truncate(MAX_ADDRESSES);
+    told
+}
+
 impl Table {
     fn translate(&mut self, event: kad::Event) -> Option<TableEvent> {
         match event {
@@ -134,10 +154,9 @@ impl Table {
     }
 
     /// What we say of ourselves. An answer that would name nobody names us: the library leaves us out even where we are
-    /// looked for, and a Go node with the older table takes nobody into it whose answer to that is empty. Of our addresses
-    /// others keep the first ones: the library would have the latest there.
+    /// looked for, and a Go node with the older table takes nobody into it whose answer to that is empty.
     pub(super) fn complete(&self, told: &mut THandlerInEvent<Kad>) {
-        let addresses = || self.own.iter().take(MAX_ADDRESSES).cloned().collect();
+        let addresses = || told_of(&self.own);
         match told {
             THandlerInEvent::<Kad>::FindNodeRes { closer_peers, .. } if closer_peers.is_empty() => {
                 let (node_id, connection_ty) = (self.id, ConnectionType::Connected);

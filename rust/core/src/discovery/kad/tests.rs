@@ -102,41 +102,71 @@ fn nothing_of_a_forgotten_peer_is_left() {
 #[test]
 fn the_public_table_serves_while_there_is_a_public_address() {
     let (mut wan, _) = table(Scope::Wan);
-    let confirmed = |table: &mut Table, text: &str| {
-        let addr = &address(text);
-        table
-            .on_swarm_event(FromSwarm::ExternalAddrConfirmed(libp2p::swarm::behaviour::ExternalAddrConfirmed { addr }));
-    };
-    confirmed(&mut wan, "/ip4/10.0.0.1/tcp/1");
+    confirm(&mut wan, "/ip4/10.0.0.1/tcp/1");
     let relayed = format!("/ip4/8.8.8.8/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
-    confirmed(&mut wan, &relayed);
+    confirm(&mut wan, &relayed);
     assert_eq!(wan.kad.mode(), Mode::Client);
-    confirmed(&mut wan, "/ip4/9.9.9.9/tcp/1");
+    confirm(&mut wan, "/ip4/9.9.9.9/tcp/1");
     assert_eq!(wan.kad.mode(), Mode::Server);
-    let addr = &address("/ip4/9.9.9.9/tcp/1");
-    wan.on_swarm_event(FromSwarm::ExternalAddrExpired(libp2p::swarm::behaviour::ExternalAddrExpired { addr }));
+    expire(&mut wan, "/ip4/9.9.9.9/tcp/1");
     assert_eq!(wan.kad.mode(), Mode::Client);
     let (lan, _) = table(Scope::Lan);
     assert_eq!(lan.kad.mode(), Mode::Server);
 }
 
-#[test]
-fn others_are_told_the_addresses_that_were_there_first() {
-    let (mut lan, _) = table(Scope::Lan);
-    let own: Vec<_> = (1..=20).map(|n| address(&format!("/ip4/10.0.{n}.1/tcp/1"))).collect();
-    for addr in &own {
-        lan.on_swarm_event(FromSwarm::ExternalAddrConfirmed(libp2p::swarm::behaviour::ExternalAddrConfirmed { addr }));
-    }
-    let near = "/ip4/10.0.0.2/tcp/1";
-    met(&mut lan, near, &[LAN], &[near]);
+fn confirm(table: &mut Table, text: &str) {
+    let addr = &address(text);
+    table.on_swarm_event(FromSwarm::ExternalAddrConfirmed(libp2p::swarm::behaviour::ExternalAddrConfirmed { addr }));
+}
+
+fn expire(table: &mut Table, text: &str) {
+    let addr = &address(text);
+    table.on_swarm_event(FromSwarm::ExternalAddrExpired(libp2p::swarm::behaviour::ExternalAddrExpired { addr }));
+}
+
+/// What a record of ours says.
+fn recorded(table: &mut Table, near: &str) -> Vec<Multiaddr> {
+    met(table, near, &[protocol(table.scope)], &[near]);
     let key = RecordKey::new(b"key");
-    let query_id = lan.advertise(&key).expect("somebody to tell");
-    let node_id = lan.id;
+    let query_id = table.advertise(&key).expect("somebody to tell");
+    let node_id = table.id;
     let provider = KadPeer { node_id, multiaddrs: Vec::new(), connection_ty: ConnectionType::Connected };
     let mut told = THandlerInEvent::<Kad>::AddProvider { key, provider, query_id };
-    lan.complete(&mut told);
+    table.complete(&mut told);
     let THandlerInEvent::<Kad>::AddProvider { provider, .. } = told else { unreachable!() };
-    assert_eq!(provider.multiaddrs, own[..MAX_ADDRESSES]);
+    provider.multiaddrs
+}
+
+#[test]
+fn an_interface_is_told_beside_those_of_containers_also_when_it_was_lost_and_is_back() {
+    let (mut lan, _) = table(Scope::Lan);
+    let interface = ["/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/10.0.0.1/tcp/1"];
+    interface.into_iter().for_each(|text| confirm(&mut lan, text));
+    for n in 17..=30 {
+        confirm(&mut lan, &format!("/ip4/172.{n}.0.1/tcp/1"));
+    }
+    for _ in 0..2 {
+        let told = recorded(&mut lan, "/ip4/10.0.0.2/tcp/1");
+        assert_eq!(told.len(), MAX_ADDRESSES);
+        assert!(interface.iter().all(|text| told.contains(&address(text))), "{told:?}");
+        interface.into_iter().for_each(|text| expire(&mut lan, text));
+        interface.into_iter().for_each(|text| confirm(&mut lan, text));
+    }
+}
+
+#[test]
+fn of_each_kind_some_addresses_are_told() {
+    let (mut wan, _) = table(Scope::Wan);
+    for n in 1..=12 {
+        confirm(&mut wan, &format!("/ip6/2606:4700::{n}/tcp/1"));
+    }
+    let relayed = format!("/ip4/9.9.9.9/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
+    let others = ["/ip4/8.8.8.8/tcp/1", &relayed, "/dns4/node.example.com/tcp/1"];
+    others.into_iter().for_each(|text| confirm(&mut wan, text));
+    let told = recorded(&mut wan, "/ip4/1.1.1.1/tcp/1");
+    assert_eq!(told.len(), MAX_ADDRESSES);
+    assert!(others.iter().all(|text| told.contains(&address(text))), "{told:?}");
+    assert_eq!(told.iter().collect::<HashSet<_>>().len(), MAX_ADDRESSES);
 }
 
 #[test]

@@ -88,7 +88,9 @@ impl AutoNat {
         let address = without_peer(address);
         if self.rounds.was_asked_too_soon(peer) || !self.addresses.is_ours(&address) {
             tracing::debug!(peer_id = %peer, %address, "an answer that says nothing: most see this node elsewhere");
-            return self.tell(AutoNatEvent::Asked("failed"));
+            self.tell(AutoNatEvent::Asked("failed"));
+            // It believes everybody: a server that lies would have it ask nobody else for minutes.
+            return self.wake();
         }
         self.tell(AutoNatEvent::Asked("reached"));
         self.on_reached(&address);

@@ -112,7 +112,7 @@ fn after_a_silence_the_floor_is_the_last_number_heard() {
 fn numbers_that_do_not_read_as_a_clock_are_not_judged() {
     let mut scene = Scene::new();
     let day = 24 * 3_600;
-    for number in [0, 1, 1_752_700_000, EARLIEST - 1, START + day * SECOND + 1, u64::MAX] {
+    for number in [0, 1, 1_752_700_000, EARLIEST - 1, START + day * SECOND + 1, RANDOM - 1] {
         for _ in 0..3 {
             assert_eq!(scene.hear(0, number), Verdict::Untracked, "{number}");
         }
@@ -120,6 +120,24 @@ fn numbers_that_do_not_read_as_a_clock_are_not_judged() {
     assert!(scene.window.authors.is_empty());
     assert_eq!(scene.hear(0, EARLIEST), Verdict::Fresh);
     assert_eq!(scene.hear(0, START + day * SECOND), Verdict::Fresh);
+}
+
+#[test]
+fn an_author_that_draws_its_numbers_loses_none_that_read_as_a_clock() {
+    let mut scene = Scene::new();
+    let clock_like = |n: u64| START - n * 100_000 * SECOND;
+    // The positive control: who has never drawn one is judged by them.
+    assert_eq!(scene.hear(0, clock_like(1)), Verdict::Fresh);
+    assert_eq!(scene.hear(1_500, clock_like(0)), Verdict::Fresh);
+    assert!(matches!(scene.hear(3_000, clock_like(2)), Verdict::Behind { .. }));
+    assert_eq!(scene.hear(3_000, u64::MAX), Verdict::Untracked);
+    for n in 0..10 {
+        assert_eq!(scene.hear(3_000 + 1_000 * n, clock_like(n)), Verdict::Untracked, "{n}");
+    }
+    // It may have been started anew, with other software.
+    scene.reset();
+    assert_eq!(scene.hear(15_000, START + 2), Verdict::Fresh);
+    assert_eq!(scene.hear(15_000, START + 2), Verdict::Replayed);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, Transport,
+    Multiaddr, PeerId, Transport,
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
     multiaddr::Protocol,
 };
@@ -21,9 +21,12 @@ use crate::{
     discovery::records::MAX_ADDRESS,
 };
 
-/// QUIC and TCP over IPv4 and IPv6. As many more at the host where the relay was asked, which others may name last: it is
-/// known to be the relay's, and not that of its containers.
-const MAX_OF_RELAY: usize = 4;
+/// QUIC and TCP over IPv4 and IPv6, and of private ones, of which a relay has many that are of its containers, just two. Of
+/// each as many more at the host where the relay was asked, which others may name last: that one is of use.
+const MAX_PUBLIC: usize = 4;
+const MAX_PRIVATE: usize = 2;
+/// What two relays give has room in what identify tells.
+const MAX_OF_RELAY: usize = 8;
 
 pub(super) struct Circuits<T> {
     inner: T,
@@ -32,6 +35,8 @@ pub(super) struct Circuits<T> {
 }
 
 struct Relay {
+    /// Its name: what ends elsewhere is not its own, and would be taken from the relay there when this one is lost.
+    id: Option<PeerId>,
     host: Option<Protocol<'static>>,
     /// It is met on the Internet: its private addresses are in another network than ours. A name may stand for any.
     far: bool,
@@ -46,13 +51,22 @@ impl<T> Circuits<T> {
     /// Whether it is one more address at which others may reach us.
     fn takes(&mut self, id: ListenerId, address: &Multiaddr) -> bool {
         let Some(relay) = self.relays.get_mut(&id) else { return false };
-        let most = if address.iter().next() == relay.host { 2 * MAX_OF_RELAY } else { MAX_OF_RELAY };
-        relay.told.len() < most
+        let public = is_public_address(address);
+        let few = if public { MAX_PUBLIC } else { MAX_PRIVATE };
+        let most = if address.iter().next() == relay.host { 2 * few } else { few };
+        relay.told.len() < MAX_OF_RELAY
+            && relay.told.iter().filter(|told| is_public_address(told) == public).count() < most
             && address.len() <= MAX_ADDRESS
+            && relay_of(address) == relay.id
             && self.reach.admits(address)
-            && (!relay.far || is_public_address(address))
+            && (!relay.far || public)
             && relay.told.insert(address.clone())
     }
+}
+
+/// Whom an address names first.
+fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+    address.iter().find_map(|part| if let Protocol::P2p(id) = part { Some(id) } else { None })
 }
 
 impl<T: Transport + Unpin> Transport for Circuits<T> {
@@ -64,8 +78,9 @@ impl<T: Transport + Unpin> Transport for Circuits<T> {
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<T::Error>> {
         let host = address.iter().next().map(Protocol::acquire);
         let far = matches!(host, Some(Protocol::Ip4(_) | Protocol::Ip6(_))) && is_public_address(&address);
+        let relay = relay_of(&address);
         self.inner.listen_on(id, address)?;
-        self.relays.insert(id, Relay { host, far, told: HashSet::new() });
+        self.relays.insert(id, Relay { id: relay, host, far, told: HashSet::new() });
         Ok(())
     }
 
@@ -108,7 +123,8 @@ mod tests {
 
     impl Given {
         fn address(&mut self, id: ListenerId, text: &str) {
-            let listen_addr = format!("{text}/{RELAY}").parse().unwrap();
+            let ends = if text.contains("p2p") { "p2p-circuit" } else { RELAY };
+            let listen_addr = format!("{text}/{ends}").parse().unwrap();
             self.0.push_back(TransportEvent::NewAddress { listener_id: id, listen_addr });
         }
     }
@@ -154,20 +170,34 @@ mod tests {
         told
     }
 
-    #[test]
-    fn a_relay_gives_a_few_addresses_however_many_it_names() {
-        let many: Vec<_> = (1..=255).map(|n| format!("/ip4/8.8.8.{n}/tcp/1")).collect();
-        assert_eq!(told("/ip4/9.9.9.9/tcp/1", &many), many[..MAX_OF_RELAY]);
+    fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
+        texts.map(str::to_owned).into()
     }
 
     #[test]
-    fn the_addresses_of_containers_leave_room_for_that_at_which_the_relay_was_asked() {
+    fn a_relay_gives_a_few_addresses_however_many_it_names() {
+        let many: Vec<_> = (1..=255).map(|n| format!("/ip4/8.8.8.{n}/tcp/1")).collect();
+        assert_eq!(told("/ip4/9.9.9.9/tcp/1", &many), many[..MAX_PUBLIC]);
+        let ports: Vec<_> = (1..=255).map(|n| format!("/ip4/9.9.9.9/tcp/{n}")).collect();
+        assert_eq!(told("/ip4/9.9.9.9/tcp/1", &ports), ports[..MAX_OF_RELAY]);
+        let private: Vec<_> = (1..=255).map(|n| format!("/ip4/10.0.0.9/tcp/{n}")).collect();
+        assert_eq!(told("/ip4/10.0.0.9/tcp/1", &private), private[..2 * MAX_PRIVATE]);
+        let all = [private, many].concat();
+        assert_eq!(told("/ip4/10.0.0.9/tcp/1", &all).len(), MAX_OF_RELAY);
+    }
+
+    #[test]
+    fn the_addresses_of_containers_leave_room_for_those_of_the_relay() {
         let mut given: Vec<_> = (17..=25).map(|n| format!("/ip4/172.{n}.0.1/tcp/1")).collect();
-        let asked = ["/ip4/10.0.0.9/tcp/1", "/ip4/10.0.0.9/udp/1/quic-v1"].map(str::to_owned);
-        given.extend_from_slice(&asked);
-        assert_eq!(told("/ip4/10.0.0.9/tcp/1", &given), [&given[..MAX_OF_RELAY], &asked].concat());
-        let ports: Vec<_> = (1..=255).map(|n| format!("/ip4/10.0.0.9/tcp/{n}")).collect();
-        assert_eq!(told("/ip4/10.0.0.9/tcp/1", &ports), ports[..2 * MAX_OF_RELAY]);
+        let of_use = texts(["/ip4/10.0.0.9/tcp/1", "/ip4/10.0.0.9/udp/1/quic-v1", "/ip4/8.8.8.8/tcp/1"]);
+        given.extend_from_slice(&of_use);
+        assert_eq!(told("/ip4/10.0.0.9/tcp/1", &given), [&given[..MAX_PRIVATE], &of_use].concat());
+    }
+
+    #[test]
+    fn a_relay_gives_no_address_of_another_one() {
+        let other = format!("/ip4/8.8.8.8/tcp/1/p2p/{}", PeerId::random());
+        assert_eq!(told("/ip4/9.9.9.9/tcp/1", &[other, "/ip4/8.8.8.8/tcp/2".into()]), ["/ip4/8.8.8.8/tcp/2"]);
     }
 
     #[test]
