@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import os
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,9 +29,13 @@ class Calls:
     """
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Call it in the present context and return what it gives; a plain one that is cancelled goes on, unheard."""
@@ -51,6 +56,8 @@ class Calls:
             await asyncio.sleep(_LOOK)  # one that waits for work ends within microseconds
 
     async def _in_thread(self, function: Callable[[], Any]) -> Any:
+        if self._process != os.getpid():  # a fork leaves threads behind, and locks as they were
+            self._begin()
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=_work, args=(self._jobs,), name="depinmesh-calls", daemon=True)

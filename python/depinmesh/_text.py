@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+# Marks, overrides and isolates; between the two rows the ends of lines and paragraphs.
+_BIDIRECTIONAL = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+
 # In JSON line breaks and tabs stand between tokens only, and these others inside of strings only.
 _JSON_IN_A_LINE: dict[int, str] = {
     **dict.fromkeys(map(ord, "\n\r\t"), " "),
-    **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)},
+    **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x061C, *_BIDIRECTIONAL)},
 }
 
 

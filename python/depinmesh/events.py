@@ -263,6 +263,8 @@ class EventStream(Generic[E_co]):
         self._node: weakref.ref[object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         """That of the node, once it has been started."""
+        self._waits_in: asyncio.AbstractEventLoop | None = None
+        """That of who reads before."""
 
     @property
     def dropped(self) -> int:
@@ -310,9 +312,14 @@ class EventStream(Generic[E_co]):
         self._node = weakref.ref(node, gone)
 
     def _abandon(self) -> None:
-        if self._loop is not None and not self._ended:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._end)
+        loop = self._loop or self._waits_in
+        if self._ended:
+            return
+        if loop is None:
+            self._end()
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._end)
 
     def __aiter__(self) -> Self:
         """Return itself: two loops over one stream share its events."""
@@ -328,6 +335,7 @@ class EventStream(Generic[E_co]):
             if self._ended:
                 raise StopAsyncIteration
             self._wake.clear()
+            self._waits_in = asyncio.get_running_loop()
             await self._wake.wait()
         oldest = min(filter(None, (self._events, self._noise)), key=lambda waiting: waiting[0][0])
         return oldest.popleft()[1]

@@ -193,6 +193,31 @@ async def test_an_endpoint_that_is_far_behind_is_not_believed_about_a_single_wal
                 assert await registry.check(removed.wallet)
 
 
+async def test_a_slot_that_nobody_else_comes_near_to_is_not_held_against_others_for_ever(
+    chain: LocalChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, listed = keys(2)
+    async with LocalChain() as other:
+        fleet = DTelecom(chain)
+        await fleet.set_node(listed.wallet)
+        await DTelecom(other, fleet.registry).set_node(odd.wallet)
+        other.svm.warp_to_slot(chain.slot + 10**9)
+        urls = [other.url, chain.url]
+        fields: dict[str, Any] = {"registry": str(fleet.registry)}
+        async with SolanaRegistry(urls, **fields) as lists, SolanaRegistry(urls, **fields, listing=False) as looks_up:
+            assert list((await lists.wallets()).wallets) == [bytes(odd.wallet)]
+            assert await looks_up.check(odd.wallet)
+            other.fault = 500
+            for ask in lists.wallets, lambda: looks_up.check(listed.wallet):
+                with pytest.raises(RegistryError, match=rf"is at slot {chain.slot}, behind"):
+                    await ask()
+            monkeypatch.setattr("depinmesh.registry._solana_slots._HELD", 0.0)
+            for _ in range(2):
+                assert list((await lists.wallets()).wallets) == [bytes(listed.wallet)]
+                assert await looks_up.check(listed.wallet)
+                monkeypatch.undo()  # from now on it is the slot of the others that counts
+
+
 class SlowChain(LocalChain):
     """Takes a while for each answer."""
 

@@ -193,6 +193,25 @@ async def test_who_reads_the_events_of_a_node_that_is_collected_waits_no_longer(
     await soon(reading)
 
 
+@pytest.mark.parametrize("waits", [False, True], ids=["before", "meanwhile"])
+async def test_who_reads_the_events_of_a_node_that_is_collected_before_it_was_started_waits_no_longer(
+    waits: bool,
+) -> None:
+    node = Node(**alone())
+    gone, events = weakref.ref(node), node.events()
+
+    async def read() -> None:
+        async for _ in events:
+            pass
+
+    reading = asyncio.create_task(read())
+    if waits:
+        await asyncio.sleep(0)
+    del node
+    await eventually(lambda: gc.collect() >= 0 and gone() is None)
+    await soon(reading)
+
+
 async def _in_a_cycle() -> weakref.ref[Node]:
     """Return a node that is held by nothing but a cycle through the functions of its user."""
     db = await connect(**alone(authorized_wallets=_no_wallets))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -90,6 +93,27 @@ def test_calls_of_several_loops_are_each_answered_in_their_own() -> None:
             assert [run.result() for run in runs] == [100] * loops
     asyncio.run(end())
     assert THREAD not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="missing: os.fork")
+def test_plain_functions_are_called_in_a_forked_process_too() -> None:
+    script = """
+import asyncio, os
+from depinmesh._calls import Calls
+
+calls = Calls()
+
+async def call():
+    async with asyncio.timeout(10):
+        return await calls.call(os.getpid)
+
+assert asyncio.run(call()) == os.getpid()
+if child := os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert asyncio.run(call()) == os.getpid()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 async def test_a_plain_function_sees_the_context_of_its_caller(calls: Calls) -> None:

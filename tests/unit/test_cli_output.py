@@ -23,6 +23,7 @@ FORGED = b'[\n{"wallet":"v"}\r\n]'
     [
         FORGED.decode(),
         '"\x9b2J\u2028"',
+        '"\u202egnp.\u2066\u061c\u200f"',
         '{\t"\x7f\x85":\r1,\n"\\u2029\\\\\u2029\\n": "\u00e4\U0001f600"}',
     ],
 )

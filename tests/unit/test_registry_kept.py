@@ -46,6 +46,17 @@ async def pushed(registry: Any) -> AsyncIterator[list[Snapshot]]:
         await asyncio.wait({hearing})
 
 
+def test_what_a_process_left_that_ended_within_a_write_is_cleared_away(tmp_path: Path) -> None:
+    mine, others = tmp_path / "kept.json", tmp_path / ".kept.json.swp"
+    left, fresh = tmp_path / ".kept.json.abcdefgh.new", tmp_path / ".kept.json.ijklmnop.new"
+    for path in (others, left, fresh):
+        path.write_text("{")
+    for path in (others, left):
+        os.utime(path, (0, 0))
+    asyncio.run(CachedRegistry(lambda: wallets(1), mine).wallets())
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in (mine, others, fresh)}
+
+
 async def test_a_node_that_starts_after_another_one_has_closed_is_offered_the_kept_list_until_the_source_answers(
     tmp_path: Path,
 ) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from pydantic_core import from_json
 
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError
+from depinmesh.registry._loops import PerLoop
 from depinmesh.registry._unlogged import leave_out, unlogged
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Allowance:
 
 
 class Fetcher:
-    """A client with limits of size and time. It is opened when it is first used, and closed once."""
+    """A client with limits of size and time, one for each event loop. It is opened when it is first used."""
 
     def __init__(
         self,
@@ -83,12 +84,11 @@ class Fetcher:
         self._ca_file = ca_file
         hosts = (redirect_hosts,) if isinstance(redirect_hosts, str) else redirect_hosts
         self._redirect_hosts = frozenset(host.lower() for host in hosts)
-        self._client: httpx2.AsyncClient | None = None
+        self._clients = PerLoop(self._open)
 
     async def close(self) -> None:
-        """Close the connections; the next request opens them again."""
-        client, self._client = self._client, None
-        if client is not None:
+        """Close the connections of this event loop; the next request opens them again."""
+        if (client := self._clients.take()) is not None:
             await client.aclose()
 
     async def get(self, url: str, etag: str | None = None) -> Reply:
@@ -135,7 +135,7 @@ class Fetcher:
         self, method: str, url: str, headers: dict[str, str], content: bytes | None, limits: httpx2.Timeout
     ) -> Reply | str:
         sent = {**self._headers, **headers}
-        async with self._opened().stream(method, url, headers=sent, content=content, timeout=limits) as response:
+        async with self._clients().stream(method, url, headers=sent, content=content, timeout=limits) as response:
             status = response.status_code
             if status == _NOT_MODIFIED and "if-none-match" in headers:
                 return Reply(None, headers["if-none-match"])
@@ -166,14 +166,13 @@ class Fetcher:
             raise EndpointError(f"a redirect to {shown} is not allowed")
         return target
 
-    def _opened(self) -> httpx2.AsyncClient:
-        if self._client is None:
-            verify: ssl.SSLContext | bool = True
-            if self._ca_file is not None:
-                verify = ssl.create_default_context(cafile=self._ca_file)
-            self._client = self._httpx2.AsyncClient(verify=verify, trust_env=False)
-            leave_out("httpx2", "httpcore2")
-        return self._client
+    def _open(self) -> httpx2.AsyncClient:
+        verify: ssl.SSLContext | bool = True
+        if self._ca_file is not None:
+            verify = ssl.create_default_context(cafile=self._ca_file)
+        client = self._httpx2.AsyncClient(verify=verify, trust_env=False)
+        leave_out("httpx2", "httpcore2")
+        return client
 
 
 def _late(allowance: Allowance) -> EndpointError:

@@ -32,19 +32,18 @@ class Ledger:
         self._amounts: dict[bytes, int] = {}
         self._listed: dict[bytes, None] = {}
         self._untils: list[tuple[int, bytes, Pubkey]] = []  # a heap; the bytes decide between equal times
-        self.slot = 0
-        """Slot of the last listing."""
+        self._slot = 0  # of the last listing
 
     async def replace(self, slot: int, entries: Mapping[Pubkey, Entry]) -> None:
-        """Take a whole listing. What a notification of a later slot has said stays."""
+        """Take a whole listing. What a notification of a later slot has said stays, unless the slots begin anew."""
         # In a thread, as it takes a while with many.
         new = await asyncio.to_thread(self._built, slot, entries)
-        for address, known in self._accounts.items():
+        for address, known in self._accounts.items() if slot >= self._slot else ():
             if known.slot > slot:
                 new.update(known.slot, address, known.entry)
         self._accounts, self._amounts = new._accounts, new._amounts
         self._listed, self._untils = new._listed, new._untils
-        self.slot = slot
+        self._slot = slot
 
     def update(self, slot: int, address: Pubkey, entry: Entry | None) -> None:
         """Take a notification; `None`: the account lists nobody now."""

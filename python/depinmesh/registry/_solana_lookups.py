@@ -15,9 +15,11 @@ _GATHER = 0.005  # seconds in which checks come together
 
 
 class Lookups:
-    """Answers those who ask at about the same time by one look-up."""
+    """Answers those who ask at about the same time, in one event loop, by one look-up."""
 
     def __init__(self, look_up: Callable[[list[Wallet]], Awaitable[dict[Wallet, bool]]]) -> None:
+        self.users = 0
+        """Who have entered the registry in this loop."""
         self._look_up = look_up
         self._waiting: dict[Wallet, asyncio.Future[bool]] = {}
         self._worker: asyncio.Task[None] | None = None

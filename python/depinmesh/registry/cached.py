@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import glob
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import stat
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic_core import from_json
@@ -36,6 +37,8 @@ _LARGEST = 64 * 1024 * 1024
 # An unchanged list is written so often, which is how much older than it was a list can look after a restart.
 _WRITE_INTERVAL = 60.0
 _CLOCK_SKEW = timedelta(minutes=5)
+_UNFINISHED = ".new"
+_LEFT_AFTER = 300.0
 
 
 class CachedRegistry:
@@ -202,7 +205,9 @@ class CachedRegistry:
 
     def _write(self, wallets: list[str], taken_at: datetime) -> None:
         text = json.dumps({"form": _FORM, "taken_at": taken_at.isoformat(), "wallets": wallets}, indent=0)
-        descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+        self._clear_away()
+        folder, prefix = self._path.parent, f".{self._path.name}."
+        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=_UNFINISHED)
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(text)
@@ -214,6 +219,13 @@ class CachedRegistry:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+    def _clear_away(self) -> None:
+        """Remove what was left where a process ended within a write: commands do not wait for a slow disk."""
+        for left in self._path.parent.glob(f".{glob.escape(self._path.name)}.*{_UNFINISHED}"):
+            with contextlib.suppress(OSError):
+                if time() - left.stat().st_mtime > _LEFT_AFTER:
+                    left.unlink()
 
     def _leave_to_its_owner(self, descriptor: int) -> None:
         """Let a command that root runs not take the list away from the service, which would not be able to read it."""

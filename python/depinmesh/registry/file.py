@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from depinmesh.errors import RegistryError
 from depinmesh.registry._document import Document, read_document
-from depinmesh.registry._loops import LoopLock
+from depinmesh.registry._loops import PerLoop
 from depinmesh.registry._losses import Confirmation, loses_too_much
 from depinmesh.registry.snapshot import Snapshot
 
@@ -67,7 +67,7 @@ class FileRegistry:
         self._refused: _Mark | None = None
         self._believed: tuple[Wallet, ...] = ()
         self._confirmation = Confirmation()
-        self._lock = LoopLock()
+        self._lock = PerLoop(asyncio.Lock)
 
     async def wallets(self) -> Snapshot:
         """Return what the file lists now.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -12,6 +13,7 @@ from depinmesh.errors import IdentityError, RegistryError, shown
 from depinmesh.identity import Wallet
 from depinmesh.registry._endpoints import NODES_AGE, Endpoints
 from depinmesh.registry._fetch import EndpointError, Fetcher, checked_urls, from_answer, label
+from depinmesh.registry._loops import PerLoop
 from depinmesh.registry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ _LOOKED_AT = 100
 class _Content(NamedTuple):
     wallets: list[str]
     nodes: list[str]
+
+
+@dataclass(eq=False)
+class _Here:
+    """What belongs to one event loop."""
+
+    users: int = 0
+    answered: asyncio.Event | None = None
+    """Whether the last read has ended."""
 
 
 class HttpRegistry:
@@ -67,24 +78,24 @@ class HttpRegistry:
         self._cache: dict[str, tuple[str, _Content]] = {}
         self._nodes: list[str] | None = None
         self._asked = float("-inf")
-        self._answered: asyncio.Event | None = None
-        self._users = 0
+        self._here = PerLoop(_Here)
 
     async def __aenter__(self) -> Self:
         """Return itself."""
-        self._users += 1
+        self._here().users += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections, with the last of those who use it; used again, it opens them again."""
-        self._users = max(0, self._users - 1)
-        if not self._users:
+        here = self._here()
+        here.users = max(0, here.users - 1)
+        if not here.users:
             await self._fetcher.close()
 
     async def wallets(self) -> Snapshot:
         """Fetch the list. `RegistryError`: no URL gave one; the message has a reason for each."""
         self._asked = monotonic()
-        self._answered = answered = asyncio.Event()  # of this read alone, as an event serves one loop
+        self._here().answered = answered = asyncio.Event()  # of this read alone
         try:
             content = await self._endpoints.ask(self._content)
             self._nodes = content.nodes
@@ -97,8 +108,8 @@ class HttpRegistry:
 
         While this fails they are those of the last list; raises as `wallets` when there is none yet.
         """
-        if self._nodes is None and self._answered is not None:
-            await self._answered.wait()  # a node that starts asks for its wallets at the same time
+        if self._nodes is None and (answered := self._here().answered) is not None:
+            await answered.wait()  # a node that starts asks for its wallets at the same time
         if self._nodes is None or monotonic() - self._asked > NODES_AGE:
             try:
                 await self.wallets()

@@ -14,9 +14,9 @@ from weakref import WeakSet
 from depinmesh.bootstrap import BootstrapNode
 from depinmesh.errors import ConfigError, ConfigProblem, RegistryError, shown
 from depinmesh.registry._endpoints import NODES_AGE, Endpoints
-from depinmesh.registry._fetch import Allowance, EndpointError, Fetcher, checked_urls, label
+from depinmesh.registry._fetch import Allowance, Fetcher, checked_urls, label
 from depinmesh.registry._latest import merged
-from depinmesh.registry._loops import LoopLock
+from depinmesh.registry._loops import PerLoop
 from depinmesh.registry._losses import Confirmation, loses_too_much
 from depinmesh.registry.snapshot import Snapshot
 
@@ -28,6 +28,7 @@ try:
     from depinmesh.registry._solana_lookups import Lookups
     from depinmesh.registry._solana_push import notifications
     from depinmesh.registry._solana_rpc import Rpc
+    from depinmesh.registry._solana_slots import HighestSlot
 except ImportError:
     raise ConfigError.of(
         [ConfigProblem("", None, "a registry on Solana needs an extra", "pip install 'depinmesh[solana]'")]
@@ -122,7 +123,7 @@ class SolanaRegistry:
         self._timeout = timeout
         self._ports = (quic_port, tcp_port)
         self._ledger = Ledger(self._rule.minimum)
-        self._newest = 0  # the highest slot of a look-up
+        self._looked_up_at, self._listed_at = HighestSlot(_MOST_BEHIND), HighestSlot(0)
         self._taken_at: datetime | None = None
         self._asked = float("-inf")
         self._changed: WeakSet[asyncio.Event] = WeakSet()  # one for each iteration, and gone with it
@@ -130,9 +131,8 @@ class SolanaRegistry:
         self._confirmation = Confirmation()
         self._dropped = 0
         self._sockets = 0
-        self._reading = LoopLock()
-        self._users = 0
-        self._lookups = Lookups(self._look_up)
+        self._reading = PerLoop(asyncio.Lock)
+        self._lookups = PerLoop(partial(Lookups, self._look_up))
         if not listing:
             self.wallets = None  # type: ignore[method-assign, assignment]  # as a provider says that it cannot list
 
@@ -143,14 +143,15 @@ class SolanaRegistry:
 
     async def __aenter__(self) -> Self:
         """Return itself."""
-        self._users += 1
+        self._lookups().users += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections, with the last of those who use it; used again, it opens them again."""
-        self._users = max(0, self._users - 1)
-        if not self._users:
-            await self._lookups.close()
+        lookups = self._lookups()
+        lookups.users = max(0, lookups.users - 1)
+        if not lookups.users:
+            await lookups.close()
             await self._fetcher.close()
 
     async def wallets(self) -> Snapshot:
@@ -161,7 +162,7 @@ class SolanaRegistry:
 
     async def check(self, wallet: Wallet) -> bool:
         """Look one wallet up. `RegistryError`: no endpoint answered."""
-        return await self._lookups.check(wallet)
+        return await self._lookups().check(wallet)
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """Give the list when a subscription brings a change, and when an entry expires."""
@@ -217,8 +218,7 @@ class SolanaRegistry:
             take = partial(self._decode, entries=entries, dropped=dropped)
             slots.append(await self._rpc.program_accounts(url, query, self._rule.data_slice, take, allowance))
         slot = min(slots, default=0)
-        if slot < self._ledger.slot:
-            raise EndpointError(f"it is at slot {slot}, behind {self._ledger.slot}")
+        self._listed_at.take(slot)
         await self._ledger.replace(slot, entries)
         self._taken_at = datetime.now(UTC)
         self._wake()
@@ -245,9 +245,7 @@ class SolanaRegistry:
         allowance = Allowance(self._timeout)
         for start in range(0, len(found), 100):
             slot, accounts = await self._rpc.accounts(url, found[start : start + 100], allowance)
-            if slot < self._newest - _MOST_BEHIND:
-                raise EndpointError(f"it is at slot {slot}, behind {self._newest}")
-            self._newest = max(self._newest, slot)
+            self._looked_up_at.take(slot)
             for account in filter(None, accounts):
                 self._decode(account, entries, [])
         return {
