@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # A year, as in a configuration.
 _LONGEST = 365 * 24 * 3600.0
+_LARGEST = 2**31 - 1
 
 Overflow: TypeAlias = Literal["drop_oldest", "drop_newest"]
 
@@ -27,8 +28,15 @@ def check_handler(handler: object, concurrency: object) -> None:
 
 def positive(name: str, value: object) -> int:
     """Return the value when it is a whole number above 0."""
-    if type(value) is not int or value < 1:
-        raise _wrong(name, value, "is not a number above 0")
+    if type(value) is not int or not 1 <= value <= _LARGEST:
+        raise _wrong(name, value, f"is not a number from 1 to {_LARGEST:,}")
+    return value
+
+
+def count(name: str, value: object) -> int:
+    """Return the value when it is a whole number, 0 or more."""
+    if type(value) is not int or not 0 <= value <= _LARGEST:
+        raise _wrong(name, value, f"is not a number from 0 to {_LARGEST:,}")
     return value
 
 

@@ -88,7 +88,8 @@ class Config(Options, frozen=True):
         default=None, description="file with the identity: JSON array of the Solana CLI, or Base58 text; mode 0600"
     )
     database: Annotated[str, Field(strict=True), AfterValidator(_check_name)] = Field(
-        default="depin-network", description="name of the database to open, 1 to 128 bytes: a label, not access control"
+        default="depin-network",
+        description="name of the database to open, 1 to 128 bytes, no control characters: a label, not access control",
     )
     authorized_wallets: Annotated[WalletSource, PlainValidator(check_wallet_source)] = Field(
         repr=False,
@@ -223,10 +224,14 @@ def _read_key(given: dict[str, object]) -> list[ConfigProblem]:
     return []
 
 
-def merged(config: Config | None, fields: ConfigFields) -> Config:
-    """Put keywords over a configuration. A mapping changes fields of a group, an object of its class replaces it."""
+def merged(config: object, fields: ConfigFields) -> Config:
+    """Put keywords over a configuration, if any. A mapping changes fields of a group, an object replaces it."""
     if config is None:
         return Config(**fields)
+    if not isinstance(config, Config):
+        reason = f"is no Config but of the class {type(config).__name__}"
+        hint = "Config.load(path) reads a file; fields are given by keyword"
+        raise ConfigError.of([ConfigProblem("config", None, reason, hint)])
     if not fields:
         return config
     below: dict[str, Any] = {name: getattr(config, name) for name in config.model_fields_set}

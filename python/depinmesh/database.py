@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from depinmesh import _core
-from depinmesh._arguments import check_handler, overflow_policy, positive, seconds, time_limit
+from depinmesh._arguments import check_handler, count, overflow_policy, positive, seconds, time_limit
 from depinmesh._closing import Closing
 from depinmesh._handlers import HandlerRunner, ended
 from depinmesh._opening import Subscribing
@@ -25,13 +27,15 @@ from depinmesh.status import DatabaseStatus
 from depinmesh.subscription import Subscription
 
 if TYPE_CHECKING:
-    import asyncio
-
     from depinmesh._arguments import Overflow
     from depinmesh._session import Session
     from depinmesh.event import Event
     from depinmesh.node import Node
     from depinmesh.subscription import Handler
+
+
+_TURN = 0.001
+"""Seconds that publishing may take before the other tasks of the loop have their turn."""
 
 
 class Database:
@@ -53,6 +57,7 @@ class Database:
         self._calls: set[asyncio.Task[None]] = set()  # of handlers, also of subscriptions that have ended
         self._is_closed = False
         self._closing = Closing(self._close)
+        self._turn = monotonic()  # when the others last had theirs
 
     @property
     def name(self) -> str:
@@ -72,28 +77,35 @@ class Database:
     async def publish(self, topic: str, message: object, *, min_peers: int = 0, timeout: float | None = None) -> Event:
         """Send a message to all who subscribe to the topic, and return the event that was sent.
 
-        It returns when the event stands in the queue to the network, and waits only while that is full. Delivery is
-        best effort, as gossip is. A publish that is cancelled has sent the message whole or not at all.
+        It returns when the event stands in the queue to the network, and waits only while that is full, or for the
+        other tasks of the loop, once in a millisecond. Delivery is best effort, as gossip is. A publish that is
+        cancelled has sent the message whole or not at all.
 
         Args:
-            topic: Name of the topic, 1 to 512 bytes.
+            topic: Name of the topic, 1 to 512 bytes of UTF-8 without control characters.
             message: What JSON can say: None, bool, int, finite float, str, list, tuple, dict with str keys.
             min_peers: Wait first until so many listed peers subscribe to the topic.
             timeout: Seconds that all waiting may take; then `MeshTimeoutError`, and nothing was sent.
 
         Raises:
-            ConfigError: `timeout` is no number of seconds.
+            ConfigError: `timeout` is no number of seconds, or `min_peers` is no number of peers.
             TopicError: The name cannot be used.
             EncodeError: The message is not JSON; its `path` says where.
             MessageTooLargeError: The event would be larger than the wire or the configuration allows.
         """
         self._pump.check()
         time_limit(timeout)
-        if min_peers <= 0:
+        if count("min_peers", min_peers) == 0:
             try:
-                return self.publish_nowait(topic, message)
+                event = self.publish_nowait(topic, message)
             except BackpressureError:
                 pass
+            else:
+                # Without this whoever publishes in a loop, and is slower than the network, lets nothing else run.
+                if monotonic() - self._turn >= _TURN:
+                    await asyncio.sleep(0)
+                    self._turn = monotonic()
+                return event
         else:
             self._check()
             # What can never be sent is refused before any waiting.
@@ -136,12 +148,13 @@ class Database:
         of subscriptions, each with a queue of its own, but one handler. A node does not get its own events.
 
         Args:
-            topic: Name of the topic, 1 to 512 bytes.
+            topic: Name of the topic, 1 to 512 bytes of UTF-8 without control characters.
             handler: A plain or an async function of one event, called on the event loop in the order of arrival. What
                 it raises is logged and counted, and the next event comes.
             concurrency: How many calls of the handler may run at the same time; above 1 the order is lost.
             queue_size: How many events may wait; by default `pubsub.queue_size` of the configuration.
-            queue_bytes: How many bytes of events may wait; by default `pubsub.queue_bytes`.
+            queue_bytes: How many bytes of events may wait; by default `pubsub.queue_bytes`. An event that is larger
+                is dropped, and counted.
             overflow: Which events a full queue drops; by default `pubsub.overflow`.
 
         Raises:
@@ -193,8 +206,13 @@ class Database:
         return [PeerId._trusted(text) for text in self._core.topic_peers(self._id, topic)]
 
     async def wait_for_peers(self, topic: str, n: int = 1, timeout: float | None = None) -> None:
-        """Wait until `n` peers or more subscribe to the topic; after `timeout` seconds `MeshTimeoutError`."""
+        """Wait until `n` peers or more subscribe to the topic; after `timeout` seconds `MeshTimeoutError`.
+
+        Raises:
+            ConfigError: `n` is no number of peers, or `timeout` no number of seconds.
+        """
         self._pump.check()
+        count("n", n)
         time_limit(timeout)
         async with limit(timeout, f"waiting for {n} peers on {topic!r}"):
             await self._wait_for_peers(topic, n)
@@ -293,5 +311,5 @@ class Database:
 
     async def _wait_for_peers(self, topic: str, n: int) -> None:
         self._check()
-        if not self._core.has_topic_peers(self._id, topic, max(n, 0)):
+        if not self._core.has_topic_peers(self._id, topic, n):
             await self._pump.call(self._core.wait_for_peers, self._id, topic, n)

@@ -88,7 +88,7 @@ class IdentityError(MeshError, ValueError):
 
 
 class TopicError(MeshError, ValueError):
-    """A topic cannot be used: empty, too long, or one subscription too many for the wire."""
+    """A topic cannot be used: empty, too long, with a control character, or one subscription too many for the wire."""
 
     def __init__(self, message: str, *, topic: str | None = None) -> None:
         super().__init__(message)

@@ -55,6 +55,7 @@ class GateView:
 
 def wallet_of(value: Wallet | PeerId | str) -> Wallet:
     """Return the wallet that a wallet or a peer id, or the text of either, stands for."""
-    if isinstance(value, PeerId) or len(value) > _LONGEST_WALLET:
-        return PeerId(value).wallet
+    given: object = value  # who does not check types may give anything
+    if isinstance(given, PeerId) or (isinstance(given, str) and len(given) > _LONGEST_WALLET):
+        return PeerId(given).wallet
     return Wallet(value)

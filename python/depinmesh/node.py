@@ -11,7 +11,7 @@ import logging
 import warnings
 import weakref
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from depinmesh import _observing
 from depinmesh._arguments import registry, seconds, time_limit
@@ -241,6 +241,10 @@ class Node:
     def __repr__(self) -> str:
         """Show identity and state; without an identity in the traceback of a wrong configuration."""
         return f"<Node {self.peer_id if hasattr(self, '_config') else '-'} {self._state}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be copied or pickled: the end of a copy would be that of the node."""
+        raise TypeError("a Node cannot be copied or pickled")
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
         """Warn when it was never closed, and stop it."""

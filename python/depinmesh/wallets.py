@@ -110,6 +110,8 @@ def check_source(source: object, *methods: str) -> object:
         except TypeError as error:
             raise ValueError(f"is a function that cannot be called without arguments: {error}") from None
         return source
+    if inspect.isawaitable(source):  # some can be iterated over, and would be an empty list
+        raise ValueError("is to be awaited: give its result, or the function that is called for it")
     if isinstance(source, Iterable):
         return tuple(source)
     raise ValueError(f"is neither a list, nor a function, nor an object with {'() or '.join(methods)}()")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depinmesh import connect
+from depinmesh.logs.forward import forwarder
 from depinmesh.logs.standard import Text
 from tests.support import WAIT, alone, eventually, heard, mesh_of
 
@@ -102,6 +104,31 @@ async def test_a_node_that_comes_as_another_has_ended_is_heard_from_its_start() 
         async with connect(**alone(logger=logging.LoggerAdapter(logger))) as db:
             address = db.node.addresses[0]
         await eventually(lambda: any(address in record.getMessage() for record in seen.records))  # noqa: B023
+
+
+async def test_the_logger_of_a_closed_node_is_let_go_while_another_node_logs() -> None:
+    def logger(seen: Collector) -> logging.Logger:
+        made = logging.Logger("app", logging.DEBUG)  # noqa: LOG001  # not among those of the process
+        made.addHandler(seen)
+        return made
+
+    open_, closed = Collector(), Collector()
+    async with connect(**alone(logger=logger(open_))) as db:
+
+        async def chatter() -> None:
+            while True:
+                await db.publish("t", 1)  # which is logged
+                await asyncio.sleep(0.02)
+
+        talking = asyncio.create_task(chatter())
+        async with connect(**alone(logger=logger(closed))):
+            await eventually(lambda: closed.records)
+        await eventually(lambda: not forwarder._left)
+        left, written = len(closed.records), len(open_.records)
+        await eventually(lambda: len(open_.records) > written + 20)  # the control
+        assert len(closed.records) == left
+        talking.cancel()
+        await asyncio.wait({talking})
 
 
 @pytest.mark.timeout(60)

@@ -16,6 +16,7 @@ from depinmesh import (
     ClosedError,
     ConfigError,
     DialError,
+    IdentityError,
     Keypair,
     ListenAddress,
     MeshTimeoutError,
@@ -162,6 +163,9 @@ async def test_a_provider_is_asked_for_wallets_and_nodes() -> None:
             assert db.node.gate.is_authorized(str(first.node.peer_id))
             assert not db.node.gate.is_authorized(Keypair.generate().wallet)
             assert db.node.gate.age is not None
+            for wrong in None, 5, key, b"x" * 50, "x" * 50:
+                with pytest.raises(IdentityError):
+                    db.node.gate.is_authorized(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", ["entry", "multiaddr"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import gc
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -210,6 +212,15 @@ async def test_who_reads_the_events_of_a_node_that_is_collected_before_it_was_st
     del node
     await eventually(lambda: gc.collect() >= 0 and gone() is None)
     await soon(reading)
+
+
+async def test_a_node_cannot_be_copied_and_goes_on() -> None:
+    async with connect(**alone()) as db:
+        for way in copy.copy, copy.deepcopy, pickle.dumps:
+            with pytest.raises(TypeError, match="a Node cannot be copied or pickled"):
+                way(db.node)
+        gc.collect()
+        await db.publish("t", 1)
 
 
 async def _in_a_cycle() -> weakref.ref[Node]:

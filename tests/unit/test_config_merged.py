@@ -32,6 +32,14 @@ def test_merged_field_by_field() -> None:
     assert below.database == "a"
 
 
+@pytest.mark.parametrize("wrong", ["node.yaml", Path("node.yaml"), {"private_key": KEY}, Keypair.generate()])
+@pytest.mark.parametrize("fields", [{}, {"database": "b"}])
+def test_what_is_no_configuration_is_refused_without_being_shown(wrong: object, fields: ConfigFields) -> None:
+    with pytest.raises(ConfigError, match=r"config: is no Config but of the class .*Config\.load") as caught:
+        merged(wrong, fields)
+    assert str(KEY) not in str(caught.value)
+
+
 def test_merged_keys(tmp_path: Path) -> None:
     """The key of the keywords wins over the key of the configuration, in either form; None is not a key."""
     other = Keypair.generate()

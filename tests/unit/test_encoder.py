@@ -131,6 +131,9 @@ def test_subclasses_are_what_they_hold(value: Any, text: str) -> None:
     assert encode_json(value).decode() == text
 
 
+OtherBool = type("bool", (), {"__doc__": "Its name is that of a class that JSON has."})
+
+
 @dataclass
 class Room:
     name: str
@@ -163,6 +166,8 @@ class Model:
         ({"x": 10**4300}, "message.x", "4300 digits"),
         ([-(10**4300)], "message[0]", "4300 digits"),
         ([1 << 10_000_000], "message[0]", "4300 digits"),
+        ({"x": 10**4300}, "message.x", "an integer of more than 4300 digits"),  # which Python would put otherwise
+        ({"x": OtherBool()}, "message.x", f"JSON has no {__name__}.bool;"),
     ],
 )
 def test_everything_else_is_refused_by_path(value: Any, path: str, problem: str) -> None:

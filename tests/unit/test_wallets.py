@@ -174,6 +174,12 @@ def test_other_sources_are_refused(source: object, reason: str) -> None:
         check_wallet_source(source)
 
 
+async def test_what_is_to_be_awaited_is_no_empty_list() -> None:
+    """A future can be iterated over."""
+    with pytest.raises(ValueError, match="is to be awaited"):
+        check_wallet_source(asyncio.get_running_loop().create_future())
+
+
 def test_a_builtin_without_signature_is_a_function() -> None:
     """A callable whose parameters cannot be known is believed."""
     assert check_wallet_source(max) is max

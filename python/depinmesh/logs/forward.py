@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from depinmesh import _core
@@ -39,8 +40,8 @@ class _Forwarder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users: list[Adapter] = []
-        # Those whose last records may still be on their way, however short their node's life was.
-        self._left: list[Adapter] = []
+        # Those whose last records may still be on their way, however short their node's life was, and since when.
+        self._left: list[tuple[Adapter, float]] = []
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._level = _OFF
@@ -63,37 +64,41 @@ class _Forwarder:
     def remove(self, logger: Adapter) -> None:
         """End what one `add` began."""
         # Called by finalisers, which can interrupt a holder of the lock: these are single steps, and need no lock.
-        self._left.append(logger)
+        self._left.append((logger, monotonic()))
         with contextlib.suppress(ValueError):
             self._users.remove(logger)
 
     def finish(self) -> None:
         """Write what is left, at most for a second, as no node is to follow."""
-        self._left += self._users
+        self._left += [(logger, monotonic()) for logger in self._users]
         self._users.clear()
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
-            thread.join(4 * _LOOK)
+            with contextlib.suppress(KeyboardInterrupt):  # who says so once more does not wait
+                thread.join(4 * _LOOK)
 
     def _run(self) -> None:
         while True:
-            left = len(self._left)
+            left, looked = len(self._left), monotonic()
             rows = _core.take_logs(_BATCH, _LOOK)
             # Also a node that came during the wait: the records may be those of its start.
-            loggers = {*self._users, *self._left}
+            loggers = {*self._users, *(logger for logger, _ in list(self._left))}
             for row in rows:
                 for logger in loggers:
                     logger.write(row)
             self._report_dropped(loggers)
             with self._lock:
-                if not rows:
-                    # They had gone before nothing was found.
+                if rows:
+                    # Other nodes may write for ever: who has left for a while goes when all that waited was taken.
+                    left = sum(since < looked - _LOOK for _, since in self._left[:left])
+                if len(rows) < _BATCH:
+                    # They had gone before nothing more was found.
                     del self._left[:left]
-                    if not self._users and not self._left:
-                        self._thread = None
-                        _core.set_log_level(_OFF)
-                        self._level = _OFF
-                        return
+                if not rows and not self._users and not self._left:
+                    self._thread = None
+                    _core.set_log_level(_OFF)
+                    self._level = _OFF
+                    return
                 self._follow_level()
 
     def _follow_level(self) -> None:

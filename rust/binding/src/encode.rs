@@ -197,8 +197,9 @@ impl Encoder {
         }
         let digits = match class.call_method1("__repr__", (int,)).and_then(|digits| digits.extract::<String>()) {
             Ok(digits) => digits,
-            // `sys.set_int_max_str_digits` below ours.
-            Err(error) => return refuse(error.value(int.py()).to_string()),
+            // Python's words name its own limit, which is as high as ours unless a program has set it.
+            Err(error) if digits_of_python(int.py()) < MAX_DIGITS => return refuse(error.value(int.py()).to_string()),
+            Err(_) => return too_many(),
         };
         if digits.trim_start_matches('-').len() > MAX_DIGITS {
             return too_many();
@@ -258,6 +259,12 @@ const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+/// How many digits of an integer Python writes.
+fn digits_of_python(py: Python<'_>) -> usize {
+    let limit = py.import("sys").and_then(|sys| sys.call_method0("get_int_max_str_digits")?.extract());
+    limit.unwrap_or(usize::MAX)
+}
+
 #[cold]
 fn unknown(value: &Bound<'_, PyAny>) -> String {
     let name = type_name(value);
@@ -271,7 +278,7 @@ fn unknown(value: &Bound<'_, PyAny>) -> String {
 }
 
 fn type_name(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().name().map_or_else(|_| "value of unknown type".to_owned(), |name| name.to_string())
+    value.get_type().fully_qualified_name().map_or_else(|_| "value of unknown type".to_owned(), |name| name.to_string())
 }
 
 /// A key for a sentence: keys can be of any type and size, and their `repr` can raise.

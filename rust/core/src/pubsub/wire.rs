@@ -53,8 +53,11 @@ pub(crate) fn full_topic(database: &str, topic: &str) -> Result<String, Error> {
         return Ok(format!("{database}_{topic}"));
     };
     let shown: String = topic.chars().take(64).flat_map(char::escape_default).collect();
-    Err(Error::new(ErrorKind::Topic, format!("the topic '{shown}' {problem}; use 1 to 512 bytes of printable text"))
-        .with("topic", topic))
+    Err(Error::new(
+        ErrorKind::Topic,
+        format!("the topic '{shown}' {problem}; use 1 to 512 bytes of UTF-8 without control characters"),
+    )
+    .with("topic", topic))
 }
 
 /// Whether a name on the wire is one that [`full_topic`] makes for this database.
@@ -71,7 +74,8 @@ pub(crate) fn check_database(name: &str) -> Result<(), Error> {
     if (1..=MAX_DATABASE).contains(&name.len()) && !name.chars().any(char::is_control) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Config, "a database name is 1 to 128 bytes of printable text").with("database", name))
+    Err(Error::new(ErrorKind::Config, "a database name is 1 to 128 bytes of UTF-8 without control characters")
+        .with("database", name))
 }
 
 /// What one subscription adds to the first message that a new peer gets.
