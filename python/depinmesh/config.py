@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict, Unpack, cast
+from unicodedata import category
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
 
@@ -48,7 +49,19 @@ def _check_name(name: str) -> str:
         raise ValueError("has characters that cannot be encoded as UTF-8") from None
     if not 1 <= length <= _LONGEST_NAME:
         raise ValueError(f"has {length} bytes as UTF-8, not 1 to {_LONGEST_NAME}")
+    if any(category(character) == "Cc" for character in name):
+        raise ValueError("has a control character")
     return name
+
+
+def _check_logger(logger: object) -> object:
+    from depinmesh.logs.adapters import adapt
+
+    try:
+        adapt(logger)
+    except ConfigError as error:
+        raise ConfigError.of([ConfigProblem("", *problem[1:]) for problem in error.errors]) from error
+    return logger
 
 
 def _check_databases(given: object, info: ValidationInfo) -> Mapping[str, object]:
@@ -108,7 +121,7 @@ class Config(Options, frozen=True):
         default=(),
         description="nodes to ask first: a list, a function giving one, or an object with bootstrap_nodes()",
     )
-    logger: Any = Field(
+    logger: Annotated[Any, AfterValidator(_check_logger)] = Field(
         default=None,
         repr=False,
         description="where log records of the node go: None is the standard logger 'depinmesh'; depinmesh.logs says "

@@ -20,7 +20,7 @@ from depinmesh import (
     NodeState,
     connect,
 )
-from tests.support import LISTEN, WAIT, alone, eventually, fields_of, mesh_of, nothing_left, soon, state_of
+from tests.support import LISTEN, WAIT, alone, eventually, fields_of, free_port, mesh_of, nothing_left, soon, state_of
 
 NOWHERE = f"{Keypair.from_seed(bytes(range(32))).wallet}@127.0.0.1:9:9"
 """A bootstrap node that nobody runs."""
@@ -92,6 +92,24 @@ async def test_a_port_in_use_is_a_listen_error_and_leaves_nothing() -> None:
             listen = {"hosts": ["127.0.0.1"], "quic_port": 0, "tcp_port": taken.getsockname()[1]}
             with pytest.raises(ListenError):
                 await connect(**alone(listen=listen))
+
+
+async def test_two_nodes_do_not_share_a_port() -> None:
+    """The system would let them, and hand each connection to one of the two."""
+    listen = {"hosts": ["127.0.0.1"], "quic_port": None, "tcp_port": free_port(socket.SOCK_STREAM)}
+    async with nothing_left():
+        async with connect(**alone(listen=listen)):
+            with pytest.raises(ListenError, match="the port is taken") as caught:
+                await connect(**alone(listen=listen))
+            assert caught.value.port == listen["tcp_port"]
+        async with connect(**alone(listen=listen)):  # the control
+            pass
+
+
+async def test_a_node_shares_a_port_with_itself() -> None:
+    ports = {"quic_port": None, "tcp_port": free_port(socket.SOCK_STREAM)}
+    async with connect(**alone(listen={"hosts": ["127.0.0.1", "127.0.0.2"], **ports})) as db:
+        assert len(db.node.addresses) == 2
 
 
 async def test_waiting_for_ready_ends_in_a_timeout_and_leaves_nothing() -> None:

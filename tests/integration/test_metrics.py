@@ -53,6 +53,8 @@ async def test_what_libp2p_counts_comes_under_the_same_prefix() -> None:
         await eventually(lambda: look().get(f"{LIBRARY}ping_rtt_seconds_count", 0) > 0)
         assert look()[f"{LIBRARY}swarm_connections_established_total"] == 1
         assert any(name.startswith(f"{LIBRARY}identify_") for name in look())
+        # What is not counted would be 0 for ever.
+        assert not [name for name in look() if name.startswith((f"{LIBRARY}gossipsub_", f"{LIBRARY}kad_"))]
 
 
 async def test_a_node_that_was_not_started_can_be_scraped() -> None:

@@ -88,7 +88,7 @@ async def test_g9_a_crowd_that_says_nothing_keeps_nobody_out_and_leaves_no_descr
         assert closed["p50_ms"] / 1000 > LIMIT * 0.9
         # The backlog of a socket holds half of so many; the others wait for their turn before they are seen at all.
         assert closed["max_ms"] < LIMIT * SLACK * 2 * 1000
-        # The control: they had answers, and were waited for. A full buffer of the socket costs some, on a busy machine many.
+        # The control: they had answers, and were waited for. A full buffer of the socket costs some, under load many.
         assert halves["accepted"] > half_open / 2
         assert halves["last_ms"] < LIMIT * SLACK * 1000
         assert sorted(took)[int(0.99 * len(took)) - 1] < JOIN * SLACK

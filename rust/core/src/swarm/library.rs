@@ -14,6 +14,8 @@ use crate::{addresses::is_plain, shared::Shared, swarm::behaviour::BehaviourEven
 
 /// Of the same prefix as the others, followed by `libp2p_`.
 const PREFIX: &str = "depinmesh";
+/// What is registered with the others, is never counted, and would be 0 for ever.
+const NOT_COUNTED: [&str; 2] = ["depinmesh_libp2p_gossipsub_", "depinmesh_libp2p_kad_"];
 
 pub(super) struct Library(Metrics);
 
@@ -58,5 +60,6 @@ pub(crate) fn text(shared: &Shared) -> String {
         // Writing into memory does not fail.
         _ = encode(&mut text, registry);
     }
-    text
+    let counted = |line: &&str| !NOT_COUNTED.iter().any(|family| line.contains(family));
+    text.split_inclusive('\n').filter(counted).collect()
 }

@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     time::{Duration, Instant},
 };
 
 use libp2p::{Multiaddr, core::transport::ListenerId, multiaddr::Protocol};
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     config::ListenConfig,
@@ -76,7 +77,12 @@ pub(super) async fn open(swarm: &mut NodeSwarm, config: &ListenConfig) -> Result
     let mut waiting = HashMap::new();
     let mut missing = None;
     let until = Instant::now() + FREE_WITHIN;
-    for place in places(config) {
+    let places = places(config);
+    // Before any is opened, as one of ours on all addresses would be in the way of another.
+    for place in &places {
+        place.is_free(until).await.map_err(|cause| place.failure(&cause))?;
+    }
+    for place in places {
         match place.listen(swarm, until).await {
             Ok(id) => {
                 waiting.insert(id, place);
@@ -115,6 +121,34 @@ impl Place {
         } else {
             base.with(Protocol::Tcp(self.port))
         }
+    }
+
+    /// Waits until no other socket listens there. The library lets any number of ours share a TCP port, so that it dials from
+    /// it, and the system would hand each connection to one of them.
+    async fn is_free(&self, until: Instant) -> Result<(), io::Error> {
+        while let Some(cause) = self.taken() {
+            if Instant::now() >= until {
+                return Err(cause);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// What opening it without sharing comes to, if that is that it is taken. All else is said when it is opened.
+    fn taken(&self) -> Option<io::Error> {
+        if self.udp || self.port == 0 {
+            return None;
+        }
+        let address = SocketAddr::new(self.host, self.port);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).ok()?;
+        if cfg!(unix) {
+            socket.set_reuse_address(true).ok()?; // connections of before may still end
+        }
+        if address.is_ipv6() {
+            socket.set_only_v6(true).ok()?;
+        }
+        socket.bind(&address.into()).err().filter(|cause| cause.kind() == io::ErrorKind::AddrInUse)
     }
 
     async fn listen(&self, swarm: &mut NodeSwarm, until: Instant) -> Result<ListenerId, io::Error> {
