@@ -256,6 +256,16 @@ async def test_openmetrics_is_given_to_who_asks_for_it(pair: tuple[Database, Dat
     assert {"depinmesh_peers", "depinmesh_received", "depinmesh_ping_seconds", "process_cpu_seconds"} <= families
 
 
+@pytest.mark.parametrize("kind", ["application/openmetrics-text;version=abc", "text/plain;version=x"])
+async def test_a_version_that_is_none_is_answered_with_the_usual_one(kind: str) -> None:
+    async with (
+        OpsServer(Node(**alone()), port=0) as ops,
+        httpx2.AsyncClient(trust_env=False, timeout=WAIT) as client,
+    ):
+        answer = await client.get(f"{ops.url}/metrics", headers={"accept": kind})
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/plain")
+
+
 async def test_scrapes_under_load_parse_and_lose_no_event() -> None:
     events = 2_000
     async with mesh_of(2) as (one, two), two.subscribe("load", queue_size=events) as sub:

@@ -35,7 +35,7 @@ def application(node: Node, min_peers: int, *, local: bool) -> Starlette:
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        encode, content_type = _encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={**_NO_STORE, "content-type": content_type})
 
     async def status(_: Request) -> Response:
@@ -50,6 +50,13 @@ def application(node: Node, min_peers: int, *, local: bool) -> Starlette:
     ]
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL_NAMES)] if local else []
     return Starlette(routes=routes, middleware=middleware)
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # of a version that is no number
+        return choose_encoder("")
 
 
 def _health(look: Callable[[], list[Check]]) -> Callable[[Request], Awaitable[Response]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
+import logging
 import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +21,7 @@ from depinmesh.ops.pages import application
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from depinmesh.logs import Adapter
     from depinmesh.node import Node
 
 _LARGEST_PORT = 65_535
@@ -26,6 +29,10 @@ _LARGEST_PORT = 65_535
 _CONNECTIONS = 64
 _KEEP_ALIVE = 5
 _GRACE = 1
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Seconds until the next attempt to take a connection, and until the next word about it.
+_AGAIN = 0.1
+_SAY_AGAIN = 10.0
 
 
 class OpsServer:
@@ -89,7 +96,7 @@ class OpsServer:
             timeout_keep_alive=_KEEP_ALIVE,
             ws="none",
         )
-        self._server = _Server(options)
+        self._server = _Server(options, self._node._log)
         self._task = asyncio.get_running_loop().create_task(self._server.serve([listener]), name="depinmesh-ops")
         try:
             await self._server.answers(self._task)
@@ -138,9 +145,17 @@ class _Protocol(H11Protocol):
         super().connection_made(transport)
         self.opened = monotonic()
         if len(self.connections) > _CONNECTIONS:
-            oldest = min((one for one in self.connections if isinstance(one, _Protocol)), key=_opened)
-            self.connections.discard(oldest)  # now: others may come before the loop tells of its end
-            oldest.transport.abort()
+            _end_oldest(self.connections)
+
+
+def _end_oldest(connections: set[Any]) -> bool:
+    """Return whether there was one."""
+    oldest = min((one for one in connections if isinstance(one, _Protocol)), key=_opened, default=None)
+    if oldest is None:
+        return False
+    connections.discard(oldest)  # now: others may come before the loop tells of its end
+    oldest.transport.abort()
+    return True
 
 
 def _opened(connection: _Protocol) -> float:
@@ -148,7 +163,53 @@ def _opened(connection: _Protocol) -> float:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the program that it is a guest of."""
+    """Leaves the signals to the program that it is a guest of, and takes connections itself.
+
+    Where descriptors are used up, asyncio would log a traceback and plan an attempt for each place in the backlog, and
+    each attempt would do so again: a million lines, and a loop that has no time to answer.
+    """
+
+    def __init__(self, config: uvicorn.Config, log: Adapter) -> None:
+        super().__init__(config)
+        self._log = log
+        self._said = -_SAY_AGAIN
+        self._accepting: list[asyncio.Task[None]] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections from now on."""
+        loop = asyncio.get_running_loop()
+        for listener in sockets or ():
+            listener.settimeout(0)
+            self._accepting.append(loop.create_task(self._accept(listener), name="depinmesh-ops-accept"))
+        await super().startup([])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more, and end those there are."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+                await loop.connect_accepted_socket(self._protocol, connection)
+            except ConnectionAbortedError:  # it has gone before it was taken
+                continue
+            except OSError as error:
+                self._tell(error)
+                made_room = error.errno in _SCARCE and _end_oldest(self.server_state.connections)
+                await asyncio.sleep(0 if made_room else _AGAIN)
+
+    def _protocol(self) -> _Protocol:
+        return _Protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _tell(self, error: OSError) -> None:
+        if monotonic() - self._said >= _SAY_AGAIN:
+            self._said = monotonic()
+            self._log.log(logging.WARNING, "The ops server cannot take connections", {"error": error.strerror})
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
