@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,11 +144,43 @@ def test_misspelt_variables_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
         ("database: !secret x", "is of the unknown kind !secret"),
         ("database: &a [*a]", "refers to itself"),
         ("database: \x01", "is no YAML"),
+        ("database: !!bool x", "is not of the kind tag:yaml.org,2002:bool"),
+        ("database: !!timestamp x", "is not of the kind"),
+        ("database: !!int ''", "is not of the kind"),
+        ("authorized_wallets: !!seq x", "is not of the kind"),
+        ("gate: " + "[" * 3000, "is too deep"),
+        ("a: &a [x]\n? *a\n: x", "in the place of a name"),
     ],
 )
 def test_files_that_are_no_configuration(text: str, reason: str, tmp_path: Path) -> None:
     (problem,) = refused(yaml(tmp_path, text))
     assert reason in problem.reason
+
+
+def test_aliases_of_aliases_are_not_followed_for_ever(tmp_path: Path) -> None:
+    """Nine levels of nine: a few hundred bytes that stand for 387 million values."""
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)]
+    (problem,) = refused(yaml(tmp_path, "a0: &a0 x\n" + "".join(levels)))
+    assert "values" in problem.reason
+
+
+def handed_over(text: str) -> str:
+    """Return the name of a pipe as a shell gives it for `<(...)`."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    return f"/dev/fd/{reading}"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.timeout(20)
+def test_a_pipe_is_read_only_when_it_is_handed_over(tmp_path: Path) -> None:
+    fifo = tmp_path / "node.yaml"
+    os.mkfifo(fifo)
+    assert "is a named pipe" in refused(fifo)[0].reason
+    name = handed_over("database: rooms")
+    assert Config.load(name, **complete()).database == "rooms"
+    os.close(int(name.rpartition("/")[2]))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

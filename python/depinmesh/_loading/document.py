@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from depinmesh._loading.layers import Given, Layer, flat
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from yaml import Node as YamlNode
 
 _LARGEST = 16 * 2**20  # bytes: 200,000 wallets
+_MOST_VALUES = 500_000  # aliases multiply, so that a short text stands for any number of them
+_HANDED_OVER = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
 
 def document_layer(path: str | os.PathLike[str]) -> Layer:
@@ -46,7 +49,10 @@ def document_layer(path: str | os.PathLike[str]) -> Layer:
 
 def _read(file: Path, name: str) -> str:
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb", opener=_opener) as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if stat.S_ISFIFO(mode) and not _is_handed_over(file):
+                raise _problem(name, "is a named pipe", "hand it over as -c /dev/stdin")
             content = stream.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise _problem(name, f"is larger than {_LARGEST} bytes", "keep wallets in a file of their own")
@@ -55,6 +61,19 @@ def _read(file: Path, name: str) -> str:
         raise _problem(name, f"cannot be read: {error.strerror}", None) from None
     except UnicodeDecodeError:
         raise _problem(name, "is not UTF-8 text", None) from None
+
+
+def _opener(file: str, flags: int) -> int:
+    """Open it without waiting for the writer of a named pipe; what whoever started us has opened is waited for."""
+    waits = _is_handed_over(file) or os.name == "nt"
+    descriptor = os.open(file, flags if waits else flags | os.O_NONBLOCK)
+    if not waits:
+        os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _is_handed_over(file: str | Path) -> bool:
+    return str(file).startswith(_HANDED_OVER)
 
 
 def _open_to_others(file: Path) -> str | None:
@@ -70,6 +89,8 @@ def _compose(text: str, name: str) -> YamlNode | None:
         raise _problem(name, reason, remedy) from None
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise _problem(name, "is too deep", None) from None
     except yaml.YAMLError as error:
         # Its own text quotes the file, which may have a secret.
         mark = getattr(error, "problem_mark", None)
@@ -88,6 +109,7 @@ class _Reader:
         self._scalars = SafeConstructor()
         self._lines: dict[tuple[str, ...], int] = {}
         self._problems: list[ConfigProblem] = []
+        self._number = 0
 
     def read(self, root: YamlNode) -> tuple[object, dict[tuple[str, ...], int]]:
         value = self._value(root, ())
@@ -99,20 +121,35 @@ class _Reader:
         from yaml import MappingNode, SequenceNode
         from yaml.constructor import ConstructorError
 
+        self._number += 1
+        if self._number > _MOST_VALUES:
+            raise _problem(self._name, f"has more than {_MOST_VALUES} values", "do without aliases of aliases")
         self._lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self._value(inner, (*path, f"[{index}]")) for index, inner in enumerate(node.value)]
         try:
-            return self._scalars.construct_object(node)
-        except (ConstructorError, ValueError):
-            self._refuse(path, node, f"is of the unknown kind {node.tag}")
-            return None
+            value = self._scalars.construct_object(node)
+        except ConstructorError:
+            reason = f"is of the unknown kind {node.tag}"
+        except Exception:  # noqa: BLE001  # whatever a constructor makes of a text that is not of its kind
+            reason = f"is not of the kind {node.tag}"
+        else:
+            if not isinstance(value, dict | list | set):
+                return value
+            reason = f"is not of the kind {node.tag}"  # `!!seq text` would be an empty list
+        self._refuse(path, node, reason)
+        return None
 
     def _mapping(self, node: Any, path: tuple[str, ...]) -> dict[str, object]:
+        from yaml import ScalarNode
+
         result: dict[str, object] = {}
         for key, inner in node.value:
+            if not isinstance(key, ScalarNode):
+                self._refuse(path, key, "has a list or a mapping in the place of a name")
+                continue
             name = str(key.value)
             if name in result:
                 self._refuse((*path, name), key, "stands here twice")
