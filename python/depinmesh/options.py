@@ -32,6 +32,8 @@ Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 
 
 def _check_address(text: str) -> str:
+    if "%" in text:
+        raise ValueError("has a zone (%...), with which a node cannot listen")
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

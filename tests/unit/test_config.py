@@ -163,7 +163,7 @@ def test_values_at_the_bounds(name: str, fields: dict[str, Any]) -> None:
     assert getattr(config(**{name: by_object}), name) is by_object
 
 
-@pytest.mark.parametrize("host", ["localhost", "", "1.2.3", "[::1]", "0.0.0.0:4001", "node.example"])
+@pytest.mark.parametrize("host", ["localhost", "", "1.2.3", "[::1]", "0.0.0.0:4001", "node.example", "fe80::1%eth0"])
 def test_hosts_are_addresses(host: str) -> None:
     """A node listens on addresses, not on names."""
     assert problems(listen={"hosts": [host, "::"]}).keys() == {"listen.hosts[0]"}
