@@ -67,3 +67,19 @@ def test_the_doctor_finds_what_is_wrong(fleet: Fleet, tmp_path: Path) -> None:
         "-c", one.file, "--key", fleet.tools[0], "--set", f"bootstrap_nodes={nobody}", "--set", f"{free[1]}", code=1
     )
     assert "could not be reached" in away[f"bootstrap node {nobody}"]["detail"]
+
+
+def test_the_doctor_goes_on_where_its_own_node_cannot_start(fleet: Fleet) -> None:
+    two = fleet.members[1]
+    own = ("-c", two.file, "--key", fleet.tools[0])
+    found = findings(*own, "--set", "listen.hosts=203.0.113.9", "--topic", "clock", code=1)
+    assert found["own node"]["verdict"] == "fault"
+    assert "203.0.113.9" in found["own node"]["detail"]
+    assert found["registry of depin-network"]["verdict"] == "ok"
+    for what in (f"bootstrap node {fleet.members[0].entry}", "clock"):
+        assert found[what]["verdict"] == "skipped"
+        assert "no node could be started" in found[what]["detail"]
+
+    unheard = findings(*own, "--topic", "", code=1)
+    assert unheard["clock"]["verdict"] == "fault"
+    assert unheard[f"bootstrap node {fleet.members[0].entry}"]["verdict"] == "ok"

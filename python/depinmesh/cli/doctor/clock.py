@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from statistics import median
 
-from depinmesh import Database, Event, MeshTimeoutError, Subscription
+from depinmesh import Database, Event, MeshError, MeshTimeoutError, Subscription
 from depinmesh._tasks import limit
-from depinmesh.cli.doctor.finding import Finding
+from depinmesh.cli.doctor.finding import Absence, Finding
 
 _TOLERATED = 5.0  # seconds; an event's own way takes far less
 _ENOUGH = 5
@@ -14,13 +14,12 @@ _ENOUGH = 5
 _REMEDY = "give a topic on which others publish: --topic"
 
 
-async def clock(database: Database | None, topics: Sequence[str], seconds: float) -> Finding:
+async def clock(own: Database | Absence, topics: Sequence[str], seconds: float) -> Finding:
     """Listen for so long, and compare the time that each event bears with that of its arrival."""
     if not topics:
         return Finding("clock", "skipped", "there is nothing to compare it with", _REMEDY)
-    if database is None:
-        remedy = "stop the node, or give another listed key with --key"
-        return Finding("clock", "skipped", "nothing is heard, as the key is in use by the node", remedy)
+    if isinstance(own, Absence):
+        return Finding("clock", "skipped", f"nothing is heard, {own.reason}", own.remedy)
     late: dict[str, float] = {}
 
     async def listen(subscription: Subscription) -> None:
@@ -29,12 +28,14 @@ async def clock(database: Database | None, topics: Sequence[str], seconds: float
             if len(late) >= _ENOUGH:
                 return
 
-    subscriptions = [await database.subscribe(topic) for topic in topics]
     try:
+        subscriptions = [await own.subscribe(topic) for topic in topics]
         async with limit(seconds, "listening"):
             await asyncio.gather(*map(listen, subscriptions))
     except MeshTimeoutError:
         pass
+    except MeshError as error:
+        return Finding("clock", "fault", str(error), _REMEDY)
     return _finding(late, seconds)
 
 

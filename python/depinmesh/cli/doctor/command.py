@@ -13,11 +13,11 @@ from depinmesh._loading.layers import KEY_FIELDS
 from depinmesh._text import in_a_line
 from depinmesh.cli.app import Seconds, app, run
 from depinmesh.cli.doctor import clock, fleet, local
-from depinmesh.cli.doctor.finding import Finding
+from depinmesh.cli.doctor.finding import KEY_IN_USE, NOT_STARTED, Absence, Finding
 from depinmesh.cli.exits import FAILURE, OK
 from depinmesh.cli.output import AsJson, print_json
 from depinmesh.cli.settings import OwnNode, free_ports
-from depinmesh.errors import ConfigError
+from depinmesh.errors import ConfigError, MeshError
 
 APP = app("doctor")
 
@@ -49,14 +49,16 @@ async def doctor(
         listen: Seconds to listen there.
     """
     found = []
-    async for finding in _examination(settings, ops, topic, listen):
-        found.append(finding)
-        if not as_json:
-            print(_MARKS[finding.verdict] + in_a_line(f"{finding.what}: {finding.detail}"), flush=True)
-            if finding.remedy:
-                print(f"        -> {in_a_line(finding.remedy)}", flush=True)
-    if as_json:
-        print_json([asdict(finding) for finding in found])
+    try:
+        async for finding in _examination(settings, ops, topic, listen):
+            found.append(finding)
+            if not as_json:
+                print(_MARKS[finding.verdict] + in_a_line(f"{finding.what}: {finding.detail}"), flush=True)
+                if finding.remedy:
+                    print(f"        -> {in_a_line(finding.remedy)}", flush=True)
+    finally:  # whatever happens, whoever parses it has what was found
+        if as_json:
+            print_json([asdict(finding) for finding in found])
     return FAILURE if any(finding.verdict == "fault" for finding in found) else OK
 
 
@@ -84,12 +86,16 @@ async def _examination(
     for finding in registry.findings:
         yield finding
     async with AsyncExitStack() as stack:
-        database = None
+        own: Database | Absence = KEY_IN_USE
         if not runs_here and all(finding.verdict == "ok" for finding in ports):
-            database = await stack.enter_async_context(_own_node(config))
-        async for finding in fleet.bootstrap(config, registry, None if database is None else database.node):
+            try:
+                own = await stack.enter_async_context(_own_node(config))
+            except MeshError as error:
+                own = NOT_STARTED
+                yield Finding("own node", "fault", str(error), "let listen.hosts name addresses of this machine")
+        async for finding in fleet.bootstrap(config, registry, own):
             yield finding
-        yield await clock.clock(database, topics, seconds)
+        yield await clock.clock(own, topics, seconds)
 
 
 def _own_node(config: Config) -> Connecting[Database]:

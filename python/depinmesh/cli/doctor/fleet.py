@@ -8,6 +8,7 @@ from depinmesh import (
     BootstrapNode,
     Config,
     ConfigError,
+    Database,
     DialError,
     MeshTimeoutError,
     Node,
@@ -17,7 +18,7 @@ from depinmesh import (
 )
 from depinmesh.bootstrap import parse_node
 from depinmesh.cli.asking import asking
-from depinmesh.cli.doctor.finding import Finding
+from depinmesh.cli.doctor.finding import Absence, Finding
 from depinmesh.multiaddr import parse_multiaddr
 
 _TIMEOUT = 10.0
@@ -80,7 +81,7 @@ def _own(database: str, wallet: Wallet, *, listed: bool) -> Finding:
     return Finding(what, "fault", f"{wallet} is not listed, so no node lets it in", f"list {wallet} in the registry")
 
 
-async def bootstrap(config: Config, registry: Registry, node: Node | None) -> AsyncIterator[Finding]:
+async def bootstrap(config: Config, registry: Registry, own: Database | Absence) -> AsyncIterator[Finding]:
     """Ask for the nodes to start from, look whether they are listed, and dial each with a node of ours, if there is."""
     try:
         async with asking(config.bootstrap_nodes, _TIMEOUT) as source:
@@ -105,11 +106,10 @@ async def bootstrap(config: Config, registry: Registry, node: Node | None) -> As
         elif registry.complete and wallet not in registry.wallets:
             remedy = f"list {wallet}, or take the entry out"
             yield Finding(what, "fault", "its wallet is not listed, so it is not let in", remedy)
-        elif node is None:
-            remedy = "stop the node, or give another listed key with --key"
-            yield Finding(what, "skipped", "not dialled, as the key is in use by the node", remedy)
+        elif isinstance(own, Absence):
+            yield Finding(what, "skipped", f"not dialled, {own.reason}", own.remedy)
         else:
-            yield await _dial(node, address, what)
+            yield await _dial(own.node, address, what)
     if not others:
         remedy = "give bootstrap_nodes unless this is the first node of the fleet"
         yield Finding("bootstrap list", "warning", "there is no other node in it", remedy)
