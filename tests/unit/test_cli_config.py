@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,3 +162,20 @@ def test_counts_are_one_at_least(arguments: list[str], capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     assert out == ""
     assert "Invalid value" in err
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo-terminals here")
+def test_a_table_on_a_narrow_terminal_shows_every_character(file: Path) -> None:
+    command = [sys.executable, "-m", "depinmesh", "config", "show", "-c", str(file)]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    controller, terminal = os.openpty()
+    with subprocess.Popen(command, stdout=terminal, env={**os.environ, "TERM": "dumb", "COLUMNS": "80"}) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # as Linux tells of the end
+            while part := os.read(controller, 65_536):
+                shown += part
+    os.close(controller)
+    assert process.returncode == 0
+    assert max(map(len, shown.decode().split("\r\n"))) <= 80
+    assert Counter("".join(shown.decode().split())) == Counter("".join(f"option value from {plain}".split()))

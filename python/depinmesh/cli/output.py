@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from depinmesh._text import in_a_line
@@ -21,7 +21,8 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         for row in rows:
             print("\t".join(map(in_a_line, row)))
         return
-    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    # Folded: a wallet that is cut off is none.
+    table = Table(*(Column(title, overflow="fold") for title in head), box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*(Text(in_a_line(value)) for value in row))
     Console().print(table)
