@@ -112,6 +112,40 @@ def test_a_stdin_that_cannot_be_read_ends_pub(fleet: Fleet, tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (1, "depinmesh pub: stdin cannot be read: Bad file descriptor\n")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell of Windows closes nothing")
+@pytest.mark.parametrize("command", ["pub news --min-peers 0", "shell"])
+def test_a_stdin_that_is_closed_is_empty(fleet: Fleet, command: str) -> None:
+    words = [*COMMAND, *command.split(), "-c", str(fleet.members[0].file), "--key", str(fleet.tools[0])]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WAIT,
+        env=environment(),
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (0, "", 1), done.stderr
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("form", ["--json", "text"])
+def test_a_message_that_stdout_has_no_characters_for(fleet: Fleet, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its JSON is the same JSON all the same."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    one, two, _ = fleet.members
+    tool, other = fleet.tools
+    message = {"city": "Z\u00fcrich", "is": "\U0001f600"}
+    options = ["--json"] if form == "--json" else []
+    with running("sub", "letters", *options, "-n", 1, "-c", one.file, "--key", tool) as sub:
+        line_of(sub.stderr, "listens for letters")
+        run("pub", "letters", json.dumps(message), "-c", two.file, "--key", other)
+        out, err = sub.communicate(timeout=WAIT)
+    assert (sub.returncode, err) == (0, "1 events\n")
+    assert out.isascii()
+    assert (json.loads(out)["message"] if options else json.loads(out[out.index("{") :])) == message
+
+
 def test_sub_ends_after_its_time(fleet: Fleet) -> None:
     arguments = ("-c", fleet.members[0].file, "--key", fleet.tools[0], "--timeout", 2)
     assert "longer than 2 s" in run("sub", "silence", *arguments, code=3).stderr

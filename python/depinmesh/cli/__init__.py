@@ -6,12 +6,13 @@ command runs, so that `--help` is quick and only who uses a command needs what i
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from depinmesh.cli.exits import FAILURE, INTERRUPTED, OK, TIMEOUT, USAGE
+from depinmesh.cli.streams import StdoutError, drop_stdout, standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,24 +59,32 @@ Exit codes: {OK} success, {FAILURE} failure, {USAGE} wrong use or configuration,
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
-    try:
-        if name in ("-h", "--help", "help"):
-            print(_help(), end="")
-            code = OK
-        elif name in COMMANDS:
-            code = _command(name)(rest)
-        else:
-            print(f"depinmesh: {name} is no command\n" if name else "", end=_help(), file=sys.stderr)
-            code = USAGE
-        sys.stdout.flush()  # what fails here fails inside of the try
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough of it; the flush at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with standard_streams():
+        name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
+        try:
+            code = _run(name, rest)
+            sys.stdout.flush()  # what fails here fails inside of the try
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except BrokenPipeError:  # whoever read our output has enough of it
+            drop_stdout()
+            return OK
+        except StdoutError as error:
+            drop_stdout()
+            with contextlib.suppress(OSError):  # it may be the same disk
+                print(f"depinmesh: stdout cannot be written: {error}", file=sys.stderr)
+            return FAILURE
+        return code
+
+
+def _run(name: str, rest: Sequence[str]) -> int:
+    if name in ("-h", "--help", "help"):
+        print(_help(), end="")
         return OK
-    return code
+    if name in COMMANDS:
+        return _command(name)(rest)
+    print(f"depinmesh: {name} is no command\n" if name else "", end=_help(), file=sys.stderr)
+    return USAGE
 
 
 def _help() -> str:

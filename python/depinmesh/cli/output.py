@@ -1,5 +1,6 @@
 """Data on stdout: tables for people, tab-separated where another program reads, and JSON."""
 
+import codecs
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from depinmesh._text import in_a_line
+from depinmesh import Event
+from depinmesh._text import in_a_line, json_in_a_line
 
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", help="as JSON")]
 
@@ -31,3 +33,11 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def print_json(value: object) -> None:
     """Print it for a program."""
     print(json.dumps(value, indent=2))
+
+
+def message_of(event: Event) -> str:
+    """Return the message as JSON in one line, which stays JSON where stdout has not all of its characters."""
+    text = json_in_a_line(event.message_json.decode())
+    if text.isascii() or codecs.lookup(sys.stdout.encoding).name == "utf-8":
+        return text
+    return "".join(part if part.isascii() else json.dumps(part)[1:-1] for part in text)

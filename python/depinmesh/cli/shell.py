@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pydantic_core import from_json
 
 from depinmesh import Database, Event
-from depinmesh._text import in_a_line, json_in_a_line
+from depinmesh._text import in_a_line
 from depinmesh.cli.app import app, run, say
-from depinmesh.cli.output import print_table
+from depinmesh.cli.output import message_of, print_table
 from depinmesh.cli.settings import OwnNode
 from depinmesh.cli.stdin import lines
 from depinmesh.errors import MeshError
@@ -136,4 +136,4 @@ class _Shell:
 
 
 def _show(event: Event) -> None:
-    print(f"{in_a_line(event.topic)} {event.wallet} {json_in_a_line(event.message_json.decode())}", flush=True)
+    print(f"{in_a_line(event.topic)} {event.wallet} {message_of(event)}", flush=True)

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from depinmesh import Database, Event, Subscription
 from depinmesh._tasks import limit
-from depinmesh._text import in_a_line, json_in_a_line
+from depinmesh._text import in_a_line
 from depinmesh.cli.app import Count, Seconds, app, first_of, run, say
+from depinmesh.cli.output import message_of
 from depinmesh.cli.settings import OwnNode
 from depinmesh.signals import until_stopped
 
@@ -92,9 +93,8 @@ def _json_line(event: Event) -> str:
         "timestamp": event.timestamp,
         "received_at": event.received_at.isoformat(),
     }
-    return f'{json.dumps(head)[:-1]}, "message": {json_in_a_line(event.message_json.decode())}}}'
+    return f'{json.dumps(head)[:-1]}, "message": {message_of(event)}}}'
 
 
 def _text_line(event: Event) -> str:
-    message = json_in_a_line(event.message_json.decode())
-    return f"{event.time:%H:%M:%S.%f} {event.wallet} {in_a_line(event.topic)} {message}"
+    return f"{event.time:%H:%M:%S.%f} {event.wallet} {in_a_line(event.topic)} {message_of(event)}"

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from depinmesh._text import in_a_line, json_in_a_line
+from depinmesh._text import in_a_line
 from depinmesh.logs.entry import Plain, plain, quoted
 from depinmesh.logs.standard import Text
 
@@ -32,7 +32,7 @@ class JsonFormatter(logging.Formatter):
             line[f"{name}_" if name in taken else name] = plain(value)
         if record.exc_info and record.exc_info[0] is not None:
             line["exc"] = self.formatException(record.exc_info)
-        return json_in_a_line(json.dumps(line, ensure_ascii=False))
+        return json.dumps(line)  # in ASCII, whatever the encoding of the stream
 
 
 class TextFormatter(logging.Formatter):
