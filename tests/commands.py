@@ -126,7 +126,7 @@ def running_fleet(folder: Path) -> Iterator[Fleet]:
             topics = [word for topic in TOPICS for word in ("--topic", topic)]
             node = running("node", "-c", file, "--ops", "127.0.0.1:0", "--min-peers", 2, *topics)
             process = stack.enter_context(node)
-            ops = line_of(process.stderr, "ops at").removeprefix("ops at ")
+            ops = line_of(process.stderr, "ops at").partition("ops at ")[2]
             members.append(Member(file, keys[name], ops, line_of(process.stdout, "@127.0.0.1:"), process))
         until = time.monotonic() + WAIT
         while any(status(member)["checks"] for member in members):

@@ -35,6 +35,65 @@ def test_a_node_starts_says_where_it_is_and_ends_in_order(tmp_path: Path, number
     assert node.returncode == 0
 
 
+TALKING = """
+import logging
+import warnings
+
+
+def wallets():
+    warnings.warn("an old name", stacklevel=1)
+    logging.getLogger("asyncio").error("a slow callback")
+    logging.getLogger("uvicorn.error").warning("a request that is none")
+    logging.getLogger("others").info("not for an operator")
+    return []
+"""
+
+
+def test_every_line_of_a_log_in_json_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "talking.py").write_text(TALKING)
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text(
+        "key_file: node.key\n"
+        "authorized_wallets: talking:wallets\n"
+        "listen: {hosts: 127.0.0.1, quic_port: 0, tcp_port: 0}\n"
+    )
+    with running("node", "-c", file, "--log-format", "json", "--ops", "127.0.0.1:0") as node:
+        line_of(node.stdout, "@127.0.0.1:")
+        node.terminate()
+        _, said = node.communicate(timeout=WAIT)
+    records = [json.loads(line) for line in said.splitlines()]
+    loggers = [record["logger"] for record in records]
+    for name in ("py.warnings", "asyncio", "uvicorn.error"):
+        assert loggers.count(name) == 1
+    assert "others" not in loggers
+    (ops,) = (record for record in records if record["msg"].startswith("ops at http://127.0.0.1:"))
+    assert ops["logger"] == "depinmesh.node"
+    assert len({json.dumps(record) for record in records}) == len(records)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+def test_a_node_whose_entries_cannot_be_printed_goes_on(tmp_path: Path) -> None:
+    new_key(tmp_path, "node")
+    file = tmp_path / "node.yaml"
+    file.write_text("key_file: node.key\nauthorized_wallets: []\nlisten: {hosts: 127.0.0.1}\n")
+    free = "--set", "listen.quic_port=0", "--set", "listen.tcp_port=0"
+    command = [*COMMAND, "node", "-c", str(file), *free, "--status-interval", "0.2"]
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment()) as node,
+    ):
+        try:
+            assert "No space left" in line_of(node.stderr, "entries cannot be printed")
+            line_of(node.stderr, "Status: ")
+            node.terminate()
+            _, said = node.communicate(timeout=WAIT)
+        finally:
+            node.kill()
+    assert (node.returncode, "stdout" in said) == (0, False)
+
+
 SILENT_NAME_SERVER = """
 import socket
 import sys

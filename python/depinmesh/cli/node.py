@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from depinmesh import Event, Node, Ready
-from depinmesh.cli.app import Seconds, app, first_of, run, say
+from depinmesh.cli.app import Seconds, app, first_of, run
 from depinmesh.cli.settings import Settings
+from depinmesh.cli.streams import StdoutError, drop_stdout
 from depinmesh.errors import ConfigError, ConfigProblem, shown
 from depinmesh.logs import JsonFormatter, TextFormatter
 from depinmesh.signals import until_stopped
@@ -19,6 +20,7 @@ from depinmesh.systemd import notifying
 
 APP = app("node")
 
+_LOG = logging.getLogger("depinmesh.node")
 _FORMATTERS: dict[str, type[logging.Formatter]] = {"text": TextFormatter, "json": JsonFormatter}
 
 
@@ -64,13 +66,12 @@ async def node(
 
                 host, port = place
                 server = OpsServer(one, host=host, port=port, min_peers=min_peers)
-                say(f"ops at {(await stack.enter_async_context(server)).url}")
+                _LOG.info("ops at %s", (await stack.enter_async_context(server)).url)
             for name in (config.database, *config.databases):
                 database = await one.database(name)  # closed with the node, after its peers
                 for carried in dict.fromkeys(topic):
                     await database.subscribe(carried, _ignore)
-            for entry in one.bootstrap_entries():
-                print(entry, flush=True)
+            _print_entries(one)
             await stack.enter_async_context(notifying(one))
             await first_of(_report(one, status_interval), _failure(one))
 
@@ -81,12 +82,25 @@ def _ignore(_: Event) -> None:
     """Take an event that is only to be forwarded, which the core does by itself."""
 
 
+def _print_entries(one: Node) -> None:
+    try:
+        for entry in one.bootstrap_entries():
+            print(entry, flush=True)
+    except (StdoutError, BrokenPipeError) as error:  # no reason for a node to end
+        drop_stdout()
+        _LOG.warning("the bootstrap entries cannot be printed: %s", error)
+
+
 def _log_to_stderr(level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_FORMATTERS[form]())
+    # Who reads these lines, perhaps as JSON, reads those of asyncio, uvicorn and Python's warnings among them.
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, number), force=True)
+    logging.captureWarnings(capture=True)
     logger = logging.getLogger("depinmesh")
     logger.handlers = [handler]
-    logger.setLevel(level.upper())
+    logger.setLevel(number)
     logger.propagate = False
 
 
@@ -106,12 +120,11 @@ async def _failure(one: Node) -> None:
 
 async def _report(one: Node, interval: float) -> None:
     """Write a line of status now and then, and never return."""
-    log = logging.getLogger("depinmesh.node")
     while True:
         await asyncio.sleep(interval if interval > 0 else 3600)
         if interval > 0:
             status = one.status()
-            log.info(
+            _LOG.info(
                 "Status: %s, %d peers, %d topics, registry age %s s, %d drops",
                 "ready" if status.is_ready else "not ready",
                 status.peers,
