@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from depinmesh import _core
+from depinmesh.errors import CoreError
 from depinmesh.logs.adapters import failures
 from depinmesh.status import Metric
 
@@ -56,7 +57,10 @@ class _Forwarder:
             if self._thread is None:
                 self._dropped = _core.logs_dropped()
                 thread = threading.Thread(target=self._run, name="depinmesh-logs", daemon=True)
-                thread.start()  # may fail, where there are too many: then the next node tries again
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the next node tries again
+                    raise CoreError(f"the thread of the log cannot be started: {error}") from error
                 self._thread = thread
             self._users.append(logger)
             self._follow_level()

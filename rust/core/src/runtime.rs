@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -20,6 +21,9 @@ const WORKERS: usize = 2;
 
 /// What is still running when the last node goes gets this long; then its threads are left behind.
 const SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// They are started within milliseconds, or not at all.
+const START: Duration = Duration::from_secs(3);
 
 /// The process that has started nodes; 0 while there is none. It is never taken back: the locks of the threads that a fork
 /// left behind may have been copied in any state, those of libraries too.
@@ -48,6 +52,22 @@ pub fn check_process() -> Result<(), Error> {
     ))
 }
 
+/// In a thread of its own: where there are no more threads tokio panics, and waits without end for those that it had started.
+fn built() -> Result<Runtime, Error> {
+    let failed = |why: String| Error::new(ErrorKind::Core, format!("the network threads cannot be started: {why}"));
+    let (tell, told) = mpsc::channel();
+    let build = move || {
+        let workers = thread::available_parallelism().map_or(WORKERS, NonZeroUsize::get).min(WORKERS);
+        let mut builder = Builder::new_multi_thread();
+        // Dropped where nobody waits any more.
+        _ = tell.send(builder.worker_threads(workers).thread_name("depinmesh-net").enable_all().build());
+    };
+    let thread = thread::Builder::new().name("depinmesh-start".to_owned()).spawn(build);
+    thread.map_err(|error| failed(error.to_string()))?;
+    let built = told.recv_timeout(START).map_err(|_| failed("the process may have no more threads".to_owned()))?;
+    built.map_err(|error| failed(error.to_string()))
+}
+
 impl Share {
     pub(crate) fn get() -> Result<Self, Error> {
         check_process()?;
@@ -56,12 +76,7 @@ impl Share {
         if let Some(shared) = current.upgrade() {
             return Ok(Self(shared));
         }
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(thread::available_parallelism().map_or(WORKERS, NonZeroUsize::get).min(WORKERS))
-            .thread_name("depinmesh-net")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Core, format!("the network threads cannot be started: {error}")))?;
+        let runtime = built()?;
         let shared = Arc::new(Shared { runtime: Some(runtime) });
         *current = Arc::downgrade(&shared);
         Ok(Self(shared))

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
+    io,
     num::NonZero,
     panic::resume_unwind,
     sync::Arc,
@@ -152,9 +153,14 @@ fn checked(
         return check(entries);
     }
     thread::scope(|scope| {
-        let parts: Vec<_> =
-            entries.chunks(entries.len().div_ceil(cores)).map(|part| scope.spawn(move || check(part))).collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        // Where there are no more threads this one does it.
+        let begin = |part| (part, thread::Builder::new().spawn_scoped(scope, move || check(part)));
+        let parts: Vec<_> = entries.chunks(entries.len().div_ceil(cores)).map(begin).collect();
+        let end = |(part, thread): (_, io::Result<thread::ScopedJoinHandle<'_, _>>)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => check(part),
+        };
+        parts.into_iter().flat_map(end).collect()
     })
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -17,6 +18,9 @@ use super::{
     wallets::WalletSet,
 };
 use crate::identity::Wallet;
+
+/// Fewer entries are checked within two milliseconds.
+const WORTH_A_THREAD: usize = 64;
 
 pub(super) struct Job {
     pub(super) database: DatabaseId,
@@ -83,12 +87,18 @@ pub(super) async fn run(shared: &Shared, mut job: Job) -> Ended {
     }
 }
 
-/// Checks a list on threads that may be busy for a while: a hundred thousand keys take a good part of a second.
+/// Checks a list; a long one on a thread that may be busy for a while: a hundred thousand keys take a good part of a second.
 async fn check(shared: &Shared, job: Job, listed: Listed, curve_check: CurveCheck) -> Option<(Parsed, Duration)> {
     let Listed { entries, age } = listed;
     let began = now();
+    let short = entries.len() < WORTH_A_THREAD;
     let parse = move || entries::parse(&job.name, entries, &job.known, &job.warned, curve_check);
-    let parsed = task::spawn_blocking(parse).await.ok()?;
+    let parsed = if short {
+        parse()
+    } else {
+        // It panics where the process may have no more threads: the next read tries again.
+        catch_unwind(AssertUnwindSafe(|| task::spawn_blocking(parse))).ok()?.await.ok()?
+    };
     shared.counters.entries_dropped.fetch_add(parsed.news, Relaxed);
     Some((parsed, age + now().saturating_duration_since(began)))
 }

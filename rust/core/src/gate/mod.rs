@@ -22,6 +22,7 @@ mod upgrade;
 mod wallets;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::Ordering::{Acquire, Relaxed},
@@ -29,6 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt;
 use libp2p::PeerId;
 use tokio::{sync::mpsc, time};
 
@@ -105,6 +107,8 @@ pub enum GateEvent {
     NotListed {
         database: DatabaseId,
     },
+    /// By a panic: nobody is admitted any more, and nobody revoked.
+    Died,
 }
 
 /// A handle to the gate of one node.
@@ -123,7 +127,14 @@ impl Gate {
     pub fn new(config: GateConfig, own: Wallet, registry: Arc<dyn Registry>) -> (Self, mpsc::Receiver<GateEvent>) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let shared = Arc::new(Shared::new(config, own, registry, events));
-        tokio::spawn(driver::drive(Arc::clone(&shared)));
+        let driven = AssertUnwindSafe(driver::drive(Arc::clone(&shared))).catch_unwind();
+        let events = shared.events.clone();
+        tokio::spawn(async move {
+            if driven.await.is_err() {
+                // It fails when nobody listens any more.
+                _ = events.send(GateEvent::Died).await;
+            }
+        });
         (Self { shared }, receiver)
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use libp2p::PeerId;
 
 use crate::{
+    error::{Error, ErrorKind},
     events::{Direction, DisconnectReason, NodeEvent},
     gate::{DatabaseId, GateEvent, Refusal, Revocation},
     identity::Wallet,
@@ -61,6 +62,10 @@ impl Task {
                     "the registry could not be read"
                 );
                 self.emit(NodeEvent::RegistryFailed { database, error, failures, retry_in });
+            }
+            // A node that admits and revokes nobody is none, and its supervisor can start another one.
+            GateEvent::Died => {
+                self.failure = Some(Error::new(ErrorKind::Core, "the core failed: the gate has panicked"));
             }
             GateEvent::Stale { database, age } => {
                 let database = self.name(database);

@@ -6,6 +6,23 @@ use libp2p::identity;
 use super::*;
 use crate::gate::testing::text;
 
+/// Fails as no registry may.
+struct Panics;
+
+impl Registry for Panics {
+    fn wallets(&self, _: DatabaseId, _: Vec<Wallet>, _: Duration) -> BoxFuture<'static, Result<Listed, String>> {
+        panic!("a fault of ours")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_panics_says_so_and_admits_nobody() {
+    let (gate, mut events) = Gate::new(config(), wallet(OWN), Arc::new(Panics));
+    gate.attach(DB, "db", WalletSource::Asked).unwrap();
+    assert_eq!(events.recv().await, Some(GateEvent::Died));
+    assert_eq!(check(&gate, OWN).await, Err(Refusal::Closed));
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_database_nobody_enters() {
     let (gate, mut events) = gate(&Script::new([Read::Fails]));
