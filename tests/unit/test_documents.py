@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]  # kubernetes-validate stands on it
 import pytest
+import yaml
 
 import depinmesh
 from depinmesh import Config, ConfigError, Event, Keypair
@@ -124,6 +126,104 @@ def test_the_schema_names_every_option() -> None:
     duration = schema["$defs"]["Gate"]["properties"]["timeout"]["anyOf"][1]["pattern"]
     assert re.search(duration, "500 ms")
     assert not re.search(duration, "soon")
+
+
+@pytest.fixture(scope="module")
+def schema() -> jsonschema.Draft202012Validator:
+    from depinmesh._loading.schema import file_schema
+
+    jsonschema.Draft202012Validator.check_schema(file_schema())
+    return jsonschema.Draft202012Validator(file_schema())
+
+
+@pytest.mark.parametrize("block", [*(file.read_text(encoding="utf-8") for file in EXAMPLES), *blocks("yaml")])
+def test_the_schema_takes_every_configuration_that_is_shown(
+    block: str, schema: jsonschema.Draft202012Validator
+) -> None:
+    """Those of the tests above load."""
+    assert [error.message for error in schema.iter_errors(yaml.safe_load(block))] == []
+
+
+RIGHT = """
+# nothing at all
+{listen: , gate: , authorized_wallets: , bootstrap_nodes: , databases: , private_key: , logger: }
+listen: {tcp_port: off, quic_port: "4001"}
+listen: {tcp_port: "off"}
+listen: {tcp_port: None, quic_port: " +4e3 "}
+listen: {tcp_port: ~, quic_port: 4002}
+listen: {hosts: "127.0.0.1, ::1"}
+gate: {timeout: "5", min_interval: 500 ms, refresh_interval: +1.5e1s, max_stale: "1h "}
+connections: {low: "5", high: "5.0"}
+discovery: {mdns: yes, dht: "yes", registry: "ON"}
+discovery: {mdns: "0", dht: "off", registry: "No"}
+pubsub: {queue_bytes: 8MiB, max_message_size: "4096"}
+databases: [rooms, load]
+databases: rooms, load
+nat: {relays: []}
+nat: {relays: ""}
+"""
+
+WRONG = """
+[]
+gate: 5
+gate: []
+gate: {tmeout: 5}
+listen: {tcp_port: on}
+listen: {tcp_port: maybe}
+listen: {tcp_port: 70000}
+listen: {tcp_port: "4002.5"}
+listen: {tcp_port: -1}
+listen: {hosts: }
+listen: {hosts: [1]}
+gate: {timeout: }
+gate: {timeout: off}
+gate: {timeout: "off"}
+gate: {timeout: soon}
+gate: {timeout: 5 parsec}
+gate: {timeout: 1..2}
+gate: {timeout: -5s}
+connections: {low: }
+connections: {low: yes}
+connections: {low: 5s}
+connections: {low: 1_0x}
+discovery: {mdns: }
+discovery: {mdns: 1}
+discovery: {mdns: maybe}
+pubsub: {queue_bytes: 8 MIB}
+pubsub: {queue_bytes: "8388608.5"}
+pubsub: {overflow: }
+{database: }
+database: 5
+nat: {relays: 5}
+nat: {relays: }
+authorized_wallets: {type: nosuch}
+"""
+
+
+def loads(text: str, folder: Path) -> bool:
+    file = folder / "node.yaml"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)  # it may have a private_key
+    fields: dict[str, Any] = {} if "authorized_wallets: {" in text else {"authorized_wallets": []}
+    try:
+        Config.load(file, env=False, private_key=Keypair.generate(), **fields)
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("text", RIGHT.strip().splitlines())
+def test_the_schema_takes_what_loads(text: str, tmp_path: Path, schema: jsonschema.Draft202012Validator) -> None:
+    assert loads(text, tmp_path)
+    assert [error.message for error in schema.iter_errors(yaml.safe_load(text))] == []
+
+
+@pytest.mark.parametrize("text", WRONG.strip().splitlines())
+def test_the_schema_refuses_what_does_not_load(
+    text: str, tmp_path: Path, schema: jsonschema.Draft202012Validator
+) -> None:
+    assert not loads(text, tmp_path)
+    assert not schema.is_valid(yaml.safe_load(text))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="benches are for Linux")
