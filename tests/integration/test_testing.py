@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import depinmesh.testing
-from depinmesh import ConfigError, Keypair, MeshTimeoutError, PeerRefused, RegistryError, connect
+from depinmesh import ConfigError, Keypair, MeshTimeoutError, NodeState, PeerRefused, RegistryError, connect
 from depinmesh.testing import MockRegistry, Stranger, Visit, network
 from tests.support import alone, eventually, nothing_left, soon
 
@@ -75,6 +75,42 @@ async def test_a_network_that_does_not_come_about_is_a_timeout_and_leaves_nothin
         with pytest.raises(MeshTimeoutError):
             async with network(2, registry=registry, timeout=0.3):
                 pass
+
+
+async def hold(databases: list[Database]) -> None:
+    """Run a network until this is cancelled; its nodes are appended to the list."""
+    async with network(3) as nodes:
+        databases += nodes
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
+async def test_a_network_that_is_cancelled_twice_closes_its_nodes(turns: int) -> None:
+    async with nothing_left():
+        databases: list[Database] = []
+        task = asyncio.create_task(hold(databases))
+        await eventually(lambda: databases)
+        for _ in range(2):
+            task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await soon(task)
+        assert {db.node.state for db in databases} == {NodeState.CLOSED}
+
+
+async def test_a_network_in_a_scope_of_anyio_closes_its_nodes() -> None:
+    """Such a scope cancels again in every turn of the loop."""
+    anyio = pytest.importorskip("anyio")
+    async with nothing_left():
+        databases: list[Database] = []
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hold, databases)
+                await eventually(lambda: databases)
+                scope.cancel()
+        assert scope.cancelled_caught
+        assert {db.node.state for db in databases} == {NodeState.CLOSED}
 
 
 async def test_a_wallet_that_is_removed_from_the_registry_of_a_network_is_out() -> None:

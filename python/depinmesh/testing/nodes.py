@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from depinmesh._tasks import limit
+from depinmesh._tasks import limit, to_the_end
 from depinmesh.connecting import connect
 from depinmesh.events import PeerConnected
 from depinmesh.identity import Keypair
@@ -74,7 +74,9 @@ async def network(
                 await _has_peers(db, n - 1)
         yield databases
     finally:
-        await asyncio.gather(*(db.close() for db in databases))
+        closing = asyncio.gather(*(db.close() for db in databases))
+        await to_the_end(closing)  # whoever is cancelled again, as anyio does in every turn of the loop
+        closing.result()
 
 
 async def _has_peers(db: Database, n: int) -> None:
