@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 import depinmesh.testing
-from depinmesh import ConfigError, Keypair, MeshTimeoutError, NodeState, PeerRefused, RegistryError, connect
+from depinmesh import (
+    ConfigError,
+    Connections,
+    Keypair,
+    Listen,
+    MeshTimeoutError,
+    NodeState,
+    PeerRefused,
+    RegistryError,
+    connect,
+)
 from depinmesh.testing import MockRegistry, Stranger, Visit, network
 from tests.support import alone, eventually, nothing_left, soon
 
@@ -57,6 +67,25 @@ async def test_a_network_of_one_and_of_none() -> None:
         assert db.peers() == []
     async with network(0) as databases:
         assert databases == []
+
+
+async def test_a_network_keeps_its_defaults_beside_fields_that_are_given() -> None:
+    async with network(2, listen={"tcp_port": None}, connections={"low": 7}) as databases:
+        for db in databases:
+            config = db.node._config
+            assert (config.listen.hosts, config.listen.quic_port, config.listen.tcp_port) == (("127.0.0.1",), 0, None)
+            assert (config.connections.low, config.connections.max_per_ip) == (7, 68)
+            assert [peer.transport for peer in db.peers()] == ["quic"]
+            assert all("/127.0.0.1/" in address for address in db.node.addresses)
+
+
+async def test_a_group_that_is_given_to_a_network_replaces_its_defaults() -> None:
+    listen = Listen(hosts=("127.0.0.1",), quic_port=None, tcp_port=0)
+    async with network(2, listen=listen, connections=Connections(max_per_ip=9)) as databases:
+        for db in databases:
+            assert db.node._config.listen == listen
+            assert db.node._config.connections == Connections(max_per_ip=9)
+            assert [peer.transport for peer in db.peers()] == ["tcp"]
 
 
 async def test_a_network_refuses_what_it_makes_itself() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from depinmesh._tasks import limit, to_the_end
 from depinmesh.connecting import connect
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from depinmesh.config import ConfigFields
     from depinmesh.database import Database
 
+
+G = TypeVar("G")
 
 _LINKS = 64
 
@@ -41,7 +44,9 @@ async def network(
         tcp: Whether they have TCP, on any free port.
         registry: The registry that all of them read; their wallets are added to it. By default a new one.
         timeout: Seconds until they must be connected; then `MeshTimeoutError`.
-        fields: Any other fields of the configuration of every node, such as `database="rooms"`.
+        fields: Any other fields of the configuration of every node, such as `database="rooms"`. Of `listen` and
+            `connections` a mapping changes single fields: whatever it does not name stays on loopback, any free port,
+            and room for all on one address. An object, such as a `Listen`, replaces all of that.
 
     Raises:
         ValueError: `fields` has one that differs between the nodes, and is made here.
@@ -55,10 +60,10 @@ async def network(
     # All of them have one address.
     connections = {"max_per_ip": _LINKS + 2 * n, "max_pending_per_ip": _LINKS + 2 * n}
     common: ConfigFields = {
-        "listen": listen,
-        "authorized_wallets": registry,
-        "connections": connections,
         **fields,
+        "listen": _over(listen, fields.get("listen", {})),
+        "authorized_wallets": registry,
+        "connections": _over(connections, fields.get("connections", {})),
     }
     databases: list[Database] = []
     entries: list[str] = []
@@ -77,6 +82,11 @@ async def network(
         closing = asyncio.gather(*(db.close() for db in databases))
         await to_the_end(closing)  # whoever is cancelled again, as anyio does in every turn of the loop
         closing.result()
+
+
+def _over(own: Mapping[str, object], given: G | Mapping[str, object]) -> G | Mapping[str, object]:
+    """Put what was given for a group over our own fields of it."""
+    return {**own, **given} if isinstance(given, Mapping) else given
 
 
 async def _has_peers(db: Database, n: int) -> None:
