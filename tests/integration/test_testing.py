@@ -7,7 +7,7 @@ import re
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -166,6 +166,43 @@ async def test_a_registry_answers_what_it_was_told_and_counts() -> None:
     assert registry.calls == 3
 
 
+async def test_a_registry_knows_a_wallet_in_every_spelling() -> None:
+    from solders.pubkey import Pubkey
+
+    wallet, other = Keypair.generate().wallet, Keypair.generate().wallet
+    spellings: list[Any] = [wallet, str(wallet), bytes(wallet), bytearray(bytes(wallet)), Pubkey(bytes(wallet))]
+    for listed in spellings:
+        for spelling in spellings:
+            registry = MockRegistry([listed, other])
+            registry.add(spelling, spelling)
+            assert await registry() == [listed, other]
+            registry.remove(spelling)
+            assert await registry() == [other]
+    registry.add(*spellings)
+    assert await registry() == [other, wallet]
+    registry.set([*spellings, other])
+    registry.remove(bytes(other))
+    assert await registry() == spellings
+    registry.remove(wallet)
+    assert await registry() == []
+
+
+async def test_a_registry_compares_what_is_no_wallet_by_itself() -> None:
+    class Broken:
+        def __bytes__(self) -> bytes:
+            raise RuntimeError
+
+    rubbish: list[Any] = ["no wallet", b"short", bytes(32), [], None, Broken(), Keypair.generate().wallet.peer_id]
+    registry = MockRegistry()
+    registry.set([*rubbish, "no wallet"])
+    registry.add(*rubbish)
+    assert await registry() == [*rubbish, "no wallet"]
+    for entry in rubbish:
+        registry.remove(entry)
+        assert entry not in registry.wallets
+    assert registry.wallets == []
+
+
 async def test_a_registry_fails_takes_long_and_hangs_until_it_recovers() -> None:
     registry = MockRegistry(["a"])
     registry.fail(OSError("no chain"))
@@ -189,6 +226,18 @@ async def test_a_registry_fails_takes_long_and_hangs_until_it_recovers() -> None
     assert await soon(call) == ["a"]
     thread.join()
     assert registry.calls == 4
+
+
+async def test_the_error_of_a_registry_does_not_grow_with_each_failure() -> None:
+    registry, error = MockRegistry(), OSError("no chain")
+    registry.fail(error)
+    lengths = []
+    for _ in range(10):
+        with pytest.raises(OSError, match="no chain") as raised:
+            await registry()
+        lengths.append(len(raised.traceback))
+    assert lengths == lengths[:1] * 10
+    assert raised.value is error
 
 
 async def test_a_node_meets_the_failure_of_its_registry() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from depinmesh.identity import Wallet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,14 +50,19 @@ class MockRegistry:
         return self._calls
 
     def add(self, *wallets: WalletLike) -> None:
-        """List these wallets too; one that is listed stays so once."""
+        """List these wallets too; one that is listed stays so once, as text, bytes or whatever it was given."""
         with self._lock:
-            self._wallets += [wallet for wallet in dict.fromkeys(wallets) if wallet not in self._wallets]
+            listed = [_identity(wallet) for wallet in self._wallets]
+            for wallet in wallets:
+                if (identity := _identity(wallet)) not in listed:
+                    listed.append(identity)
+                    self._wallets.append(wallet)
 
     def remove(self, *wallets: WalletLike) -> None:
-        """List these wallets no longer; one that is not listed does not matter."""
+        """List these wallets no longer, however they were given; one that is not listed does not matter."""
+        unwanted = [_identity(wallet) for wallet in wallets]
         with self._lock:
-            self._wallets = [wallet for wallet in self._wallets if wallet not in wallets]
+            self._wallets = [wallet for wallet in self._wallets if _identity(wallet) not in unwanted]
 
     def set(self, wallets: Iterable[WalletLike]) -> None:
         """Answer with exactly these entries, whatever they are: duplicates and rubbish too."""
@@ -101,8 +108,16 @@ class MockRegistry:
         if self._seconds:
             await asyncio.sleep(self._seconds)
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # or it would grow with each failure
         return self.wallets
+
+
+def _identity(entry: object) -> object:
+    """Return the wallet that an entry stands for, or the entry itself."""
+    try:
+        return Wallet(cast("WalletLike", entry))
+    except Exception:  # noqa: BLE001  # of a foreign object's __bytes__, too
+        return entry
 
 
 def _release(call: asyncio.Future[None]) -> None:
