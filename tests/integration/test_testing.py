@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -324,6 +326,21 @@ async def test_a_cancelled_visit_ends() -> None:
         with pytest.raises(asyncio.CancelledError):
             await soon(visit)
         await eventually(lambda: not [name for name in native_threads() if name.startswith("stranger")])
+
+
+@pytest.mark.parametrize("missing", ["solana", "solders", "spl", "websockets"])
+@pytest.mark.parametrize("module", ["chain", "tokens"])
+def test_what_needs_the_extra_names_it(module: str, missing: str) -> None:
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "import depinmesh.testing\n"
+        f"try: import depinmesh.testing.{module}\n"
+        "except ModuleNotFoundError as error: print(error.name.split('.')[0], error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unused = {"chain": ("spl",), "tokens": ("websockets",)}
+    hint = f"depinmesh.testing.{module} needs more packages: pip install 'depinmesh[solana]'"
+    assert done.stdout.strip() == ("" if missing in unused[module] else f"{missing} {hint}")
 
 
 def test_the_recipe_of_the_documentation_works(pytester: pytest.Pytester) -> None:

@@ -8,16 +8,21 @@ import json
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from solana.rpc.async_api import AsyncClient
-from solders.account import Account
-from solders.keypair import Keypair
-from solders.litesvm import LiteSVM
-from solders.message import MessageV0
-from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import FailedTransactionMetadata
-from websockets.asyncio.server import serve
-from websockets.exceptions import ConnectionClosed
+try:
+    from solana.rpc.async_api import AsyncClient
+    from solders.account import Account
+    from solders.keypair import Keypair
+    from solders.litesvm import LiteSVM
+    from solders.message import MessageV0
+    from solders.pubkey import Pubkey
+    from solders.transaction import VersionedTransaction
+    from solders.transaction_metadata import FailedTransactionMetadata
+    from websockets.asyncio.server import serve
+    from websockets.exceptions import ConnectionClosed
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "depinmesh.testing.chain needs more packages: pip install 'depinmesh[solana]'", name=error.name
+    ) from error
 
 from depinmesh.testing._rpc import METHODS, RpcError, account_json, matches
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from solders.keypair import Keypair
-from solders.pubkey import Pubkey
-from solders.system_program import CreateAccountParams, create_account
-from spl.token import instructions as spl
-from spl.token import models
+try:
+    from solders.keypair import Keypair
+    from solders.pubkey import Pubkey
+    from solders.system_program import CreateAccountParams, create_account
+    from spl.token import instructions as spl
+    from spl.token import models
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "depinmesh.testing.tokens needs more packages: pip install 'depinmesh[solana]'", name=error.name
+    ) from error
 
 from depinmesh.registry._solana_rules import (
     DTELECOM_PROGRAM,
