@@ -1,5 +1,6 @@
 """Keywords over a configuration."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ def test_merged_with_nothing() -> None:
 
 def test_merged_field_by_field() -> None:
     """Keywords win over a configuration; a mapping changes fields of a group, an object replaces the group."""
-    below = config(database="a", logger="kept", listen={"quic_port": 1}, gate={"timeout": 3})
+    kept = logging.getLogger("kept")
+    below = config(database="a", logger=kept, listen={"quic_port": 1}, gate={"timeout": 3})
     above: ConfigFields = {"database": "b", "listen": {"tcp_port": 2}, "gate": Gate(min_interval=5), "pubsub": {}}
     made = merged(below, above)
-    assert (made.database, made.logger) == ("b", "kept")
+    assert (made.database, made.logger) == ("b", kept)
     assert made.listen == Listen(quic_port=1, tcp_port=2)
     assert made.gate == Gate(min_interval=5)
     assert below.database == "a"

@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 
-from depinmesh import Keypair, MeshError, Node, RegistryError
+from depinmesh import Keypair, MeshError, Node, RegistryError, Wallet
 
 LOCAL = {"hosts": ["127.0.0.1"], "quic_port": 0, "tcp_port": 0}
 KEEPS_THREADS = 10.5
@@ -17,7 +17,7 @@ LISTED = [KEY.wallet, *(Keypair.generate().wallet for _ in range(100))]
 HARD = resource.getrlimit(resource.RLIMIT_NPROC)[1]
 
 
-async def wallets() -> list[object]:
+async def wallets() -> list[Wallet]:
     return list(LISTED)
 
 
