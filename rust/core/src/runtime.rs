@@ -55,7 +55,7 @@ pub fn check_process() -> Result<(), Error> {
 /// In a thread of its own: where there are no more threads tokio panics, and waits without end for those that it had started.
 fn built() -> Result<Runtime, Error> {
     let failed = |why: String| Error::new(ErrorKind::Core, format!("the network threads cannot be started: {why}"));
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1);
     let build = move || {
         let workers = thread::available_parallelism().map_or(WORKERS, NonZeroUsize::get).min(WORKERS);
         let mut builder = Builder::new_multi_thread();
