@@ -23,6 +23,7 @@ use crate::{
     nat::reachability::Reachability,
     peer::{BootstrapInfo, PeerInfo},
     pubsub::{outbox::Outbox, topics::Topics},
+    swarm::farewell::Outflow,
 };
 
 /// Snapshots of the network, replaced by its task, read by anybody.
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub topics: Arc<Topics>,
     pub outbox: Outbox,
     pub counters: Arc<Counters>,
+    pub outflow: Arc<Outflow>,
     pub gate: OnceLock<Gate>,
     /// What libp2p itself counts.
     pub library: OnceLock<Registry>,
@@ -92,6 +94,7 @@ impl Shared {
             mailbox,
             outbox: Outbox::default(),
             counters: Arc::default(),
+            outflow: Arc::default(),
             gate: OnceLock::new(),
             library: OnceLock::new(),
             bootstrap: Mutex::new(BootstrapSource::List(Vec::new())),

@@ -21,6 +21,9 @@ const LINGER: Duration = Duration::from_millis(100);
 /// A connection may have to ask its peer some times how much it takes before all of it is on its way.
 const ROUND_TRIPS: u32 = 4;
 pub(super) const FLUSH: Duration = Duration::from_secs(1);
+/// Peers that are slow to read get at most this long, and so do those that do not answer the end of a stream (js-, py-libp2p).
+const FAREWELL: Duration = Duration::from_secs(3);
+const STEP: Duration = Duration::from_millis(10);
 /// A router gets this long to take back the ports that it maps.
 const UNMAP: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -34,10 +37,9 @@ impl Task {
         mut gate_events: mpsc::Receiver<GateEvent>,
     ) -> Result<(), Error> {
         let start = Instant::now();
-        let until = until.min(start + FLUSH + GOODBYE);
         let linger = self.linger(start);
-        // The goodbye has its time too.
         let sent_until = until.min(start + FLUSH);
+        let farewell = until.min(start + FAREWELL);
         while !self.shared.outbox.is_empty() && Instant::now() < sent_until {
             while let Ok(event) = gate_events.try_recv() {
                 self.on_gate(event);
@@ -62,8 +64,9 @@ impl Task {
             tracing::warn!(events = left, "the node closes, and these events were not sent: nobody took them in time");
         }
         if !linger.is_zero() {
-            self.drive(sent_until.min(Instant::now() + linger), |_| false).await;
+            self.settle(linger, farewell).await;
         }
+        self.part(farewell).await;
         let unmapped = self.outer.portmap.take().map(|portmap| tokio::spawn(portmap.close(start + UNMAP)));
         // Peers come back to whoever says goodbye, and a handshake that is cut short would hold the port for seconds.
         for listener in std::mem::take(&mut self.listeners) {
@@ -92,6 +95,45 @@ impl Task {
         }
         let slowest = self.peers.infos().iter().filter_map(|info| info.rtt).max().unwrap_or_default();
         (slowest * ROUND_TRIPS).clamp(LINGER, FLUSH)
+    }
+
+    /// Lets what gossip was given leave: until none of its streams has stood still, and nothing was written, for a while, or
+    /// those that do stand still for long. It also passes on what others say, which may never end.
+    async fn settle(&mut self, linger: Duration, until: Instant) {
+        let outflow = Arc::clone(&self.shared.outflow);
+        let start = Instant::now();
+        let (mut free, mut moved, mut written) = (start, start, outflow.written());
+        loop {
+            let now = Instant::now();
+            if outflow.is_blocked() {
+                free = now;
+            }
+            if outflow.written() != written {
+                (moved, written) = (now, outflow.written());
+            }
+            let quiet = now.duration_since(moved);
+            let all = now.duration_since(free) >= linger && (quiet >= linger || now.duration_since(start) >= FLUSH);
+            if all || quiet >= FLUSH || now >= until {
+                return;
+            }
+            self.drive(until.min(now + STEP), |_| false).await;
+        }
+    }
+
+    /// Waits until peers have read what was sent to them. Not at the end of the connections: without its listener QUIC drops
+    /// what it has not sent.
+    async fn part(&mut self, until: Instant) {
+        if Instant::now() >= until {
+            return;
+        }
+        self.shared.outflow.end();
+        while self.shared.outflow.unread() > 0 && Instant::now() < until {
+            self.drive(until.min(Instant::now() + STEP), |_| false).await;
+        }
+        let connections = self.shared.outflow.unread();
+        if connections > 0 {
+            tracing::warn!(connections, "the node closes, and these peers had not read all that was sent to them");
+        }
     }
 
     /// A database whose peers are put out with it is closed when what was published in it has left.

@@ -157,9 +157,11 @@ impl Place {
                 Ok(id) => return Ok(id),
                 Err(error) => error,
             };
-            let cause = self.cause().unwrap_or_else(|| io::Error::other(error));
-            if cause.kind() != io::ErrorKind::AddrInUse || self.port == 0 || Instant::now() >= until {
-                return Err(cause);
+            let cause = self.cause();
+            // The port may have become free just now.
+            let passes = cause.as_ref().is_none_or(|cause| cause.kind() == io::ErrorKind::AddrInUse);
+            if !passes || self.port == 0 || Instant::now() >= until {
+                return Err(cause.unwrap_or_else(|| io::Error::other(error)));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -14,6 +14,7 @@ mod dialling;
 mod discovering;
 mod door;
 mod events;
+pub(crate) mod farewell;
 mod frames;
 pub(crate) mod gossip;
 pub(crate) mod guard;

@@ -85,13 +85,13 @@ impl Task {
         if config.listen.quic_port.is_some() {
             warmup::begin();
         }
-        let (for_transport, counters) = (gate.clone(), Arc::clone(&shared.counters));
+        let for_transport = gate.clone();
         let wanted = Wanted::by(Arc::clone(&shared.topics));
         let last_message = LastMessage::new(key.peer_id());
         let (public, built, gossip) = wiping(|| {
             let identity = key.libp2p();
             let NodeConfig { listen, connections, nat, .. } = &config;
-            let built = transport::build(&identity, listen, connections, nat, for_transport, door, counters);
+            let built = transport::build(&identity, listen, connections, nat, for_transport, door, &shared);
             (identity.public(), built, gossip::build(&identity, &config.pubsub, wanted, last_message.clone()))
         });
         let (transport, relay_client) = built.map_err(|e| core(&e))?;

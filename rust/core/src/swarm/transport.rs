@@ -26,7 +26,7 @@ use crate::{
     addresses::Reach,
     config::{ConnectionConfig, ListenConfig, NatConfig},
     gate::{Gate, gated},
-    metrics::Counters,
+    shared::Shared,
     swarm::{door::Door, security::Security, unread::watched},
 };
 
@@ -53,7 +53,7 @@ pub(crate) fn build(
     nat: &NatConfig,
     gate: Gate,
     door: Door,
-    counters: Arc<Counters>,
+    shared: &Shared,
 ) -> io::Result<Composed> {
     let inbound = connections.handshake_timeout.min(IDENTITY_TIMEOUT);
     let (relay, client) = if nat.relay_client {
@@ -72,7 +72,8 @@ pub(crate) fn build(
     let base = TransportTimeout::with_ingoing_timeout(base, inbound).boxed();
     let base = Bounded::new(base, connections.handshake_timeout).boxed();
     let bounded = Bounded::new(resolving(base)?, connections.handshake_timeout * HANDSHAKES + LOOKUPS).boxed();
-    Ok((watched(door.behind(gated(bounded, gate)), counters), client))
+    let (counters, outflow) = (Arc::clone(&shared.counters), Arc::clone(&shared.outflow));
+    Ok((watched(door.behind(gated(bounded, gate)), counters, outflow), client))
 }
 
 /// QUIC and TCP, each if it is on, without names, limits of time for TCP, and the gate.

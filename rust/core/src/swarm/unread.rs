@@ -1,5 +1,5 @@
 //! Ends a connection on which the other side has stopped to read gossip, and one that cannot be closed in order; leaves ids
-//! out of what gossip reads that no message has (`frames.rs`).
+//! out of what gossip reads that no message has (`frames.rs`), and has a closing node wait for its peers (`farewell.rs`).
 //!
 //! Gossip bounds what waits for a peer by number alone, and drops what has waited too long only when it can send something
 //! again. A peer that answers pings and reads nothing would so hold thousands of messages, of any size, for as long as it
@@ -29,7 +29,10 @@ use libp2p::{
 
 use crate::{
     metrics::Counters,
-    swarm::frames::{Incoming, LongIds},
+    swarm::{
+        farewell::{Connection, Outflow, Shared},
+        frames::{Incoming, LongIds},
+    },
 };
 
 /// As long as gossip lets a message wait. Pings wake the connection, and with it its streams, more often than that.
@@ -50,12 +53,15 @@ const GREETING: &[u8] = b"/multistream/";
 pub(crate) fn watched(
     transport: Boxed<(PeerId, StreamMuxerBox)>,
     counters: Arc<Counters>,
+    outflow: Arc<Outflow>,
 ) -> Boxed<(PeerId, StreamMuxerBox)> {
     let long_ids = Arc::new(LongIds::new(counters));
     transport
         .map(move |(peer, inner), _| {
             let unread = Arc::new(AtomicBool::new(false));
-            let muxer = Muxer { inner, peer, unread, long_ids: Arc::clone(&long_ids), closing: None };
+            let (long_ids, outflow) = (Arc::clone(&long_ids), Arc::clone(&outflow));
+            let farewell = outflow.connection();
+            let muxer = Muxer { inner, peer, unread, long_ids, outflow, farewell, closing: None };
             (peer, StreamMuxerBox::new(muxer))
         })
         .boxed()
@@ -66,6 +72,8 @@ struct Muxer {
     peer: PeerId,
     unread: Arc<AtomicBool>,
     long_ids: Arc<LongIds>,
+    outflow: Arc<Outflow>,
+    farewell: Arc<Connection>,
     /// Runs from the first try to close it.
     closing: Option<Pin<Box<Sleep>>>,
 }
@@ -73,8 +81,10 @@ struct Muxer {
 impl Muxer {
     fn stream(&self, inner: SubstreamBox, incoming: Option<Incoming>) -> Stream {
         Stream {
-            inner,
+            inner: Shared::new(inner),
             unread: self.unread.clone(),
+            outflow: Arc::clone(&self.outflow),
+            farewell: Arc::clone(&self.farewell),
             opening: Some(Opening::default()),
             gossip: false,
             incoming,
@@ -101,6 +111,7 @@ impl StreamMuxer for Muxer {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.farewell.closes();
         let closed = Pin::new(&mut self.inner).poll_close(cx);
         if closed.is_pending() {
             let limit = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_LIMIT)));
@@ -116,13 +127,16 @@ impl StreamMuxer for Muxer {
             let text = "the other side has stopped to read what gossip sends it";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
+        self.farewell.poll(&self.outflow, cx);
         Pin::new(&mut self.inner).poll(cx)
     }
 }
 
 struct Stream {
-    inner: SubstreamBox,
+    inner: Shared,
     unread: Arc<AtomicBool>,
+    outflow: Arc<Outflow>,
+    farewell: Arc<Connection>,
     /// Until what was written shows what the stream is for.
     opening: Option<Opening>,
     gossip: bool,
@@ -176,17 +190,27 @@ impl Stream {
             && let Some(gossip) = opening.is_gossip(bytes)
         {
             (self.gossip, self.opening) = (gossip, None);
+            if gossip && self.incoming.is_none() {
+                self.farewell.opened(self.inner.clone());
+            }
         }
+    }
+
+    fn stand_still(&mut self, since: Option<Instant>) {
+        if since.is_some() != self.blocked_since.is_some() {
+            self.outflow.block(since.is_some());
+        }
+        (self.blocked_since, self.passed) = (since, 0);
     }
 
     /// Takes the time for which too little passes; the connection ends when that is too long. Nothing is left to send when
     /// `all` of it has passed.
     fn judge<T>(&mut self, polled: Poll<io::Result<T>>, all: bool) -> Poll<io::Result<T>> {
         if !self.gossip || (all && polled.is_ready()) || self.passed >= PROGRESS {
-            (self.blocked_since, self.passed) = (None, 0);
+            self.stand_still(None);
         }
         if self.gossip && polled.is_pending() && self.blocked_since.is_none() {
-            (self.blocked_since, self.passed) = (Some(Instant::now()), 0);
+            self.stand_still(Some(Instant::now()));
         }
         if self.blocked_since.is_some_and(|since| since.elapsed() >= LIMIT) {
             self.unread.store(true, Relaxed);
@@ -199,17 +223,20 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let Self { inner, incoming, gossip, .. } = &mut *self;
-        match incoming {
-            Some(incoming) if *gossip => incoming.poll_read(inner, cx, into),
-            _ => Pin::new(inner).poll_read(cx, into),
-        }
+        inner.with(|mut inner| match incoming {
+            Some(incoming) if *gossip => incoming.poll_read(&mut inner, cx, into),
+            _ => inner.poll_read(cx, into),
+        })
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        let polled = self.inner.with(|inner| inner.poll_write(cx, bytes));
         if let Poll::Ready(Ok(written)) = &polled {
+            if self.gossip {
+                self.inner.wrote(*written, &self.outflow);
+            }
             self.opened(&bytes[..*written]);
             self.passed = self.passed.saturating_add(*written);
         }
@@ -217,12 +244,18 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        let polled = self.inner.with(|inner| inner.poll_flush(cx));
         self.judge(polled, true)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_close(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.with(|inner| inner.poll_close(cx))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.stand_still(None);
     }
 }
 

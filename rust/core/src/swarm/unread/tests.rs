@@ -38,7 +38,7 @@ async fn connection() -> (StreamMuxerBox, StreamMuxerBox) {
         panic!("no address")
     };
     let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
-    let dialled = watched(transport(), Arc::default()).dial(listen_addr, options).expect("a dial");
+    let dialled = watched(transport(), Arc::default(), Arc::default()).dial(listen_addr, options).expect("a dial");
     let accepted = async {
         match listening.select_next_some().await {
             TransportEvent::Incoming { upgrade, .. } => upgrade.await.expect("a handshake").1,
@@ -138,9 +138,17 @@ impl AsyncWrite for Drip {
 /// Writes for a while longer than a stream may stand still; `Err`: it has not ended.
 async fn written(bytes: usize, size: usize) -> Result<io::Result<()>, tokio::time::error::Elapsed> {
     let inner = SubstreamBox::new(Drip { bytes, next: Box::pin(tokio::time::sleep(Duration::ZERO)) });
-    let unread = Arc::new(AtomicBool::new(false));
-    let opening = Some(Opening::default());
-    let mut stream = Stream { inner, unread, opening, gossip: false, incoming: None, blocked_since: None, passed: 0 };
+    let mut stream = Stream {
+        inner: Shared::new(inner),
+        unread: Arc::new(AtomicBool::new(false)),
+        outflow: Arc::default(),
+        farewell: Arc::default(),
+        opening: Some(Opening::default()),
+        gossip: false,
+        incoming: None,
+        blocked_since: None,
+        passed: 0,
+    };
     let all = async {
         stream.write_all(b"\x13/multistream/1.0.0\n\x0f/meshsub/1.1.0\n").await?;
         loop {
