@@ -23,7 +23,8 @@ const ROUND_TRIPS: u32 = 4;
 pub(super) const FLUSH: Duration = Duration::from_secs(1);
 /// Peers that are slow to read get at most this long, and so do those that do not answer the end of a stream (js-, py-libp2p).
 const FAREWELL: Duration = Duration::from_secs(3);
-const STEP: Duration = Duration::from_millis(10);
+/// How often it is looked whether they have.
+const STEP: Duration = Duration::from_millis(2);
 /// A router gets this long to take back the ports that it maps.
 const UNMAP: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_millis(500);

@@ -95,6 +95,13 @@ impl Connection {
         lock(&self.opened).push(stream);
     }
 
+    /// Gossip has let go of it. At the end of the node the peer may still have to read.
+    pub(super) fn dropped(&self, stream: &Shared, outflow: &Outflow) {
+        if !outflow.ends.load(Relaxed) {
+            lock(&self.opened).retain(|one| !Arc::ptr_eq(&one.0, &stream.0));
+        }
+    }
+
     /// It is closed: nobody is waited for any more.
     pub(super) fn closes(&self) {
         self.read.store(true, Relaxed);

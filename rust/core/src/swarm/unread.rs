@@ -256,6 +256,9 @@ impl AsyncWrite for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.stand_still(None);
+        if self.gossip && self.incoming.is_none() {
+            self.farewell.dropped(&self.inner, &self.outflow);
+        }
     }
 }
 
