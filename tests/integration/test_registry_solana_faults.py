@@ -16,6 +16,7 @@ from solders.pubkey import Pubkey
 
 from depinmesh import Keypair, RegistryError, RegistryFailed
 from depinmesh.registry import SolanaRegistry
+from depinmesh.registry._solana_slots import HighestSlot
 from depinmesh.testing.chain import LocalChain
 from depinmesh.testing.tokens import DTelecom, Token
 from tests.chains import cut, gpa, keys, registry_of
@@ -216,6 +217,24 @@ async def test_a_slot_that_nobody_else_comes_near_to_is_not_held_against_others_
                 assert list((await lists.wallets()).wallets) == [bytes(listed.wallet)]
                 assert await looks_up.check(listed.wallet)
                 monkeypatch.undo()  # from now on it is the slot of the others that counts
+
+
+def test_only_the_time_since_others_came_behind_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That nobody was asked for a while makes no stale endpoint fresh."""
+    now = 0.0
+    monkeypatch.setattr("depinmesh.registry._solana_slots.monotonic", lambda: now)
+    highest = HighestSlot(150)
+    highest.take(400_000)
+    for now in (10_000.0, 10_899.0):  # noqa: B007  # the clock
+        with pytest.raises(RegistryError, match="is at slot 399000, behind 400000"):
+            highest.take(399_000)
+    highest.take(399_900)  # near enough: those behind are counted anew
+    now = 20_000.0
+    with pytest.raises(RegistryError, match="is at slot 399000"):
+        highest.take(399_000)
+    now = 20_900.0
+    highest.take(399_000)
+    highest.take(398_900)
 
 
 class SlowChain(LocalChain):

@@ -38,6 +38,6 @@ def print_json(value: object) -> None:
 def message_of(event: Event) -> str:
     """Return the message as JSON in one line, which stays JSON where stdout has not all of its characters."""
     text = json_in_a_line(event.message_json.decode())
-    if text.isascii() or codecs.lookup(sys.stdout.encoding).name == "utf-8":
+    if text.isascii() or codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8":
         return text
     return "".join(part if part.isascii() else json.dumps(part)[1:-1] for part in text)

@@ -200,8 +200,8 @@ class _Server(uvicorn.Server):
                 continue
             except OSError as error:
                 self._tell(error)
-                made_room = error.errno in _SCARCE and _end_oldest(self.server_state.connections)
-                await asyncio.sleep(0 if made_room else _AGAIN)
+                scarce = error.errno in _SCARCE and not _end_oldest(self.server_state.connections)
+                await asyncio.sleep(_AGAIN if scarce else 0)  # a reset of one keeps no other waiting
 
     def _protocol(self) -> _Protocol:
         return _Protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

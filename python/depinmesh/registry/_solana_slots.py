@@ -13,18 +13,24 @@ _HELD = 900.0
 class HighestSlot:
     """The highest slot of the answers. What is further behind may still have a wallet that was removed.
 
-    One that nothing has come near to for a quarter of an hour was that of another chain, or of a faulty endpoint.
+    Where all answers are further behind for a quarter of an hour, it was of another chain, or of a faulty endpoint.
     """
 
     def __init__(self, behind: int) -> None:
         self._behind = behind
         self._slot = 0
-        self._near = float("-inf")
+        self._behind_since: float | None = None
 
     def take(self, slot: int) -> None:
         """Note that of an answer. `EndpointError`: it is too far behind."""
         lowest = self._slot - self._behind
-        if slot < lowest and monotonic() - self._near < _HELD:
-            raise EndpointError(f"it is at slot {slot}, behind {self._slot}")
-        self._slot = slot if slot < lowest else max(self._slot, slot)
-        self._near = monotonic()
+        if slot >= lowest:
+            self._slot = max(self._slot, slot)
+        else:
+            # From the first one on: that nobody was asked for a while says nothing.
+            if self._behind_since is None:
+                self._behind_since = monotonic()
+            if monotonic() - self._behind_since < _HELD:
+                raise EndpointError(f"it is at slot {slot}, behind {self._slot}")
+            self._slot = slot
+        self._behind_since = None
