@@ -68,7 +68,7 @@ impl ReplayWindow {
         let latest = unix_ns.saturating_add(nanoseconds(AHEAD));
         if !(EARLIEST..=latest).contains(&number) {
             if number >= RANDOM {
-                self.authors.entry(*author).or_default().random = true;
+                self.authors.entry(*author).or_default().draws();
             }
             return Verdict::Untracked;
         }
@@ -87,7 +87,7 @@ impl ReplayWindow {
     pub fn reset(&mut self, author: &Wallet) {
         if let Some(author) = self.authors.get_mut(author) {
             author.progress = None;
-            author.random = false;
+            author.drawn = None;
         }
     }
 
@@ -113,8 +113,8 @@ struct Author {
     /// Ascending, with gaps between them.
     runs: VecDeque<Run>,
     progress: Option<Progress>,
-    /// It draws its numbers: one in eighty reads as a clock, and says nothing either.
-    random: bool,
+    /// It draws its numbers: one in eighty reads as a clock, and says nothing either. This is the last one of those.
+    drawn: Option<u64>,
     /// Which departure from the list was its own, if it has not come back.
     left: Option<u64>,
 }
@@ -136,10 +136,21 @@ struct Progress {
 }
 
 impl Author {
+    /// A number came that no clock shows. An author that was heard counting had once drawn it: somebody may have kept it.
+    fn draws(&mut self) {
+        if self.drawn.is_none() && self.runs.iter().all(|run| run.first == run.last) {
+            self.drawn = Some(0);
+        }
+    }
+
     fn check(&mut self, number: u64, now: Instant) -> Verdict {
-        if self.random {
+        if let Some(last) = self.drawn
+            && number != last.wrapping_add(1)
+        {
+            self.drawn = Some(number);
             return Verdict::Untracked;
         }
+        self.drawn = None; // who counts does not draw
         let floor = self.progress.as_mut().map_or(0, |progress| progress.floor(now));
         // Before the floor, so that a replay does not read as a clock that was set back.
         let next = self.runs.partition_point(|run| run.first <= number);

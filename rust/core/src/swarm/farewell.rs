@@ -20,8 +20,8 @@ use std::{
 use futures::{AsyncRead, AsyncWrite, task::AtomicWaker};
 use libp2p::core::muxing::SubstreamBox;
 
-/// What is less has left within the time that a node lingers anyway.
-const MUCH: usize = 64 * 1024;
+/// What is less has left within the time that a node lingers anyway, also where it went to many peers.
+const MUCH: usize = 8 * 1024;
 /// For how long a slow link may be busy with what was written.
 const LATELY: Duration = Duration::from_secs(5);
 
@@ -144,6 +144,11 @@ impl Shared {
 
     pub(super) fn with<T>(&self, work: impl FnOnce(Pin<&mut SubstreamBox>) -> T) -> T {
         work(Pin::new(&mut lock(&self.0).inner))
+    }
+
+    /// Whether nothing is to be written any more.
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.0).ended != Ended::No
     }
 
     /// Notes bytes of gossip.

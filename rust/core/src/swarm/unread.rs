@@ -232,6 +232,10 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Gossip would open another stream in the place of one that fails, and the peer forget this one, unread.
+        if self.inner.has_ended() {
+            return Poll::Pending;
+        }
         let polled = self.inner.with(|inner| inner.poll_write(cx, bytes));
         if let Poll::Ready(Ok(written)) = &polled {
             if self.gossip {
@@ -244,6 +248,9 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.inner.has_ended() {
+            return Poll::Pending;
+        }
         let polled = self.inner.with(|inner| inner.poll_flush(cx));
         self.judge(polled, true)
     }

@@ -134,10 +134,22 @@ fn an_author_that_draws_its_numbers_loses_none_that_read_as_a_clock() {
     for n in 0..10 {
         assert_eq!(scene.hear(3_000 + 1_000 * n, clock_like(n)), Verdict::Untracked, "{n}");
     }
-    // It may have been started anew, with other software.
+    // It may have been started anew, with other software, which is known when it connects or when it counts.
     scene.reset();
     assert_eq!(scene.hear(15_000, START + 2), Verdict::Fresh);
     assert_eq!(scene.hear(15_000, START + 2), Verdict::Replayed);
+}
+
+#[test]
+fn an_author_that_counts_is_not_taken_for_one_that_draws() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.hear(0, u64::MAX), Verdict::Untracked);
+    assert_eq!(scene.hear(1, START), Verdict::Untracked);
+    assert_eq!(scene.hear(1, START + 1), Verdict::Fresh);
+    assert_eq!(scene.hear(1, START + 2), Verdict::Fresh);
+    // Somebody has kept a message of the time when it drew its numbers.
+    assert_eq!(scene.hear(2, u64::MAX), Verdict::Untracked);
+    assert_eq!(scene.hear(2, START + 2), Verdict::Replayed);
 }
 
 #[test]
