@@ -95,17 +95,17 @@ class Database:
         """
         self._pump.check()
         time_limit(timeout)
-        if count("min_peers", min_peers) == 0:
+        count("min_peers", min_peers)
+        # Without this whoever publishes in a loop, and is slower than the network, lets nothing else run. It comes first, so
+        # that who is cancelled here has sent nothing.
+        if monotonic() - self._turn >= _TURN:
+            await asyncio.sleep(0)
+            self._turn = monotonic()
+        if min_peers == 0:
             try:
-                event = self.publish_nowait(topic, message)
+                return self.publish_nowait(topic, message)
             except BackpressureError:
                 pass
-            else:
-                # Without this whoever publishes in a loop, and is slower than the network, lets nothing else run.
-                if monotonic() - self._turn >= _TURN:
-                    await asyncio.sleep(0)
-                    self._turn = monotonic()
-                return event
         else:
             self._check()
             # What can never be sent is refused before any waiting.
