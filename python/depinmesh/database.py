@@ -96,8 +96,8 @@ class Database:
         self._pump.check()
         time_limit(timeout)
         count("min_peers", min_peers)
-        # Without this whoever publishes in a loop, and is slower than the network, lets nothing else run. It comes first, so
-        # that who is cancelled here has sent nothing.
+        # Without this whoever publishes in a loop, and is slower than the network, lets nothing else run.
+        # Before anything is sent, so that who is cancelled here has sent nothing.
         if monotonic() - self._turn >= _TURN:
             await asyncio.sleep(0)
             self._turn = monotonic()
